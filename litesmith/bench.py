@@ -1,0 +1,134 @@
+"""Speed: our x86_64 program beside the LiteRT wheel, and which kernels run on which CPU.
+
+Program and wheel take turns on the same input in one run, so that the ratio holds although
+the machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litesmith import console, paths, pipeline, profiles, reference, verify
+from litesmith.errors import UsageError, VerificationError
+from litesmith.kernels import KernelRun, kernel_runs
+from litesmith.pipeline import Model
+
+_ROUNDS = 5
+_WARM_UP = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Median milliseconds of one inference, one thread."""
+
+    model: str
+    program_ms: float
+    wheel_ms: float
+    xnnpack_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """All measurements, and what they were made with."""
+
+    speeds: tuple[Speed, ...]
+    kernels: tuple[KernelRun, ...]
+    made_with: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def default_models() -> tuple[str, ...]:
+    """The zoo and the examples."""
+    examples = sorted(paths.data_folder("examples").glob("*.tflite"))
+    return ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", *(str(path) for path in examples))
+
+
+def run(models: Sequence[str], runs: int) -> BenchReport:
+    """Measures the models (all of the zoo and the examples when none is named).
+
+    Raises:
+        LitesmithError: a build or a run failed.
+    """
+    if runs < _ROUNDS:
+        raise UsageError(f"--runs {runs} is too few", f"measure at least {_ROUNDS}")
+    names = tuple(models) or default_models()
+    speeds: list[Speed] = []
+    made_with: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
+        for name in names:
+            out = Path(scratch) / f"{len(speeds)}"
+            built = pipeline.build(pipeline.Request(target="x86_64", models=(name,), out=str(out)))
+            console.note(f"measuring {name}")
+            speeds.append(_measure(pipeline.open_model(name), built.program, runs))
+            manifest = json.loads((out / "manifest.json").read_text())
+            made_with.append(
+                f"{name}: program {manifest['binary']['sha256'][:12]}, model {manifest['models'][0]['sha256'][:12]}"
+            )
+        kernels = kernel_runs(names[0], Path(scratch))
+    manifest_flags = " ".join((*manifest["flags"]["target"], *manifest["flags"]["common"]))
+    made_with += [
+        f"{manifest['toolchain']['name']} {manifest['toolchain']['version']}: {manifest_flags}",
+        f"wheel: {reference.describe()}; median of {_ROUNDS} rounds of {runs // _ROUNDS} inferences",
+    ]
+    return BenchReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
+
+
+def _measure(model: Model, program: Path, runs: int) -> Speed:
+    inputs = next(iter(verify.samples(model.analysis, model.path).values()))
+    runner = verify.find_runner(profiles.load("x86_64"))
+    if isinstance(runner, str):
+        raise VerificationError(runner)
+    wheel = _Wheel(model.path, inputs, delegates=False)
+    xnnpack = _Wheel(model.path, inputs, delegates=True)
+    ours: list[float] = []
+    each = runs // _ROUNDS
+    with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
+        for _ in range(_ROUNDS):
+            arguments = ["--model", str(model.path), "--runs", str(each), "--json"]
+            done = verify.run_program(runner, program, arguments, inputs, Path(scratch))
+            if done.code != 0:
+                raise VerificationError(f"{model.analysis.path}: the program failed: {done.stderr.strip()}")
+            ours.append(json.loads(done.stdout)["latency_ms"]["median"])
+            wheel.measure(each)
+            xnnpack.measure(each)
+    return Speed(
+        model=model.analysis.path if model.analysis.path.startswith("zoo:") else model.path.name,
+        program_ms=statistics.median(ours),
+        wheel_ms=statistics.median(wheel.medians),
+        xnnpack_ms=statistics.median(xnnpack.medians),
+    )
+
+
+class _Wheel:
+    """The LiteRT interpreter, warm, with its inputs set."""
+
+    def __init__(self, model: Path, inputs: Sequence[NDArray[Any]], *, delegates: bool) -> None:
+        self._interpreter = reference.interpreter(model, delegates=delegates)
+        self._interpreter.allocate_tensors()
+        for detail, value in zip(self._interpreter.get_input_details(), inputs, strict=True):
+            self._interpreter.set_tensor(detail["index"], value)
+        for _ in range(_WARM_UP):
+            self._interpreter.invoke()
+        self.medians: list[float] = []
+
+    def measure(self, count: int) -> None:
+        """Adds the median milliseconds of ``count`` inferences."""
+        taken = np.empty(count)
+        for i in range(count):
+            start = time.perf_counter()
+            self._interpreter.invoke()
+            taken[i] = time.perf_counter() - start
+        self.medians.append(float(np.median(taken)) * 1e3)

@@ -1,0 +1,226 @@
+"""Project + toolchain → :class:`Binary`, with a cache of objects and programs by content.
+
+An upstream object depends on its source, the source tree, the toolchain and its flags, and
+on nothing else: every model of a target shares it.  Our own files are keyed by their text.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith import console, files, paths, process
+from litesmith.generate import MODEL_FILE, OWN_SOURCES, Project, registration_files
+from litesmith.profiles import Profile
+from litesmith.selection import Selection
+from litesmith.sources import SourceTree
+from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
+
+# Bump when the layout of cached programs changes.
+_PROGRAM_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary:
+    """A linked program in the cache.
+
+    ``program`` is stripped, ``debug`` the same with symbols, ``map_file`` the linker's map.
+    ``objects`` maps each object's path in the cache to its source (``component/path``, or the
+    bare name of a file of ours).
+    """
+
+    program: Path
+    debug: Path
+    map_file: Path
+    objects: Mapping[str, str]
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    source: str
+    argument: str
+    folder: Path
+    flags: tuple[str, ...]
+    output: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Compiles and links for one profile with one toolchain."""
+
+    profile: Profile
+    toolchain: Toolchain
+    tree: SourceTree
+    defines: tuple[str, ...]
+
+    def build(self, project: Project) -> Binary:
+        """Compiles what is not in the cache yet, and links.
+
+        Raises:
+            BuildError: the compiler or the linker refused.
+        """
+        with self._own_folder(project.files, project.embedded) as own:
+            jobs = [self._own_job(own, name, project) for name in OWN_SOURCES]
+            jobs += [self._upstream_job(source) for source in project.sources]
+            self._compile(jobs)
+        return self._link(jobs)
+
+    def without_op(self, project: Project, op: str) -> Binary:
+        """The same program less one op; the exact cost of the op is the difference.
+
+        Raises:
+            BuildError: the compiler or the linker refused.
+        """
+        return self.variant(project, project.selection.without(op))
+
+    def variant(self, project: Project, selection: Selection) -> Binary:
+        """The program of the same project for a smaller selection.
+
+        Raises:
+            BuildError: the compiler or the linker refused.
+        """
+        size = project.embedded.stat().st_size if project.embedded else 0
+        changed = {**project.files, **registration_files(selection, size)}
+        needed = {source for op in selection.ops for source in op.sources}
+        dropped = {source for op in project.selection.ops for source in op.sources} - needed
+        sources = tuple(source for source in project.sources if source not in dropped)
+        with self._own_folder(changed, project.embedded) as own:
+            jobs = [self._own_job(own, name, project, changed) for name in OWN_SOURCES]
+            jobs += [self._upstream_job(source) for source in sources]
+            self._compile(jobs)
+        return self._link(jobs)
+
+    def missing(self, project: Project) -> int:
+        """How many upstream objects the cache does not have."""
+        return sum(not self._upstream_job(source).output.exists() for source in project.sources)
+
+    @contextmanager
+    def _own_folder(self, contents: Mapping[str, str], embedded: Path | None) -> Iterator[Path]:
+        """Our C++ files in a scratch folder; compilers see relative names only."""
+        with tempfile.TemporaryDirectory(prefix="litesmith-") as name:
+            folder = Path(name)
+            for file, text in contents.items():
+                if file.endswith((".cc", ".h")):
+                    (folder / file).write_text(text, encoding="utf-8")
+            if embedded is not None:
+                shutil.copyfile(embedded, folder / MODEL_FILE)
+            yield folder
+
+    def _object(self, *parts: object) -> Path:
+        key = files.digest_of(self.toolchain.identity(self.profile), *parts)
+        return paths.cache_folder() / "objects" / key[:2] / f"{key}.o"
+
+    def _upstream_job(self, source: str) -> _Job:
+        flags = self.toolchain.compile_flags(self.profile).for_file(source)
+        include = [f"-I{folder}" for folder in self.tree.include_folders()]
+        defines = [f"-D{define}" for define in self.defines]
+        remap = [
+            # What a file calls itself (asserts, errors) must not depend on our folders.
+            f"-ffile-prefix-map={s.folder}/="
+            for s in self.tree.sources.values()
+        ]
+        every = (*flags, *defines, *include, *remap)
+        return _Job(
+            source=source,
+            argument=self.tree.locate(source),
+            folder=self.tree.root,
+            flags=every,
+            output=self._object("upstream", source, self.tree.identity, every),
+        )
+
+    def _own_job(
+        self, folder: Path, name: str, project: Project, changed: Mapping[str, str] | None = None
+    ) -> _Job:
+        contents = changed or project.files
+        flags = self.toolchain.compile_flags(self.profile).for_file(name)
+        headers = {file: text for file, text in contents.items() if file.endswith(".h")}
+        model = files.sha256(project.embedded) if project.embedded and name == "selected_ops.cc" else ""
+        every = (
+            *flags,
+            *OWN_SOURCE_FLAGS.get(name, ()),
+            *(f"-D{define}" for define in self.defines),
+            "-I.",
+        )
+        key = self._object("own", name, contents[name], headers, self.tree.identity, every, model)
+        include = (f"-I{self.tree.root / inner}" for inner in self.tree.include_folders())
+        remap = (f"-ffile-prefix-map={self.tree.root / s.folder}/=" for s in self.tree.sources.values())
+        return _Job(
+            source=name,
+            argument=name,
+            folder=folder,
+            flags=(*every, *include, *remap),
+            output=key,
+        )
+
+    def _compile(self, jobs: Iterable[_Job]) -> None:
+        missing = list({job.output: job for job in jobs if not job.output.exists()}.values())
+        if not missing:
+            return
+        self.toolchain.prepare(self.profile)
+        workers = os.cpu_count() or 1
+        with (
+            console.progress(f"compiling for {self.profile.name}", len(missing)) as advance,
+            ThreadPoolExecutor(max_workers=workers) as pool,
+        ):
+            waiting = [pool.submit(self._compile_one, job, advance) for job in missing]
+            try:
+                done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                process.kill_children()
+                raise
+
+    def _compile_one(self, job: _Job, advance: console.Advance) -> None:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=".o", prefix=".part-", dir=job.output.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            self.toolchain.compile(job.argument, job.flags, aside, job.folder)
+            aside.rename(job.output)
+        finally:
+            aside.unlink(missing_ok=True)
+        advance(1, job.source.rsplit("/", 1)[-1])
+
+    def _link(self, jobs: list[_Job]) -> Binary:
+        objects = {str(job.output): job.source for job in jobs}
+        key = files.digest_of(
+            _PROGRAM_FORMAT,
+            self.toolchain.identity(self.profile),
+            self.toolchain.link_flags(self.profile),
+            [Path(path).name for path in objects],
+        )
+        folder = paths.cache_folder() / "programs" / key[:2] / key
+        if not folder.exists():
+            self.toolchain.prepare(self.profile)
+            with files.staging_folder(folder) as staged:
+                inputs = [Path(path) for path in objects]
+                self.toolchain.link(self.profile, inputs, staged / "program", strip=True)
+                self.toolchain.link(
+                    self.profile, inputs, staged / "debug", strip=False, map_file=staged / "map"
+                )
+                if not folder.exists():
+                    staged.rename(folder)
+        return Binary(
+            program=folder / "program",
+            debug=folder / "debug",
+            map_file=folder / "map",
+            objects=objects,
+            key=key,
+        )
+
+
+def license_components(project: Project, tree: SourceTree) -> tuple[str, ...]:
+    """Names of the upstream components whose code is in the program."""
+    compiled = {source.partition("/")[0] for source in project.sources}
+    headers = {name for name, s in tree.sources.items() if s.component.headers_only}
+    return tuple(name for name in tree.sources if name in compiled | headers)

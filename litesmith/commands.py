@@ -1,0 +1,338 @@
+"""The tasks of the command line: argument names and printing, nothing else.
+
+Heavy imports are inside of the tasks, so that ``invoke --list`` stays fast.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json as json_module
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from invoke import Collection, Context, Exit, task
+
+from litesmith import console
+from litesmith.errors import LitesmithError, UsageError
+
+Task = TypeVar("Task", bound=Callable[..., Any])
+
+_INTERRUPTED = 130
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turns errors into one clear line and an exit code; the only place that does."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except LitesmithError as error:
+            message, advice, code = error.message, error.next_step, error.exit_code
+        except KeyboardInterrupt:
+            message, advice, code = "interrupted", "nothing half-written was left", _INTERRUPTED
+        except BrokenPipeError:
+            raise Exit(code=0) from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            message, code = f"{where}{error.strerror or error}", 1
+            advice = _OS_ADVICE.get(error.errno or 0, "")
+        except MemoryError:
+            message, advice, code = "out of memory", "close other programs and try again", 1
+        if console.debugging():
+            traceback.print_exc()
+        console.error_line(message, advice)
+        raise Exit(code=code)
+
+    return run
+
+
+_OS_ADVICE = {
+    errno.ENOSPC: "free some disk space, or move the cache with LITESMITH_CACHE",
+    errno.EACCES: "check the permissions",
+    errno.EROFS: "the file system is read-only: choose another folder with --out",
+}
+
+
+def _task(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Any]:
+    def wrap(function: Callable[..., Any]) -> Any:
+        return task(*args, **kwargs)(_guarded(function))
+
+    return wrap
+
+
+def _print_json(value: Any) -> None:
+    print(json_module.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _needed(value: Any, option: str, example: str) -> Any:
+    if not value:
+        raise UsageError(f"{option} is missing", f"for example {option} {example}")
+    return value
+
+
+@_task(
+    iterable=["model"],
+    help={
+        "target": "built-in target name or path of a profile (see targets)",
+        "model": "a .tflite file or zoo:NAME; once for each model of the program",
+        "toolchain": "zig (default: the profile's first)",
+        "out": "output folder (default build/<target>/<model name>)",
+        "prune": "drop dtypes that no model uses (--no-prune builds the stock selective program)",
+        "embed-model": "put the model into the binary",
+        "verify": "run the program and compare its answers",
+        "json": "print the result as JSON",
+    },
+)
+def build(
+    ctx: Context,
+    target: str | None = None,
+    model: Any = None,
+    toolchain: str | None = None,
+    out: str | None = None,
+    prune: bool = True,
+    embed_model: bool = False,
+    verify: bool = True,
+    json: bool = False,
+) -> None:
+    """Build the smallest program that runs the model, measure and verify it."""
+    from litesmith import pipeline, render
+
+    del ctx, prune
+    outcome = pipeline.build(
+        pipeline.Request(
+            target=_needed(target, "--target", "armv7"),
+            models=tuple(_needed(model, "--model", "examples/det.tflite")),
+            toolchain=toolchain,
+            out=out,
+            embed_model=embed_model,
+            verify=verify,
+        )
+    )
+    if json:
+        pipeline.warn_unverified(outcome.verdicts)
+        _print_json(outcome.to_json())
+    else:
+        render.outcome(outcome)
+
+
+@_task(
+    iterable=["model"],
+    help={
+        "target": "target of the build",
+        "model": "the model that it was built for",
+        "program": "the program (default: where build puts it)",
+        "cpu": "another CPU for the emulator, for example max",
+        "json": "print the verdicts as JSON",
+    },
+)
+def verify(
+    ctx: Context,
+    target: str | None = None,
+    model: Any = None,
+    program: str | None = None,
+    cpu: str | None = None,
+    json: bool = False,
+) -> None:
+    """Run a built program and compare its answers with TensorFlow's interpreter."""
+    from litesmith import pipeline
+
+    del ctx
+    verdicts = pipeline.verify_build(
+        _needed(target, "--target", "armv7"), _needed(model, "--model", "examples/det.tflite"), program, cpu
+    )
+    if json:
+        _print_json([verdict.to_json() for verdict in verdicts])
+    else:
+        for verdict in verdicts:
+            print(verdict.line())
+    if any(verdict.passed is False for verdict in verdicts):
+        raise Exit(code=4)
+
+
+@_task(
+    iterable=["model"],
+    help={"model": "a .tflite file or zoo:NAME", "json": "print the analysis as JSON"},
+)
+def analyse(ctx: Context, model: Any = None, json: bool = False) -> None:
+    """Show what a model contains, and what this runtime cannot run."""
+    from litesmith import ops, pipeline, render
+
+    del ctx
+    registry = ops.load()
+    opened = [pipeline.open_model(name).analysis for name in _needed(model, "--model", "examples/det.tflite")]
+    reports = [render.analysis_json(analysis, registry) for analysis in opened]
+    if json:
+        _print_json(reports[0] if len(reports) == 1 else reports)
+    else:
+        for analysis in opened:
+            render.analysis(analysis, registry)
+    if any(report["problems"] for report in reports):
+        raise Exit(code=3)
+
+
+@_task(
+    help={
+        "check": "validate a profile file of your own",
+        "json": "print the profiles as JSON",
+    }
+)
+def targets(ctx: Context, check: str | None = None, json: bool = False) -> None:
+    """Show the targets, or validate a profile."""
+    from litesmith import profiles, render
+
+    del ctx
+    if check is not None:
+        path = check if "/" in check or check.endswith((".yaml", ".yml")) else f"./{check}"
+        found = [profiles.load(path)]
+    else:
+        found = [profiles.load(name) for name in profiles.available()]
+    if json:
+        _print_json([profile.model_dump(mode="json") for profile in found])
+    else:
+        render.profiles(found)
+    if check is not None:
+        console.note(f"{check} is a valid profile")
+
+
+@_task(name="list", default=True, help={"json": "print the registry as JSON"})
+def ops_list(ctx: Context, json: bool = False) -> None:
+    """Show the ops that the runtime has: versions and sources."""
+    from litesmith import ops, render
+
+    del ctx
+    registry = ops.load()
+    every = [*registry.builtins.values(), *registry.customs.values()]
+    if json:
+        _print_json([op.model_dump(mode="json") for op in every])
+    else:
+        render.ops(every)
+
+
+@_task()
+def derive(ctx: Context) -> None:
+    """Generate ops_registry/ from the pinned sources."""
+    from litesmith import derive as deriver
+    from litesmith import paths, sources
+
+    del ctx
+    registry = deriver.Deriver(sources.source_tree()).registry()
+    written, removed = deriver.write(paths.data_folder("ops_registry"), registry)
+    print(f"{len(registry)} files: {written} written, {removed} removed")
+
+
+@_task(help={"fetch": "download all models", "json": "print the zoo as JSON"})
+def zoo(ctx: Context, fetch: bool = False, json: bool = False) -> None:
+    """Show the public models that --model zoo:NAME fetches."""
+    import dataclasses
+
+    from litesmith import render
+    from litesmith import zoo as models
+
+    del ctx
+    if fetch:
+        for name in models.MODELS:
+            models.fetch(name)
+    if json:
+        _print_json([dataclasses.asdict(model) for model in models.MODELS.values()])
+    else:
+        render.zoo(list(models.MODELS.values()))
+
+
+@_task(help={"json": "print the findings as JSON"})
+def doctor(ctx: Context, json: bool = False) -> None:
+    """List every outside tool: what it is for, whether it is there, how to get it."""
+    import dataclasses
+
+    from litesmith import doctor as checks
+    from litesmith import render
+
+    del ctx
+    found = checks.examine()
+    if json:
+        _print_json([dataclasses.asdict(tool) for tool in found])
+    else:
+        render.tools(found)
+
+
+@_task(
+    help={
+        "out": "picture to write (default build/demo.png)",
+        "target": "target to build for",
+        "seed": "which scene to draw",
+    }
+)
+def demo(ctx: Context, out: str = "build/demo.png", target: str = "armv7", seed: int = 3) -> None:
+    """Build the detector, run it on a drawn scene under the emulator, and draw the boxes."""
+    from litesmith import demo as show
+
+    del ctx
+    print(show.run(target, out, seed).line())
+
+
+@_task(
+    iterable=["model"],
+    help={
+        "model": "models to measure (default: zoo and examples)",
+        "runs": "inferences for each measurement",
+        "json": "print the measurements as JSON",
+    },
+)
+def bench(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
+    """Compare the x86_64 program with the ai-edge-litert wheel, and count kernels elsewhere."""
+    from litesmith import bench as benchmark
+    from litesmith import render
+
+    del ctx
+    found = benchmark.run(tuple(model or ()), runs)
+    if json:
+        _print_json(found.to_json())
+    else:
+        render.bench(found)
+
+
+@_task(help={"arguments": "more arguments for pytest", "integration": "also build and run programs"})
+def test(ctx: Context, arguments: str = "", integration: bool = True) -> None:
+    """Run the tests."""
+    words = [sys.executable, "-m", "pytest"]
+    if not integration:
+        words += ["-m", "'not integration'"]
+    result = ctx.run(" ".join([*words, arguments]), warn=True, pty=False)
+    if result is None or result.failed:
+        raise Exit(code=result.exited if result else 1)
+
+
+@_task()
+def lint(ctx: Context) -> None:
+    """Run ruff and mypy."""
+    for command in ("ruff check .", "ruff format --check .", "mypy"):
+        result = ctx.run(f"{sys.executable} -m {command}", warn=True)
+        if result is None or result.failed:
+            raise Exit(code=1)
+
+
+@_task(help={"name": "det, digits, words or gesture; all when left out"}, iterable=["name"])
+def examples(ctx: Context, name: Any = None) -> None:
+    """Train and convert the example models again (needs requirements/models.txt)."""
+    from litesmith import paths
+
+    script = paths.data_folder("examples") / "make_models.py"
+    result = ctx.run(f"'{sys.executable}' '{script}' {' '.join(name or ())}", warn=True)
+    if result is None or result.failed:
+        raise Exit(code=1)
+
+
+def namespace(*, development: bool) -> Collection:
+    """The tasks; those that need a checkout only with ``development``."""
+    collection = Collection(build, verify, analyse, targets, zoo, doctor, demo, bench)
+    ops_collection = Collection("ops")
+    ops_collection.add_task(ops_list)
+    if development:
+        ops_collection.add_task(derive)
+        for development_task in (test, lint, examples):
+            collection.add_task(development_task)
+    collection.add_collection(ops_collection)
+    return collection

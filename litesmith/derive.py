@@ -1,0 +1,195 @@
+"""Pinned sources → ``ops_registry/``: the registry is derived, never written by hand.
+
+``tensorflow/lite/core/kernels/register.cc`` says which ops there are and their versions,
+``schema.fbs`` their numbers, the kernel files where their registration functions are, and
+the ``#include`` lines which further files a kernel needs: a header ``x.h`` that has an
+``x.cc`` beside it brings that file.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from litesmith import files
+from litesmith.errors import SourceError
+from litesmith.sources import SourceTree
+
+_REGISTER = "tensorflow/tensorflow/lite/core/kernels/register.cc"
+_SCHEMA = "tensorflow/tensorflow/lite/schema/schema.fbs"
+_KERNELS = "tensorflow/tensorflow/lite/kernels"
+
+_CORE_ROOTS = (
+    "tensorflow/tensorflow/lite/core/interpreter_builder.cc",
+    "tensorflow/tensorflow/lite/core/model_builder.cc",
+    "tensorflow/tensorflow/lite/mutable_op_resolver.cc",
+    "tensorflow/tensorflow/lite/stderr_reporter.cc",
+)
+
+# Files that implement a header of another name, or that no header stands for.
+_COMPANIONS: Mapping[str, tuple[str, ...]] = {
+    "tensorflow/tensorflow/lite/minimal_logging.h": ("tensorflow/tensorflow/lite/minimal_logging_default.cc",),
+    "tensorflow/tensorflow/lite/allocation.h": ("tensorflow/tensorflow/lite/mmap_allocation.cc",),
+    "tensorflow/tensorflow/lite/experimental/resource/lookup_interfaces.h": (
+        "tensorflow/tensorflow/lite/experimental/resource/static_hashtable.cc",
+    ),
+    "tensorflow/third_party/fft2d/fft2d.h": ("fft2d/fftsg2d.c", "fft2d/fftsg.c"),
+    "tensorflow/third_party/fft2d/fft.h": ("fft2d/fftsg.c",),
+    "farmhash/src/farmhash.h": ("farmhash/src/farmhash.cc",),
+}
+
+# Android's tracing; and of ruy the CPU detection and the portable rounding, which
+# templates/runtime/ has in another form.
+_NEVER = frozenset({"tensorflow/tensorflow/lite/profiling/atrace_profiler.cc"})
+_RUY_NEVER = re.compile(r"(test|benchmark|example|gtest|tune_tool|pmu|cpuinfo|apply_multiplier)")
+
+_DEFINES = (
+    "NDEBUG",
+    "EIGEN_MPL2_ONLY",
+    "TFLITE_WITH_RUY",
+    "TFL_STATIC_LIBRARY_BUILD",
+    # musl has no strtoll_l.
+    "FLATBUFFERS_LOCALE_INDEPENDENT=0",
+)
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
+_ADD_BUILTIN = re.compile(
+    r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
+)
+_ADD_CUSTOM = re.compile(r'AddCustom\(\s*"(\w+)"\s*,\s*([\w:]+)\(\)\s*\)')
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+class Deriver:
+    """Reads the pinned sources and says what they hold."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self._folders = [
+            (name, source.component.include) for name, source in tree.sources.items()
+        ]
+        self._includes = functools.cache(self._read_includes)
+        self._resolve = functools.cache(self._find_header)
+
+    def _path(self, name: str) -> Path:
+        return self._tree.root / self._tree.locate(name)
+
+    def _text(self, name: str) -> str:
+        try:
+            return self._path(name).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise SourceError(f"the pinned sources have no {name}", str(error.strerror)) from None
+
+    def _find_header(self, header: str) -> str | None:
+        for component, include in self._folders:
+            name = "/".join(part for part in (component, include, header) if part)
+            if self._path(name).is_file():
+                return name
+        return None
+
+    def _read_includes(self, name: str) -> tuple[str, ...]:
+        found = (self._resolve(header) for header in _INCLUDE.findall(self._text(name)))
+        return tuple(header for header in found if header is not None)
+
+    def closure(self, roots: Iterable[str]) -> frozenset[str]:
+        """All source files that the ``roots`` need, themselves included."""
+        waiting, seen = list(roots), set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name in _NEVER:
+                continue
+            seen.add(name)
+            waiting += self._includes(name)
+            if name.endswith(".h"):
+                beside = name[:-2] + ".cc"
+                # Header-only projects have no sources; ruy is listed as a whole.
+                if name.startswith("tensorflow/") and self._path(beside).is_file():
+                    waiting.append(beside)
+                waiting += _COMPANIONS.get(name, ())
+        return frozenset(name for name in seen if name.endswith((".cc", ".c")))
+
+    def builtin_codes(self) -> dict[str, int]:
+        """``BuiltinOperator`` of the schema: name → number."""
+        body = re.search(r"enum BuiltinOperator\s*:\s*int32\s*\{(.*?)\n\}", self._text(_SCHEMA), re.DOTALL)
+        if body is None:
+            raise SourceError(f"no enum BuiltinOperator in {_SCHEMA}")
+        return {
+            name: int(code)
+            for name, code in re.findall(r"(\w+)\s*=\s*(\d+)", _COMMENT.sub("", body[1]))
+        }
+
+    def _registrations(self) -> dict[str, str]:
+        """Registration function → the kernel file that defines it."""
+        definition = re.compile(r"TfLiteRegistration\s*\*\s*(Register_\w+)\s*\(\s*(?:void)?\s*\)\s*\{")
+        found: dict[str, str] = {}
+        for path in sorted(self._path(_KERNELS).glob("*.cc")):
+            for name in definition.findall(path.read_text(encoding="utf-8", errors="replace")):
+                found.setdefault(name, f"{_KERNELS}/{path.name}")
+        return found
+
+    def registry(self) -> dict[str, Any]:
+        """File name below ``ops_registry/`` → content."""
+        register = _COMMENT.sub("", self._text(_REGISTER))
+        codes = self.builtin_codes()
+        where = self._registrations()
+        core = self.closure(_CORE_ROOTS)
+        result: dict[str, Any] = {}
+
+        def add(name: str, code: int, custom: bool, function: str, versions: tuple[int, int]) -> None:
+            bare = function.rsplit("::", 1)[-1]
+            if bare not in where:
+                raise SourceError(f"no kernel file defines {bare}")
+            namespace = "tflite::ops::custom" if custom else "tflite::ops::builtin"
+            result[f"ops/{name.lower()}.json"] = {
+                "name": name,
+                "code": code,
+                "custom": custom,
+                "registration": f"{namespace}::{bare}",
+                "versions": list(versions),
+                "sources": sorted(self.closure([where[bare]]) - core),
+            }
+
+        for name, function, lowest, highest in _ADD_BUILTIN.findall(register):
+            add(name, codes[name], False, function, (int(lowest or 1), int(highest or 1)))
+        for name, function in _ADD_CUSTOM.findall(register):
+            add(name, codes["CUSTOM"], True, function, (1, 1))
+        result["runtime.json"] = {
+            "core": sorted(core),
+            "ruy": sorted(
+                f"ruy/ruy/{path.name}"
+                for path in self._path("ruy/ruy").glob("*.cc")
+                if not _RUY_NEVER.search(path.name)
+            ),
+            "defines": list(_DEFINES),
+        }
+        result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}
+        return result
+
+
+def _newer_names() -> dict[str, int]:
+    """Names from the newest schema that is installed: LiteRT's."""
+    from ai_edge_litert import schema_py_generated
+
+    enum = vars(schema_py_generated.BuiltinOperator)
+    return {name: code for name, code in enum.items() if isinstance(code, int)}
+
+
+def write(folder: Path, registry: Mapping[str, Any]) -> tuple[int, int]:
+    """Writes the registry files that changed and removes those that are gone.
+
+    Returns how many were written and how many were removed.
+    """
+    written = removed = 0
+    wanted = {folder / name: files.to_json(content) for name, content in registry.items()}
+    for path, text in wanted.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            files.write_atomically(path, text)
+            written += 1
+    for path in (folder / "ops").glob("*.json"):
+        if path not in wanted:
+            path.unlink()
+            removed += 1
+    return written, removed

@@ -1,0 +1,76 @@
+"""Which outside tools there are, what for, and how to get the others."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+from dataclasses import dataclass
+
+from litesmith import process, profiles
+from litesmith.errors import ToolError
+from litesmith.sources import debian_mirrors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """An outside tool; ``version`` is None when it is missing."""
+
+    name: str
+    purpose: str
+    version: str | None
+    install: str
+
+
+def _program(name: str, purpose: str, install: str, option: str = "--version") -> Tool:
+    version: str | None = None
+    path = shutil.which(name)
+    if path is not None:
+        try:
+            done = process.run([path, option], timeout=20)
+            lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
+            version = lines[0] if lines else "there"
+        except ToolError as error:
+            version, install = None, f"it does not start: {error.message}"
+    return Tool(name=name, purpose=purpose, version=version, install=install)
+
+
+def _package(name: str, purpose: str) -> Tool:
+    try:
+        version: str | None = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    return Tool(name=name, purpose=purpose, version=version, install=f"pip install {name}")
+
+
+def examine() -> tuple[Tool, ...]:
+    """Looks for every outside tool."""
+    python = sys.version.split()[0]
+    mirrors = debian_mirrors()
+    tools = [
+        Tool(name="python", purpose="runs litesmith", version=python, install="Python 3.11 or later"),
+        _package("ziglang", "cross-compiles (toolchain zig)"),
+        _package("ai-edge-litert", "reference answers for the verification"),
+        Tool(
+            name="Debian mirror",
+            purpose="second origin of the pinned sources",
+            version=f"{len(mirrors)} from apt's configuration" if mirrors else None,
+            install="name one in LITESMITH_DEBIAN_MIRROR",
+        ),
+    ]
+    emulators = {
+        profile.emulator.program: profile.emulator.install
+        for profile in map(profiles.load, profiles.available())
+        if profile.emulator
+    }
+    tools += [
+        _program(name, f"runs programs for {name.removeprefix('qemu-')} here, to verify them", install)
+        for name, install in sorted(emulators.items())
+    ]
+    tools += [
+        _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
+        _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
+        _program("git", "development only", "apt-get install git"),
+        _program("valgrind", "counts instructions in benchmarks", "apt-get install valgrind"),
+    ]
+    return tuple(tools)

@@ -1,0 +1,59 @@
+"""The one error hierarchy: a message, an exit code, and what to do next.
+
+The exit codes of the command line follow those of the programs that we build
+(0 ok, 2 bad arguments or files, 3 the model does not fit, 4 the run failed) and add
+1 for everything outside the user's input: network, disk, compiler, missing tools.
+"""
+
+from __future__ import annotations
+
+
+class LitesmithError(Exception):
+    """Base of every error that a user is meant to read.
+
+    ``message`` says in one line what is wrong and where, ``next_step`` what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.next_step}" if self.next_step else self.message
+
+
+class UsageError(LitesmithError):
+    """A command line, a file or a value in a file that cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(UsageError):
+    """A model file that is damaged or is no TensorFlow Lite model."""
+
+
+class UnsupportedModelError(LitesmithError):
+    """A sound model that this runtime, or this program, cannot run."""
+
+    exit_code = 3
+
+
+class VerificationError(LitesmithError):
+    """The program ran and its answer is wrong, or it failed to run."""
+
+    exit_code = 4
+
+
+class SourceError(LitesmithError):
+    """A pinned source could not be fetched, did not match its digest or could not be unpacked."""
+
+
+class ToolError(LitesmithError):
+    """An outside program is missing or failed."""
+
+
+class BuildError(ToolError):
+    """The compiler or the linker refused."""

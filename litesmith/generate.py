@@ -1,0 +1,166 @@
+"""Selection + profile + toolchain → :class:`Project`: the glue and build files from ``templates/``."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litesmith import __version__, paths
+from litesmith.ops import Runtime
+from litesmith.profiles import Profile
+from litesmith.selection import Selection
+from litesmith.sources import SourceTree
+from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+OWN_SOURCES = (
+    "registration.cc",
+    "selected_ops.cc",
+    "main.cc",
+    "model_check.cc",
+    "cpuinfo.cc",
+    "apply_multiplier.cc",
+    "libc_replacements.cc",
+)
+"""The C++ files of a project, in the order in which they are compiled and linked."""
+
+MODEL_FILE = "model.tflite"
+"""Name of an embedded model inside of the project."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A generated project: its files, and the upstream sources that go with them.
+
+    ``files`` maps names to content.  ``sources`` are ``component/path`` names in link order.
+    ``embedded`` is the model that goes into the binary, if any.
+    """
+
+    name: str
+    selection: Selection
+    files: Mapping[str, str]
+    sources: tuple[str, ...]
+    defines: tuple[str, ...]
+    embedded: Path | None
+
+    def write(self, folder: Path) -> None:
+        """Writes the project into an empty folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        if self.embedded is not None:
+            shutil.copyfile(self.embedded, folder / MODEL_FILE)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(paths.data_folder("templates") / "project"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # C++ and CMake, not HTML; what comes from models is checked where it enters.
+        autoescape=False,  # noqa: S701
+    )
+
+
+def upstream_sources(selection: Selection, runtime: Runtime) -> tuple[str, ...]:
+    """All upstream files of the program: the ops' own, the core, and ruy."""
+    ops = {source for op in selection.ops for source in op.sources}
+    return (*sorted(ops), *runtime.core, *runtime.ruy)
+
+
+def _c_string(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def registration_files(selection: Selection, embedded_size: int) -> dict[str, str]:
+    """The two files that depend on the selection: the registration and the table of ops.
+
+    They name no model, so that programs for models of the same ops are the same program.
+    """
+    declarations: dict[str, list[str]] = {}
+    for op in selection.ops:
+        namespace, _, function = op.registration.rpartition("::")
+        declarations.setdefault(namespace, []).append(function)
+    values = {
+        "version": __version__,
+        "declarations": {n: sorted(set(f)) for n, f in sorted(declarations.items())},
+        "ops": selection.ops,
+        "embedded": embedded_size,
+    }
+    render = _environment().get_template
+    return {
+        "registration.cc": render("registration.cc.j2").render(values),
+        "selected_ops.cc": render("selected_ops.cc.j2").render(values),
+    }
+
+
+def runtime_files() -> dict[str, str]:
+    """The C++ files that are the same in every project."""
+    folder = paths.data_folder("templates") / "runtime"
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+
+
+def generate(
+    name: str,
+    selection: Selection,
+    profile: Profile,
+    toolchain: Toolchain,
+    tree: SourceTree,
+    runtime: Runtime,
+    embedded: Path | None = None,
+) -> Project:
+    """Renders the project of a selection."""
+    sources = upstream_sources(selection, runtime)
+    flags = toolchain.compile_flags(profile)
+    values = {
+        "version": __version__,
+        "name": name,
+        "models": [_c_string(model.path) for model in selection.models],
+        "target": profile.name,
+        "architecture": profile.architecture,
+        "ops": selection.ops,
+        "embedded": embedded is not None,
+        "own_sources": OWN_SOURCES,
+        "own_source_flags": OWN_SOURCE_FLAGS,
+        "sources": [tree.locate(source) for source in sources],
+        "source_folders": {n: s.folder for n, s in tree.sources.items()},
+        "include_folders": tree.include_folders(),
+        "defines": runtime.defines,
+        "flags": flags.common,
+        "cxx_flags": flags.cxx,
+        "target_flags": flags.target,
+        "optimisation": flags.optimisation,
+        "source_flags": {
+            tree.locate(source): extra
+            for source in sources
+            if (extra := flags.for_source(source))
+        },
+        "toolchain_version": toolchain.version,
+    }
+    render = _environment().get_template
+    files = {
+        **runtime_files(),
+        **registration_files(selection, embedded.stat().st_size if embedded else 0),
+        "CMakeLists.txt": render("CMakeLists.txt.j2").render(values),
+        "toolchain.cmake": render("toolchain.cmake.j2").render(values),
+        "README.md": render("README.md.j2").render(values),
+    }
+    return Project(
+        name=name,
+        selection=selection,
+        files=files,
+        sources=sources,
+        defines=runtime.defines,
+        embedded=embedded,
+    )

@@ -1,0 +1,216 @@
+"""The op registry: ``ops_registry/`` → :class:`Registry`.
+
+The files are generated from the pinned sources by ``litesmith.derive`` and read here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith import paths
+from litesmith.analysis import ModelAnalysis, OpUse
+from litesmith.errors import UnsupportedModelError, UsageError
+from litesmith.validation import Strict, nearest, validate
+
+
+class Op(Strict):
+    """One op of the runtime.
+
+    ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
+    function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
+    highest that the kernel supports.  ``sources`` are what it needs beyond the core runtime,
+    as ``component/path``.
+    """
+
+    name: str
+    code: int
+    custom: bool
+    registration: str
+    versions: tuple[int, int]
+    sources: tuple[str, ...]
+
+
+class Runtime(Strict):
+    """What every program needs: sources of the core, of ruy, and defines for all of them."""
+
+    core: tuple[str, ...]
+    ruy: tuple[str, ...]
+    defines: tuple[str, ...]
+
+
+class BuiltinNames(Strict):
+    """``BuiltinOperator`` numbers of the newest known schema, to name what is too new."""
+
+    names: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that this runtime cannot run.
+
+    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version`` or ``dtype``.
+    """
+
+    kind: str
+    op: str
+    message: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All ops that the pinned runtime can run, and the names of those that it cannot."""
+
+    builtins: Mapping[int, Op]
+    customs: Mapping[str, Op]
+    runtime: Runtime
+    names: Mapping[int, str]
+
+    def name_of(self, use: OpUse) -> str:
+        """The field's name of an op: ``CONV_2D``, or a custom op's own."""
+        if use.name is not None:
+            return use.name
+        return self.names.get(use.code, f"BUILTIN_{use.code}")
+
+    def find(self, use: OpUse) -> Op | None:
+        """The registered op, None when the runtime has none."""
+        return self.customs.get(use.name or "") if use.custom else self.builtins.get(use.code)
+
+    def problems(self, analysis: ModelAnalysis) -> tuple[Problem, ...]:
+        """Everything in a model that this runtime cannot run."""
+        found: list[Problem] = []
+        for use in analysis.ops():
+            found += self._problems_of(use)
+        found += _unknown_dtypes(analysis)
+        return tuple(found)
+
+    def _problems_of(self, use: OpUse) -> Iterable[Problem]:
+        name = self.name_of(use)
+        op = self.find(use)
+        if op is None:
+            yield self._missing(use, name)
+        elif use.versions[1] > op.versions[1]:
+            yield Problem(
+                kind="version",
+                op=name,
+                message=f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}",
+                next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
+            )
+        elif use.versions[0] < op.versions[0]:
+            yield Problem(
+                kind="version",
+                op=name,
+                message=f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later",
+                next_step="convert the model again with TensorFlow 2",
+            )
+
+    def _missing(self, use: OpUse, name: str) -> Problem:
+        if use.custom and name.startswith("Flex"):
+            return Problem(
+                kind="flex",
+                op=name,
+                message=f"{name} is a Flex op: it needs all of TensorFlow on the board",
+                next_step=(
+                    "convert without tf.lite.OpsSet.SELECT_TF_OPS and replace "
+                    f"tf.{name.removeprefix('Flex')} by operations with a builtin op"
+                ),
+            )
+        if use.custom:
+            close = nearest(name, list(self.customs))
+            return Problem(
+                kind="custom",
+                op=name,
+                message=f"{name} is a custom op that this runtime does not have",
+                next_step=close or f"known custom ops: {', '.join(sorted(self.customs))}",
+            )
+        newest = max(self.builtins)
+        return Problem(
+            kind="builtin",
+            op=name,
+            message=(
+                f"the builtin op {name} (code {use.code}) is newer than this runtime"
+                if use.code > newest
+                else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
+            ),
+            next_step=f"convert with operations that TensorFlow Lite 2.14 has (codes up to {newest})",
+        )
+
+
+_GENERAL_VERSION_ADVICE = (
+    "convert with TensorFlow 2.14, or set converter._experimental_disable_per_channel and similar "
+    "switches that bring the older form"
+)
+_VERSION_ADVICE: Mapping[str, str] = {
+    "FULLY_CONNECTED": (
+        "set converter._experimental_disable_per_channel_quantization_for_dense_layers = True and "
+        "convert again"
+    ),
+}
+
+
+def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
+    for number, subgraph in enumerate(analysis.subgraphs):
+        for tensor in subgraph.tensors:
+            if tensor.dtype.startswith("dtype"):
+                yield Problem(
+                    kind="dtype",
+                    op="",
+                    message=(
+                        f"tensor {tensor.name!r} of subgraph {number} has the dtype number "
+                        f"{tensor.dtype.removeprefix('dtype')}, which this runtime does not know"
+                    ),
+                    next_step="convert with TensorFlow 2.14 or without that dtype",
+                )
+
+
+def require_supported(registry: Registry, analysis: ModelAnalysis) -> None:
+    """Refuses a model that this runtime cannot run.
+
+    Raises:
+        UnsupportedModelError: names the first problem and counts the others.
+    """
+    problems = registry.problems(analysis)
+    if problems:
+        others = ", ".join(dict.fromkeys(p.op for p in problems[1:] if p.op))
+        more = f" (and {len(problems) - 1} more: {others})" if len(problems) > 1 else ""
+        raise UnsupportedModelError(
+            f"{analysis.path}: {problems[0].message}{more}", problems[0].next_step
+        )
+
+
+def load(folder: Path | None = None) -> Registry:
+    """The registry that comes with litesmith, or the one in ``folder``.
+
+    Raises:
+        UsageError: a file is damaged, or two files register the same op.
+    """
+    folder = folder or paths.data_folder("ops_registry")
+    builtins: dict[int, Op] = {}
+    customs: dict[str, Op] = {}
+    for path in sorted((folder / "ops").glob("*.json")):
+        op = _read(path, Op)
+        if op.name in customs if op.custom else op.code in builtins:
+            raise UsageError(f"{path}: the op {op.name} is registered twice", "remove one of the files")
+        if op.custom:
+            customs[op.name] = op
+        else:
+            builtins[op.code] = op
+    names = _read(folder / "builtin_names.json", BuiltinNames).names
+    return Registry(
+        builtins=builtins,
+        customs=customs,
+        runtime=_read(folder / "runtime.json", Runtime),
+        names={code: name for name, code in names.items()},
+    )
+
+
+def _read(path: Path, model: Any) -> Any:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "run './inv ops.derive'") from None
+    return validate(content, model, str(path))

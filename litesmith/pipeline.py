@@ -1,0 +1,278 @@
+"""The whole way, once: model → analysis → selection → project → binary → size → verdict.
+
+It reads like the diagram of the README, and it is the only module that imports every stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith import (
+    __version__,
+    analysis,
+    console,
+    files,
+    generate,
+    ops,
+    profiles,
+    selection,
+    size,
+    sources,
+    toolchains,
+    verify,
+    zoo,
+)
+from litesmith.analysis import ModelAnalysis
+from litesmith.build import Binary, Builder, license_components
+from litesmith.errors import UsageError, VerificationError
+from litesmith.generate import Project
+from litesmith.profiles import Profile
+from litesmith.size import SizeReport
+from litesmith.sources import SourceTree
+from litesmith.toolchains import Toolchain
+from litesmith.verify import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for, as it was written."""
+
+    target: str
+    models: tuple[str, ...]
+    toolchain: str | None = None
+    out: str | None = None
+    embed_model: bool = False
+    verify: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a build ended in."""
+
+    folder: Path
+    program: Path
+    size: SizeReport
+    verdicts: tuple[Verdict, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result for machines."""
+        return {
+            "out": str(self.folder),
+            "program": str(self.program),
+            "size": self.size.to_json(),
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model file with its analysis."""
+
+    path: Path
+    analysis: ModelAnalysis
+
+
+def open_model(name: str) -> Model:
+    """Analyses a model file, or one of the zoo (``zoo:NAME``).
+
+    Raises:
+        LitesmithError: it cannot be had, read or understood.
+    """
+    if name.startswith(zoo.PREFIX):
+        path = zoo.fetch(name.removeprefix(zoo.PREFIX))
+        return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
+    path = Path(name)
+    return Model(path=path, analysis=analysis.analyse(path))
+
+
+def program_name(models: Sequence[Model]) -> str:
+    """Name of the program and of its folder: the models' own names."""
+    names = dict.fromkeys(model.analysis.name for model in models)
+    plain = "-".join("".join(c if c.isalnum() or c in "._-" else "_" for c in name) for name in names)
+    return plain.lstrip(".-") or "model"
+
+
+def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
+    """Where a build goes when nobody says: ``build/<target>/<model name>``."""
+    return Path("build") / profile.name / program_name(models)
+
+
+def build(request: Request) -> Outcome:
+    """Builds, measures and verifies a program; publishes the output folder when all went well.
+
+    Raises:
+        LitesmithError: anything that keeps the program from being built, or its answers from
+            being right; the output folder is as it was then.
+    """
+    profile = profiles.load(request.target)
+    toolchain = toolchains.load(request.toolchain, profile)
+    if not request.models:
+        raise UsageError("no model is given", "name one with --model FILE")
+    if request.embed_model and len(request.models) > 1:
+        raise UsageError("--embed-model takes one model", "build one program for each model")
+    models = [open_model(name) for name in request.models]
+    folder = Path(request.out) if request.out else default_folder(profile, models)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
+
+    registry = ops.load()
+    selected = selection.select([model.analysis for model in models], registry)
+    tree = sources.source_tree()
+    project = generate.generate(
+        program_name(models),
+        selected,
+        profile,
+        toolchain,
+        tree,
+        registry.runtime,
+        models[0].path if request.embed_model else None,
+    )
+    builder = Builder(profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines)
+    binary = builder.build(project)
+    measured = measure(builder, project, binary, frozenset(registry.runtime.core))
+    verdicts = _verify_all(request, binary, profile, models)
+
+    # Written aside first: a build that fails leaves the old one as it was.
+    with files.staging_folder(folder) as staged:
+        staged_out = staged / "out"
+        _write(staged_out, project, binary, measured, verdicts)
+        manifest = _manifest(project, profile, toolchain, tree, measured, binary)
+        (staged_out / "NOTICE").write_text(_notice(project, tree, toolchain), encoding="utf-8")
+        (staged_out / "manifest.json").write_text(files.to_json(manifest), encoding="utf-8")
+        files.publish(staged_out, folder)
+    return Outcome(
+        folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts
+    )
+
+
+def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[str]) -> SizeReport:
+    """Sizes of a program, with the marginal cost of each op: linked again without it."""
+    variants = {
+        op.name: builder.without_op(project, op.name).program for op in project.selection.ops
+    }
+    return size.report(
+        binary.program,
+        binary.map_file,
+        binary.objects,
+        project.selection,
+        core,
+        lambda op: size.sections(variants[op]).code,
+        project.embedded.stat().st_size if project.embedded else 0,
+    )
+
+
+def _verify_all(
+    request: Request, binary: Binary, profile: Profile, models: Sequence[Model]
+) -> tuple[Verdict, ...]:
+    if not request.verify:
+        return ()
+    verdicts = tuple(
+        verify.verify(binary.program, profile, m.analysis, m.path, embedded=request.embed_model)
+        for m in models
+    )
+    wrong = next((v for v in verdicts if v.passed is False), None)
+    if wrong is not None:
+        raise VerificationError(
+            wrong.line(), "nothing was written; build with --no-verify to look at the program"
+        )
+    return verdicts
+
+
+def _write(
+    folder: Path, project: Project, binary: Binary, measured: SizeReport, verdicts: Sequence[Verdict]
+) -> None:
+    (folder / "bin").mkdir(parents=True)
+    for source, name in ((binary.program, project.name), (binary.debug, f"{project.name}.debug")):
+        target = folder / "bin" / name
+        target.write_bytes(source.read_bytes())
+        target.chmod(0o755)
+    project.write(folder / "project")
+    (folder / "selection.json").write_text(files.to_json(project.selection.to_json()), encoding="utf-8")
+    (folder / "size.json").write_text(files.to_json(measured.to_json()), encoding="utf-8")
+    if verdicts:
+        content = {"verdicts": [verdict.to_json() for verdict in verdicts]}
+        (folder / "verify.json").write_text(files.to_json(content), encoding="utf-8")
+
+
+def _manifest(
+    project: Project,
+    profile: Profile,
+    toolchain: Toolchain,
+    tree: SourceTree,
+    measured: SizeReport,
+    binary: Binary,
+) -> dict[str, Any]:
+    flags = toolchain.compile_flags(profile)
+    return {
+        "litesmith": __version__,
+        "models": [{"path": m.path, "sha256": m.sha256} for m in project.selection.models],
+        "target": profile.name,
+        "profile": profile.model_dump(mode="json"),
+        "toolchain": {"name": toolchain.name, "version": toolchain.version},
+        "flags": {
+            "target": flags.target,
+            "common": flags.common,
+            "cxx": flags.cxx,
+            "by_source": dict(flags.by_source),
+            "defines": project.defines,
+            "link": toolchain.link_flags(profile),
+        },
+        "sources": tree.manifest(),
+        "embedded_model": project.embedded is not None,
+        "binary": {
+            "name": project.name,
+            "sha256": files.sha256(binary.program),
+            "debug_sha256": files.sha256(binary.debug),
+            "sizes": measured.to_json()["binary"],
+        },
+    }
+
+
+def _notice(project: Project, tree: SourceTree, toolchain: Toolchain) -> str:
+    """Licence texts of everything whose code is in the program."""
+    parts = [
+        f"{project.name} contains code of the following projects.\n\n"
+        f"litesmith {__version__}: the files of project/. Apache-2.0.\n"
+    ]
+    for name in license_components(project, tree):
+        source = tree.sources[name]
+        text = tree.root / source.folder / source.component.license_file
+        parts.append(_license(f"{name} {source.component.version}", source.component.license, text))
+    parts += [_license(item.component, item.spdx, item.text) for item in toolchain.licenses()]
+    return "\n".join(parts)
+
+
+def _license(name: str, spdx: str, text: Path) -> str:
+    content = text.read_text(encoding="utf-8", errors="replace").strip()
+    return f"{'=' * 78}\n{name}: {spdx}\n{'-' * 78}\n{content}\n"
+
+
+def verify_build(
+    target: str, names: Sequence[str], program: str | None, cpu: str | None
+) -> tuple[Verdict, ...]:
+    """Verifies an existing program, by default the one that ``build`` would have written.
+
+    Raises:
+        UsageError: no such program.
+        VerificationError: it failed to run.
+    """
+    profile = profiles.load(target)
+    if not names:
+        raise UsageError("no model is given", "name one with --model FILE")
+    models = [open_model(name) for name in names]
+    path = Path(program) if program else default_folder(profile, models) / "bin" / program_name(models)
+    if not path.is_file():
+        hint = " ".join(f"--model {name}" for name in names)
+        raise UsageError(f"there is no program {path}", f"run './inv build --target {target} {hint}' first")
+    return tuple(verify.verify(path, profile, m.analysis, m.path, cpu=cpu) for m in models)
+
+
+def warn_unverified(verdicts: Sequence[Verdict]) -> None:
+    """One line for a build that could not be verified here."""
+    for verdict in verdicts:
+        if verdict.passed is None:
+            console.note(verdict.line())
+            return

@@ -1,0 +1,151 @@
+"""Target profiles: ``targets/*.yaml`` or a user's own file → :class:`Profile`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from litesmith import paths
+from litesmith.errors import UsageError
+from litesmith.validation import Strict, load_yaml, nearest
+
+_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+_HERTZ = {"HZ": 1, "KHZ": 10**3, "MHZ": 10**6, "GHZ": 10**9}
+
+
+def parse_size(value: object) -> object:
+    """``512KB``, ``8MiB`` or a plain number → bytes.
+
+    Raises:
+        ValueError: not a size.
+    """
+    return _with_unit(value, _UNITS, "a size such as 512KB or 8MiB")
+
+
+def parse_frequency(value: object) -> object:
+    """``900MHz`` or a plain number → hertz.
+
+    Raises:
+        ValueError: not a frequency.
+    """
+    return _with_unit(value, {"": 1, **_HERTZ}, "a frequency such as 900MHz")
+
+
+def _with_unit(value: object, units: Mapping[str, int], example: str) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if match is None or match[2].upper() not in units:
+        raise ValueError(f"{example} is expected")
+    return round(float(match[1]) * units[match[2].upper()])
+
+
+Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
+
+
+class ToolchainOptions(Strict):
+    """How one toolchain makes code for the target.
+
+    ``target`` and ``cpu`` are in the toolchain's own words; ``flags`` go to every compile.
+    """
+
+    target: str
+    cpu: str
+    linkage: Literal["static", "dynamic"] = "static"
+    flags: tuple[str, ...] = ()
+
+
+class Emulator(Strict):
+    """How a program for the target runs on this machine.  ``install`` is shown when it is missing."""
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    install: str
+
+
+class Resources(Strict):
+    """What the board has.  Bytes, hertz, and a count."""
+
+    flash: Bytes
+    ram: Bytes
+    clock: Hertz
+    cores: int = Field(gt=0, le=1024)
+
+
+class Profile(Strict):
+    """A board, or a class of boards, that programs are built for.
+
+    ``flags`` go to every compile of every toolchain; ``source_flags`` maps patterns of source
+    paths (``ruy/ruy/kernel_avx.cc``) to flags for these files, which come last.
+    ``emulator`` is absent where the build machine runs the program itself.
+    """
+
+    name: str = ""
+    description: str
+    architecture: Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
+    triple: str
+    cpu: str
+    float_abi: Literal["hard", "soft", "softfp"]
+    toolchains: Mapping[Literal["zig"], ToolchainOptions] = Field(min_length=1)
+    flags: tuple[str, ...]
+    source_flags: Mapping[str, tuple[str, ...]] = {}
+    emulator: Emulator | None = None
+    resources: Resources
+
+    @field_validator("flags")
+    @classmethod
+    def _optimises(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(re.fullmatch(r"-O[123sz]", flag) for flag in flags):
+            raise ValueError("one optimisation level is needed, for example -Os")
+        return flags
+
+    @field_validator("toolchains")
+    @classmethod
+    def _plain_words(cls, toolchains: Mapping[str, ToolchainOptions]) -> Mapping[str, ToolchainOptions]:
+        for name, options in toolchains.items():
+            for word in (options.target, options.cpu):
+                if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
+                    raise ValueError(f"{name}: {word!r} is no target or CPU name")
+        return toolchains
+
+    @model_validator(mode="after")
+    def _thumb_is_a_target(self) -> Profile:
+        zig = self.toolchains.get("zig")
+        if zig and "-mthumb" in (*self.flags, *zig.flags):
+            raise ValueError("zig ignores -mthumb: write target: thumb-linux-musleabihf instead")
+        return self
+
+    @property
+    def default_toolchain(self) -> str:
+        """The first toolchain that the profile lists."""
+        return next(iter(self.toolchains))
+
+
+def available() -> dict[str, Path]:
+    """The profiles that come with litesmith, by name."""
+    return {path.stem: path for path in sorted(paths.data_folder("targets").glob("*.yaml"))}
+
+
+def load(target: str) -> Profile:
+    """The profile of a built-in name or of a file.
+
+    Raises:
+        UsageError: unknown name (with the nearest), missing file, or an invalid profile.
+    """
+    if target.endswith((".yaml", ".yml")) or "/" in target:
+        path = Path(target)
+        if not path.is_file():
+            raise UsageError(f"there is no profile file {target}", "see './inv targets' for the built-in ones")
+    else:
+        known = available()
+        if target not in known:
+            advice = nearest(target, list(known)) or f"known targets: {', '.join(known)}"
+            raise UsageError(f"unknown target {target!r}", advice)
+        path = known[target]
+    profile = load_yaml(path, Profile)
+    return profile.model_copy(update={"name": path.stem})

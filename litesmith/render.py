@@ -1,0 +1,255 @@
+"""Results for people: tables and bars on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from litesmith import console
+from litesmith.analysis import ModelAnalysis
+from litesmith.files import human_size
+from litesmith.ops import Op, Registry
+from litesmith.profiles import Profile
+from litesmith.selection import upstream_path
+
+if TYPE_CHECKING:
+    from litesmith.bench import BenchReport
+    from litesmith.doctor import Tool
+    from litesmith.pipeline import Outcome
+    from litesmith.zoo import ZooModel
+
+_BAR = 24
+
+
+def _bar(value: int, most: int) -> str:
+    eighths = round(8 * _BAR * value / most) if most else 0
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
+def outcome(result: Outcome) -> None:
+    """What a build ended in: sizes per op, then the verdict."""
+    report = result.size
+    table = Table(title=f"{result.program}: {report.binary.code:,} bytes of code", title_justify="left")
+    table.add_column("part")
+    table.add_column("attributed", justify="right")
+    table.add_column("marginal", justify="right")
+    table.add_column("")
+    rows: list[tuple[str, int, int | None]] = [("core runtime", report.core, None)]
+    rows += [(name, size, None) for name, size in report.buckets.items()]
+    rows += [(name, size.attributed, size.marginal) for name, size in report.ops.items()]
+    most = max(size for _, size, _ in rows)
+    for name, size, marginal in sorted(rows, key=lambda row: -row[1]):
+        cost = f"{marginal:,}" if marginal is not None else ""
+        table.add_row(name, f"{size:,}", cost, _bar(size, most))
+    out = console.stdout()
+    out.print(table)
+    binary = report.binary
+    out.print(
+        f"text {binary.text:,}  rodata {binary.rodata:,}  data {binary.data:,}  bss {binary.bss:,}  "
+        f"file {binary.file:,} bytes"
+    )
+    for verdict in result.verdicts:
+        print(verdict.line())
+
+
+def analysis_json(analysis: ModelAnalysis, registry: Registry) -> dict[str, Any]:
+    """The analysis for machines, with what this runtime cannot run."""
+    return {
+        "path": analysis.path,
+        "sha256": analysis.sha256,
+        "bytes": analysis.size,
+        "description": analysis.description,
+        "metadata": list(analysis.metadata),
+        "ops": [
+            {
+                "name": registry.name_of(use),
+                "code": use.code,
+                "custom": use.custom,
+                "versions": list(use.versions),
+                "count": use.count,
+                "dtypes": list(use.dtypes),
+                **({"options": list(use.options)} if use.custom else {}),
+            }
+            for use in analysis.ops()
+        ],
+        "subgraphs": [
+            {
+                "name": subgraph.name,
+                "inputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.inputs],
+                "outputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.outputs],
+                "operators": len(subgraph.nodes),
+                "tensors": [_tensor_json(tensor) for tensor in subgraph.tensors],
+            }
+            for subgraph in analysis.subgraphs
+        ],
+        "signatures": [
+            {
+                "key": signature.key,
+                "subgraph": signature.subgraph,
+                "inputs": dict(signature.inputs),
+                "outputs": dict(signature.outputs),
+            }
+            for signature in analysis.signatures
+        ],
+        "weight_bytes": dict(analysis.weight_bytes),
+        "problems": [
+            {"kind": p.kind, "op": p.op, "message": p.message, "next_step": p.next_step}
+            for p in registry.problems(analysis)
+        ],
+    }
+
+
+def _tensor_json(tensor: Any) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "weight_bytes": tensor.weight_bytes,
+        "variable": tensor.variable,
+        "sparse": tensor.sparse,
+    }
+
+
+def analysis(model: ModelAnalysis, registry: Registry) -> None:
+    """The analysis as tables."""
+    out = console.stdout()
+    table = Table(title=f"{model.path}: {human_size(model.size)}", title_justify="left")
+    for column in ("op", "versions", "uses", "dtypes", "options"):
+        table.add_column(column, justify="right" if column == "uses" else "left")
+    for use in model.ops():
+        lowest, highest = use.versions
+        table.add_row(
+            registry.name_of(use) + (" (custom)" if use.custom else ""),
+            str(lowest) if lowest == highest else f"{lowest} to {highest}",
+            str(use.count),
+            ", ".join(use.dtypes),
+            "; ".join(_options(option) for option in use.options),
+        )
+    out.print(table)
+    for number, subgraph in enumerate(model.subgraphs):
+        out.print(
+            f"subgraph {number} {subgraph.name!r}: {len(subgraph.nodes)} operators, "
+            f"{len(subgraph.tensors)} tensors",
+            markup=False,
+        )
+        for kind, indices in (("input", subgraph.inputs), ("output", subgraph.outputs)):
+            for index in indices:
+                tensor = subgraph.tensors[index]
+                out.print(f"  {kind} {tensor.name}: {tensor.dtype}{list(tensor.shape)}", markup=False)
+    for signature in model.signatures:
+        out.print(
+            f"signature {signature.key!r}: {', '.join(signature.inputs)} -> {', '.join(signature.outputs)}",
+            markup=False,
+        )
+    weights = ", ".join(f"{dtype} {human_size(size)}" for dtype, size in model.weight_bytes.items())
+    out.print(f"weights: {weights or 'none'}", markup=False)
+    for problem in registry.problems(model):
+        out.print(f"cannot run: {problem.message}; {problem.next_step}", markup=False, soft_wrap=True)
+
+
+def _options(options: Any) -> str:
+    if isinstance(options, dict):
+        return ", ".join(f"{key}={value}" for key, value in options.items())
+    return str(options)
+
+
+def profiles(found: Sequence[Profile]) -> None:
+    """Target profiles as a table."""
+    table = Table()
+    for column in ("target", "CPU", "float ABI", "toolchains", "linkage", "flags", "runs with", "flash", "RAM", "clock"):
+        table.add_column(column)
+    for profile in found:
+        resources = profile.resources
+        table.add_row(
+            profile.name,
+            profile.cpu,
+            profile.float_abi,
+            ", ".join(profile.toolchains),
+            ", ".join(dict.fromkeys(t.linkage for t in profile.toolchains.values())),
+            " ".join(profile.flags),
+            profile.emulator.program if profile.emulator else "this machine",
+            human_size(resources.flash),
+            human_size(resources.ram),
+            f"{resources.cores} x {resources.clock / 1e6:g} MHz",
+        )
+    console.stdout().print(table)
+
+
+def ops(every: Sequence[Op]) -> None:
+    """The op registry as a table."""
+    table = Table()
+    for column in ("op", "code", "versions", "kernel file"):
+        table.add_column(column)
+    for op in every:
+        kernels = [s for s in op.sources if s.count("/") == 4 and "/kernels/" in s]
+        name = op.registration.rpartition("Register_")[2].lower()
+        own = next((s for s in kernels if name in s), kernels[0] if kernels else "")
+        table.add_row(
+            op.name,
+            "custom" if op.custom else str(op.code),
+            f"{op.versions[0]} to {op.versions[1]}",
+            upstream_path(own),
+        )
+    console.stdout().print(table)
+
+
+def zoo(models: Sequence[ZooModel]) -> None:
+    """The zoo as a table."""
+    table = Table()
+    for column in ("model", "what it is", "from", "package", "licence"):
+        table.add_column(column)
+    for model in models:
+        table.add_row(
+            f"zoo:{model.name}",
+            model.title,
+            model.origin,
+            f"{model.package.name} {model.package.version}",
+            model.package.license,
+        )
+    console.stdout().print(table)
+
+
+def tools(found: Sequence[Tool]) -> None:
+    """Outside tools as a table."""
+    table = Table()
+    for column in ("tool", "there", "for", "how to get it"):
+        table.add_column(column)
+    for tool in found:
+        table.add_row(tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install)
+    console.stdout().print(table)
+
+
+def bench(report: BenchReport) -> None:
+    """The benchmark as tables."""
+    out = console.stdout()
+    table = Table(title="x86_64, one thread, median ms", title_justify="left")
+    for column in ("model", "program", "wheel, no delegates", "ratio", "wheel, XNNPACK", "ratio"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for row in report.speeds:
+        table.add_row(
+            row.model,
+            f"{row.program_ms:.3f}",
+            f"{row.wheel_ms:.3f}",
+            f"{row.program_ms / row.wheel_ms:.2f}",
+            f"{row.xnnpack_ms:.3f}",
+            f"{row.program_ms / row.xnnpack_ms:.2f}",
+        )
+    out.print(table)
+    if report.kernels:
+        table = Table(title="kernels chosen on the CPU, instructions of one inference", title_justify="left")
+        for column in ("target", "CPU", "model", "dot product", "million instructions", "answers"):
+            table.add_column(column)
+        for kernel in report.kernels:
+            table.add_row(
+                kernel.target,
+                kernel.cpu,
+                kernel.model,
+                str(kernel.dot_products) if kernel.dot_products is not None else "",
+                f"{kernel.instructions / 1e6:.1f}" if kernel.instructions else "",
+                kernel.verdict,
+            )
+        out.print(table)
+    for line in report.made_with:
+        out.print(line, markup=False)

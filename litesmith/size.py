@@ -1,0 +1,202 @@
+"""Binary → :class:`SizeReport`: what the program weighs and which op it went to.
+
+Totals come from the ELF section headers (``SHF_ALLOC``), so that ``.ARM.exidx``,
+``.data.rel.ro`` and the flash image of ``.data`` count; attribution comes from the linker's
+map, where every input section names its object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith.errors import UsageError
+from litesmith.selection import Selection
+
+_SHF_WRITE = 0x1
+_SHF_ALLOC = 0x2
+_SHF_EXECINSTR = 0x4
+
+_MAP_LINE = re.compile(r"^\s*[0-9a-f]+\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ ( *)(\S.*)$")
+_INPUT_SECTION = re.compile(r"^(.*):\(([^()]*)\)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """Bytes of a program.
+
+    ``text`` is executable, ``rodata`` is read-only, ``data`` is writable and comes from the
+    file, ``bss`` is writable and does not.  ``code`` is text + rodata + data: what GNU ``size``
+    calls text + data.  ``file`` is the size of the file.
+    """
+
+    file: int
+    text: int
+    rodata: int
+    data: int
+    bss: int
+    code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpSize:
+    """Bytes of one op.
+
+    ``attributed`` lies in objects that no other op uses.  ``marginal`` is what the program
+    shrinks by when it is linked without the op, the whole truth about its price.
+    """
+
+    attributed: int
+    marginal: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeReport:
+    """``size.json``.  ``core`` and the ``buckets`` beside the ops add up to ``binary.code``."""
+
+    binary: Sections
+    core: int
+    ops: Mapping[str, OpSize]
+    buckets: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's form; ``buckets`` comes on top of it."""
+        return {
+            "binary": asdict(self.binary),
+            "core": self.core,
+            "ops": {name: asdict(size) for name, size in self.ops.items()},
+            "buckets": dict(self.buckets),
+        }
+
+
+def sections(path: Path) -> Sections:
+    """Section sizes of an ELF file.
+
+    Raises:
+        UsageError: no ELF file.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    text = rodata = data = bss = 0
+    try:
+        with path.open("rb") as stream:
+            for section in ELFFile(stream).iter_sections():
+                flags, size = section["sh_flags"], section["sh_size"]
+                if not flags & _SHF_ALLOC:
+                    continue
+                if section["sh_type"] == "SHT_NOBITS":
+                    bss += size
+                elif flags & _SHF_EXECINSTR:
+                    text += size
+                elif flags & _SHF_WRITE:
+                    data += size
+                else:
+                    rodata += size
+    except (OSError, ELFError) as error:
+        raise UsageError(f"{path} is not an ELF program: {error}") from None
+    return Sections(
+        file=path.stat().st_size,
+        text=text,
+        rodata=rodata,
+        data=data,
+        bss=bss,
+        code=text + rodata + data,
+    )
+
+
+def _allocated_sections(path: Path) -> frozenset[str]:
+    from elftools.elf.elffile import ELFFile
+
+    with path.open("rb") as stream:
+        return frozenset(
+            section.name
+            for section in ELFFile(stream).iter_sections()
+            if section["sh_flags"] & _SHF_ALLOC and section["sh_type"] != "SHT_NOBITS"
+        )
+
+
+def bytes_by_object(map_file: Path, program: Path) -> Counter[str]:
+    """Bytes of each object in the allocated sections, from an ``ld.lld`` map.
+
+    Members of an archive count for the archive; what the linker made itself (merged strings,
+    padding) counts for the empty name.
+    """
+    allocated = _allocated_sections(program)
+    total: Counter[str] = Counter()
+    inside = False
+    for line in map_file.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = _MAP_LINE.match(line)
+        if match is None:
+            continue
+        size, indent, rest = int(match[1], 16), len(match[2]), match[3]
+        if indent == 0:
+            inside = rest in allocated
+            if inside:
+                total[""] += size
+        elif indent == 8 and inside:
+            section = _INPUT_SECTION.match(rest)
+            if section is None or section[1] == "<internal>":
+                continue
+            # lib.a(member.o) → lib.a
+            name = section[1].partition("(")[0]
+            total[name] += size
+            total[""] -= size
+    return total
+
+
+def report(
+    program: Path,
+    map_file: Path,
+    objects: Mapping[str, str],
+    selection: Selection,
+    core_sources: frozenset[str],
+    marginal: Callable[[str], int] | None,
+    embedded_bytes: int,
+) -> SizeReport:
+    """Measures a program.
+
+    ``objects`` maps object paths to sources.  ``marginal`` gives the size of the program
+    without an op; None leaves the marginal costs out.
+    """
+    binary = sections(program)
+    users: dict[str, list[str]] = {}
+    for op in selection.ops:
+        for source in op.sources:
+            users.setdefault(source, []).append(op.name)
+    buckets: Counter[str] = Counter()
+    attributed: Counter[str] = Counter()
+    for path, size in bytes_by_object(map_file, program).items():
+        source = objects.get(path)
+        if source is None:
+            buckets["linker" if path == "" else "libraries"] += size
+        elif source in core_sources:
+            buckets["core"] += size
+        elif source.startswith("ruy/"):
+            buckets["ruy"] += size
+        elif source not in users:
+            buckets["glue"] += size
+        elif len(users[source]) == 1:
+            attributed[users[source][0]] += size
+        else:
+            buckets["shared by ops"] += size
+    if embedded_bytes:
+        buckets["glue"] -= embedded_bytes
+        buckets["model"] = embedded_bytes
+    core = buckets.pop("core", 0)
+    return SizeReport(
+        binary=binary,
+        core=core,
+        ops={
+            op.name: OpSize(
+                attributed=attributed[op.name],
+                marginal=None if marginal is None else binary.code - marginal(op.name),
+            )
+            for op in selection.ops
+        },
+        buckets=dict(sorted(buckets.items())),
+    )

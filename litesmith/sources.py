@@ -1,0 +1,287 @@
+"""Pinned archives → :class:`SourceTree`: fetched once, checked, only the used parts unpacked."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO, Any
+
+from litesmith import console, files, paths
+from litesmith.components import COMPONENTS, Component, Origin, Patch
+from litesmith.errors import SourceError
+
+_STAMP = ".litesmith.json"
+_CONNECT_AND_READ_SECONDS = 30
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One component on disk: its folder (relative to the tree's root) and where it came from."""
+
+    component: Component
+    folder: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceTree:
+    """All components.  Compilers run in ``root`` and see relative paths only."""
+
+    root: Path
+    sources: Mapping[str, Source]
+
+    def locate(self, name: str) -> str:
+        """Path, relative to ``root``, of ``component/path/in/it``."""
+        component, _, rest = name.partition("/")
+        return f"{self.sources[component].folder}/{rest}"
+
+    def include_folders(self) -> tuple[str, ...]:
+        """The include path, relative to ``root``, in order."""
+        folders = []
+        for source in self.sources.values():
+            inner = source.component.include
+            folders.append(f"{source.folder}/{inner}" if inner else source.folder)
+        return tuple(folders)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Digest of what all files of the tree depend on: the archives and what was kept."""
+        return files.digest_of([source.folder for source in self.sources.values()])
+
+    def manifest(self) -> dict[str, dict[str, str]]:
+        """What the manifest says about the sources."""
+        return {
+            name: {
+                "version": source.component.version,
+                "origin": source.origin.kind,
+                "location": source.origin.location,
+                "sha256": source.origin.sha256,
+                "license": source.component.license,
+                "patched": ", ".join(sorted({p.path for p in source.component.patches})),
+            }
+            for name, source in self.sources.items()
+        }
+
+
+def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
+    """The tree of all pinned sources; fetches and unpacks what is not there yet.
+
+    Raises:
+        SourceError: no origin could be reached, or a digest did not match.
+    """
+    root = paths.cache_folder() / "sources"
+    missing = [c for c in components if _find(root, c) is None]
+    if missing:
+        root.mkdir(parents=True, exist_ok=True)
+        with (
+            console.progress("fetching sources", len(missing)) as advance,
+            ThreadPoolExecutor(max_workers=2) as pool,
+        ):
+            # The largest archive is the last of the list that must start first.
+            waiting = [pool.submit(_install, root, c) for c in sorted(missing, key=_unpacking_order)]
+            try:
+                for done in as_completed(waiting):
+                    advance(1, done.result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    found = {c.name: _find(root, c) for c in components}
+    return SourceTree(
+        root=root, sources={name: source for name, source in found.items() if source is not None}
+    )
+
+
+def _unpacking_order(component: Component) -> int:
+    return {"ruy": 0, "tensorflow": 1}.get(component.name, 2)
+
+
+def _folder(component: Component, origin: Origin) -> str:
+    patches = [[patch.path, patch.find, patch.replace] for patch in component.patches]
+    identity = files.digest_of(origin.sha256, origin.root, component.keep, component.drop, patches)
+    return f"{component.name}-{identity[:12]}"
+
+
+def _find(root: Path, component: Component) -> Source | None:
+    for origin in component.origins:
+        folder = _folder(component, origin)
+        stamp = root / folder / _STAMP
+        if stamp.exists():
+            # Both origins may share one archive; the stamp knows which one it was.
+            kind = json.loads(stamp.read_text())["origin"]
+            origin = next((o for o in component.origins if o.kind == kind), origin)
+            return Source(component=component, folder=folder, origin=origin)
+    return None
+
+
+def debian_mirrors() -> tuple[str, ...]:
+    """Addresses of the machine's own Debian mirrors, from its apt configuration.
+
+    ``LITESMITH_DEBIAN_MIRROR`` goes first.  Empty on a machine without apt.
+    """
+    named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
+    found = [named.rstrip("/") + "/"] if named else []
+    try:
+        listing = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        listing = ""
+    found += [line.rstrip("/") + "/" for line in listing.splitlines() if line.startswith("http")]
+    # Security mirrors hold no pool of the main archive; asking them last costs nothing.
+    unique = dict.fromkeys(found)
+    return tuple(sorted(unique, key=lambda address: "security" in address))
+
+
+def _addresses(origin: Origin) -> tuple[str, ...]:
+    if origin.kind == "upstream":
+        return (origin.location,)
+    return tuple(mirror + origin.location for mirror in debian_mirrors())
+
+
+def _install(root: Path, component: Component) -> str:
+    tried: list[str] = []
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as scratch:
+        for origin in component.origins:
+            addresses = _addresses(origin)
+            if not addresses:
+                tried.append("the Debian archive (this machine has no apt configuration)")
+            for address in addresses:
+                try:
+                    archive = _download(address, origin.sha256, Path(scratch), component.name)
+                except _UnreachableError as error:
+                    tried.append(f"{address} ({error})")
+                    continue
+                _unpack(archive, component, origin, root)
+                return component.name
+    raise SourceError(
+        f"the source of {component.name} {component.version} could not be fetched: "
+        f"tried {'; '.join(tried)}",
+        "check the network connection, or name a mirror in LITESMITH_DEBIAN_MIRROR",
+    )
+
+
+class _UnreachableError(Exception):
+    """An origin does not answer or does not have the file: the next one is asked."""
+
+
+def _download(address: str, sha256: str, folder: Path, name: str) -> Path:
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(
+            pooch.retrieve(
+                address,
+                known_hash=f"sha256:{sha256}",
+                fname="archive",
+                path=folder,
+                downloader=pooch.HTTPDownloader(timeout=_CONNECT_AND_READ_SECONDS),
+            )
+        )
+    except requests.RequestException as error:
+        response = getattr(error, "response", None)
+        reason = f"HTTP {response.status_code}" if response is not None else type(error).__name__
+        raise _UnreachableError(reason) from error
+    except ValueError as error:
+        if "hash" not in str(error):
+            raise
+        raise SourceError(
+            f"the archive of {name} from {address} does not have the pinned SHA-256 {sha256}",
+            "someone changed it on the way or at its origin: do not use it, report it",
+        ) from error
+
+
+def _unpack(archive: Path, component: Component, origin: Origin, root: Path) -> None:
+    """Writes the kept members of an archive into the component's folder, whole or not at all."""
+    final = root / _folder(component, origin)
+    with files.staging_folder(final) as staged:
+        count = 0
+        try:
+            with _members(archive) as members:
+                for name, opened in members:
+                    inner = _inside(name, origin.root)
+                    if inner is None and count and origin.root != "*":
+                        # A folder's members stand together: the rest of a huge archive
+                        # (its digest is checked already) has nothing for us.
+                        break
+                    if inner is None or not _kept(inner, component):
+                        continue
+                    target = staged / inner
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with opened() as source, target.open("wb") as copy:
+                        shutil.copyfileobj(source, copy, _CHUNK)
+                    count += 1
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise SourceError(f"the archive of {component.name} cannot be unpacked: {error}") from error
+        if count == 0:
+            raise SourceError(f"the archive of {component.name} from {origin.location} holds none of its files")
+        for patch in component.patches:
+            _apply(patch, staged / patch.path, component.name)
+        (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
+        # Another build may have been faster; what it unpacked is the same.
+        if not final.exists():
+            staged.rename(final)
+
+
+def _apply(patch: Patch, path: Path, component: str) -> None:
+    text, count = re.subn(patch.find, patch.replace, path.read_text(encoding="utf-8"))
+    if count == 0:
+        raise SourceError(f"the patch of {component}'s {patch.path} does not apply: no {patch.find!r} in it")
+    path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _members(archive: Path) -> Iterator[Iterator[tuple[str, Callable[[], IO[bytes]]]]]:
+    """The regular files of a tar or zip archive, in the archive's order."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            yield (
+                (info.filename, functools.partial(zipped.open, info))
+                for info in zipped.infolist()
+                if not info.is_dir()
+            )
+        return
+    # A stream: the large archives are read once, without seeking back.
+    with tarfile.open(archive, "r|*") as tarred:
+        yield (
+            (info.name, functools.partial(_tar_file, tarred, info)) for info in tarred if info.isreg()
+        )
+
+
+def _tar_file(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    stream: Any = tarred.extractfile(info)
+    return stream  # type: ignore[no-any-return]
+
+
+def _inside(name: str, root: str) -> str | None:
+    """The member's path below ``root``; None when it lies elsewhere or tries to leave."""
+    parts = name.removeprefix("./").split("/")
+    pattern = root.split("/")
+    if len(parts) <= len(pattern) or ".." in parts:
+        return None
+    if not all(fnmatchcase(p, w) for p, w in zip(parts, pattern, strict=False)):
+        return None
+    return "/".join(parts[len(pattern) :])
+
+
+def _kept(inner: str, component: Component) -> bool:
+    return inner.startswith(component.keep) and not any(part in inner for part in component.drop)

@@ -1,0 +1,105 @@
+// Kernels dispatch on dtypes that the build may have left out, so a model is compared
+// with the selection before a single tensor is allocated.
+
+#include "model_check.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "selected_ops.h"
+#include "tensorflow/lite/schema/schema_utils.h"
+
+namespace litesmith {
+namespace {
+
+constexpr int kCustom = 32;
+
+const char* DtypeName(int dtype) {
+  static const char* const kNames[] = {
+      "float32", "float16",    "int32",  "uint8",    "int64",   "string", "bool",   "int16", "complex64",
+      "int8",    "float64",    "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4"};
+  return dtype >= 0 && dtype < 18 ? kNames[dtype] : "unknown";
+}
+
+const SelectedOp* Find(int code, const char* custom) {
+  for (size_t i = 0; i < kSelectedOpCount; ++i) {
+    const SelectedOp& op = kSelectedOps[i];
+    if (op.code == code && (code != kCustom || strcmp(op.name, custom) == 0)) return &op;
+  }
+  return nullptr;
+}
+
+Fit Damaged(const char* what, int index) {
+  fprintf(stderr, "error: the model is damaged: %s %d does not exist; copy or convert it again\n", what, index);
+  return Fit::kDamaged;
+}
+
+Fit CheckCodes(const tflite::Model& model) {
+  if (model.operator_codes() == nullptr) return Fit::kFits;
+  for (const tflite::OperatorCode* entry : *model.operator_codes()) {
+    const int code = tflite::GetBuiltinCode(entry);
+    const char* custom = entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "";
+    const SelectedOp* op = Find(code, custom);
+    if (op == nullptr) {
+      if (code == kCustom) {
+        fprintf(stderr, "error: this program was built without the custom op %s; build it for this model\n", custom);
+      } else {
+        fprintf(stderr, "error: this program was built without the builtin op %s (code %d); build it for this model\n",
+                tflite::EnumNameBuiltinOperator(static_cast<tflite::BuiltinOperator>(code)), code);
+      }
+      return Fit::kUnfit;
+    }
+    if (entry->version() < op->min_version || entry->version() > op->max_version) {
+      fprintf(stderr, "error: this program was built for %s version %d to %d, the model has version %d; "
+              "build it for this model\n", op->name, op->min_version, op->max_version, entry->version());
+      return Fit::kUnfit;
+    }
+  }
+  return Fit::kFits;
+}
+
+Fit CheckTensors(const tflite::SubGraph& subgraph, const flatbuffers::Vector<int32_t>* indices, const SelectedOp& op) {
+  if (indices == nullptr) return Fit::kFits;
+  const int count = subgraph.tensors() != nullptr ? static_cast<int>(subgraph.tensors()->size()) : 0;
+  for (const int index : *indices) {
+    if (index == -1) continue;  // an optional tensor that was left out
+    if (index < 0 || index >= count) return Damaged("tensor", index);
+    const int dtype = subgraph.tensors()->Get(index)->type();
+    if (dtype < 0 || dtype > 31 || (op.dtypes >> dtype & 1) == 0) {
+      fprintf(stderr, "error: this program was built without the dtype %s for %s; build it for this model\n",
+              DtypeName(dtype), op.name);
+      return Fit::kUnfit;
+    }
+  }
+  return Fit::kFits;
+}
+
+Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) {
+  if (subgraph.operators() == nullptr) return Fit::kFits;
+  const int codes = model.operator_codes() != nullptr ? static_cast<int>(model.operator_codes()->size()) : 0;
+  for (const tflite::Operator* node : *subgraph.operators()) {
+    const int index = static_cast<int>(node->opcode_index());
+    if (index < 0 || index >= codes) return Damaged("operator code", index);
+    const tflite::OperatorCode* entry = model.operator_codes()->Get(index);
+    const SelectedOp& op = *Find(tflite::GetBuiltinCode(entry), entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "");
+    for (const auto* indices : {node->inputs(), node->outputs(), node->intermediates()}) {
+      const Fit fit = CheckTensors(subgraph, indices, op);
+      if (fit != Fit::kFits) return fit;
+    }
+  }
+  return Fit::kFits;
+}
+
+}  // namespace
+
+Fit CheckModel(const tflite::Model& model) {
+  const Fit codes = CheckCodes(model);
+  if (codes != Fit::kFits || model.subgraphs() == nullptr) return codes;
+  for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
+    const Fit fit = CheckSubgraph(model, *subgraph);
+    if (fit != Fit::kFits) return fit;
+  }
+  return Fit::kFits;
+}
+
+}  // namespace litesmith

@@ -1,0 +1,20 @@
+#ifndef LITESMITH_MODEL_CHECK_H_
+#define LITESMITH_MODEL_CHECK_H_
+
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace litesmith {
+
+enum class Fit {
+  kFits,
+  kDamaged,   // the model contradicts itself
+  kUnfit,     // sound, but it needs what this program was built without
+};
+
+// Compares a model, whose flatbuffer structure has been verified, with the selection.
+// Prints one line to standard error that names what does not fit.  It allocates nothing.
+Fit CheckModel(const tflite::Model& model);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_MODEL_CHECK_H_
