@@ -201,7 +201,9 @@ def detector() -> None:
         converter.inference_input_type = tf.int8
         model = _outputs_in_op_order(converter.convert())
 
-    quantised = [np.round(drawing.scene(rng, SIZE).image * 255 - 128).astype(np.int8)[None] for _ in range(SAMPLES)]
+    quantised = [
+        np.round(drawing.scene(rng, SIZE).image * 255 - 128).astype(np.int8)[None] for _ in range(SAMPLES)
+    ]
     found = wanted = 0
     for _ in range(100):
         s = drawing.scene(rng, SIZE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoke import Program
+from invoke.program import Program
 
 from litesmith import __version__
 from litesmith.commands import namespace
@@ -10,7 +10,9 @@ from litesmith.commands import namespace
 
 def main() -> None:
     """Runs the command line."""
-    Program(name="litesmith", binary="litesmith", namespace=namespace(development=False), version=__version__).run()
+    Program(
+        name="litesmith", binary="litesmith", namespace=namespace(development=False), version=__version__
+    ).run()
 
 
 if __name__ == "__main__":

@@ -312,9 +312,7 @@ def _subgraph(entry: Table, number: int, buffers: tuple[int, ...], codes: int) -
     for position, node in enumerate(nodes):
         for index in (*node.inputs, *node.outputs, *node.intermediates):
             if not -1 <= index < len(tensors):
-                raise DamagedError(
-                    f"operator {position} of {where} uses tensor {index} of {len(tensors)}"
-                )
+                raise DamagedError(f"operator {position} of {where} uses tensor {index} of {len(tensors)}")
     return Subgraph(name=entry.text(4), tensors=tensors, inputs=inputs, outputs=outputs, nodes=nodes)
 
 

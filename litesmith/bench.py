@@ -74,9 +74,8 @@ def run(models: Sequence[str], runs: int) -> BenchReport:
             console.note(f"measuring {name}")
             speeds.append(_measure(pipeline.open_model(name), built.program, runs))
             manifest = json.loads((out / "manifest.json").read_text())
-            made_with.append(
-                f"{name}: program {manifest['binary']['sha256'][:12]}, model {manifest['models'][0]['sha256'][:12]}"
-            )
+            digests = manifest["binary"]["sha256"][:12], manifest["models"][0]["sha256"][:12]
+            made_with.append(f"{name}: program {digests[0]}, model {digests[1]}")
         kernels = kernel_runs(names[0], Path(scratch))
     manifest_flags = " ".join((*manifest["flags"]["target"], *manifest["flags"]["common"]))
     made_with += [

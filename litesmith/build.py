@@ -11,14 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith import console, files, paths, process
-from litesmith.generate import MODEL_FILE, OWN_SOURCES, Project, registration_files
+from litesmith.generate import MODEL_FILE, OWN_SOURCES, Project
 from litesmith.profiles import Profile
-from litesmith.selection import Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 
@@ -39,7 +38,6 @@ class Binary:
     debug: Path
     map_file: Path
     objects: Mapping[str, str]
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,39 +65,31 @@ class Builder:
             BuildError: the compiler or the linker refused.
         """
         with self._own_folder(project.files, project.embedded) as own:
-            jobs = [self._own_job(own, name, project) for name in OWN_SOURCES]
-            jobs += [self._upstream_job(source) for source in project.sources]
+            jobs = self._jobs(own, project)
             self._compile(jobs)
         return self._link(jobs)
 
-    def without_op(self, project: Project, op: str) -> Binary:
-        """The same program less one op; the exact cost of the op is the difference.
+    def without_each_op(self, project: Project) -> dict[str, Path]:
+        """The stripped program linked again without each of its ops, by the op's name.
 
         Raises:
             BuildError: the compiler or the linker refused.
         """
-        return self.variant(project, project.selection.without(op))
+        with ExitStack() as folders:
+            jobs: dict[str, list[_Job]] = {}
+            for op in project.selection.ops:
+                smaller = project.without(op.name)
+                own = folders.enter_context(self._own_folder(smaller.files, smaller.embedded))
+                jobs[op.name] = self._jobs(own, smaller)
+            # All of them at once: each is one small file to compile and one program to link.
+            self._compile(job for one in jobs.values() for job in one)
+            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+                links = {name: pool.submit(self._link_stripped, one) for name, one in jobs.items()}
+                return {name: link.result() for name, link in links.items()}
 
-    def variant(self, project: Project, selection: Selection) -> Binary:
-        """The program of the same project for a smaller selection.
-
-        Raises:
-            BuildError: the compiler or the linker refused.
-        """
-        size = project.embedded.stat().st_size if project.embedded else 0
-        changed = {**project.files, **registration_files(selection, size)}
-        needed = {source for op in selection.ops for source in op.sources}
-        dropped = {source for op in project.selection.ops for source in op.sources} - needed
-        sources = tuple(source for source in project.sources if source not in dropped)
-        with self._own_folder(changed, project.embedded) as own:
-            jobs = [self._own_job(own, name, project, changed) for name in OWN_SOURCES]
-            jobs += [self._upstream_job(source) for source in sources]
-            self._compile(jobs)
-        return self._link(jobs)
-
-    def missing(self, project: Project) -> int:
-        """How many upstream objects the cache does not have."""
-        return sum(not self._upstream_job(source).output.exists() for source in project.sources)
+    def _jobs(self, own: Path, project: Project) -> list[_Job]:
+        ours = [self._own_job(own, name, project) for name in OWN_SOURCES]
+        return ours + [self._upstream_job(source) for source in project.sources]
 
     @contextmanager
     def _own_folder(self, contents: Mapping[str, str], embedded: Path | None) -> Iterator[Path]:
@@ -135,10 +125,8 @@ class Builder:
             output=self._object("upstream", source, self.tree.identity, every),
         )
 
-    def _own_job(
-        self, folder: Path, name: str, project: Project, changed: Mapping[str, str] | None = None
-    ) -> _Job:
-        contents = changed or project.files
+    def _own_job(self, folder: Path, name: str, project: Project) -> _Job:
+        contents = project.files
         flags = self.toolchain.compile_flags(self.profile).for_file(name)
         headers = {file: text for file, text in contents.items() if file.endswith(".h")}
         model = files.sha256(project.embedded) if project.embedded and name == "selected_ops.cc" else ""
@@ -192,31 +180,37 @@ class Builder:
         advance(1, job.source.rsplit("/", 1)[-1])
 
     def _link(self, jobs: list[_Job]) -> Binary:
+        program = self._link_stripped(jobs)
         objects = {str(job.output): job.source for job in jobs}
+        debug, map_file = program.with_name("debug"), program.with_name("map")
+        if not debug.exists():
+            with files.staging_folder(debug) as staged:
+                self.toolchain.link(
+                    self.profile,
+                    [job.output for job in jobs],
+                    staged / "debug",
+                    strip=False,
+                    map_file=staged / "map",
+                )
+                (staged / "map").replace(map_file)
+                (staged / "debug").replace(debug)
+        return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
+
+    def _link_stripped(self, jobs: list[_Job]) -> Path:
         key = files.digest_of(
             _PROGRAM_FORMAT,
             self.toolchain.identity(self.profile),
             self.toolchain.link_flags(self.profile),
-            [Path(path).name for path in objects],
+            [job.output.name for job in jobs],
         )
-        folder = paths.cache_folder() / "programs" / key[:2] / key
-        if not folder.exists():
+        program = paths.cache_folder() / "programs" / key[:2] / key / "program"
+        if not program.exists():
             self.toolchain.prepare(self.profile)
-            with files.staging_folder(folder) as staged:
-                inputs = [Path(path) for path in objects]
-                self.toolchain.link(self.profile, inputs, staged / "program", strip=True)
-                self.toolchain.link(
-                    self.profile, inputs, staged / "debug", strip=False, map_file=staged / "map"
-                )
-                if not folder.exists():
-                    staged.rename(folder)
-        return Binary(
-            program=folder / "program",
-            debug=folder / "debug",
-            map_file=folder / "map",
-            objects=objects,
-            key=key,
-        )
+            with files.staging_folder(program) as staged:
+                aside = staged / "program"
+                self.toolchain.link(self.profile, [job.output for job in jobs], aside, strip=True)
+                aside.replace(program)
+        return program
 
 
 def license_components(project: Project, tree: SourceTree) -> tuple[str, ...]:

@@ -13,7 +13,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from invoke import Collection, Context, Exit, task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
 
 from litesmith import console
 from litesmith.errors import LitesmithError, UsageError
@@ -294,8 +297,11 @@ def bench(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) 
         render.bench(found)
 
 
-@_task(help={"arguments": "more arguments for pytest", "integration": "also build and run programs"})
-def test(ctx: Context, arguments: str = "", integration: bool = True) -> None:
+@_task(
+    name="test",
+    help={"arguments": "more arguments for pytest", "integration": "also build and run programs"},
+)
+def run_tests(ctx: Context, arguments: str = "", integration: bool = True) -> None:
     """Run the tests."""
     words = [sys.executable, "-m", "pytest"]
     if not integration:
@@ -332,7 +338,7 @@ def namespace(*, development: bool) -> Collection:
     ops_collection.add_task(ops_list)
     if development:
         ops_collection.add_task(derive)
-        for development_task in (test, lint, examples):
+        for development_task in (run_tests, lint, examples):
             collection.add_task(development_task)
     collection.add_collection(ops_collection)
     return collection

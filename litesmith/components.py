@@ -66,9 +66,7 @@ class Component:
 def _github(
     project: str, reference: str, suffix: str, sha256: str, host: str = "https://github.com"
 ) -> Origin:
-    return Origin(
-        kind="upstream", location=f"{host}/{project}/archive/{reference}{suffix}", sha256=sha256
-    )
+    return Origin(kind="upstream", location=f"{host}/{project}/archive/{reference}{suffix}", sha256=sha256)
 
 
 def _debian(path: str, sha256: str, root: str = "*") -> Origin:

@@ -84,7 +84,7 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
     done = 0.0
     said = -1
 
-    def say(amount: float, what: str = "") -> None:
+    def say(amount: float, _what: str = "") -> None:
         nonlocal done, said
         done += amount
         if total and int(4 * done / total) > said:

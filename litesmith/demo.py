@@ -71,7 +71,9 @@ def run(target: str, out: str, seed: int) -> Demo:
             raise VerificationError(f"the program failed: {done.stderr.strip()}")
         boxes, classes, scores = (np.fromfile(folder / f"out{i}.bin", np.float32) for i in range(3))
     size = scene.image.shape[0] * _SCALE
-    image = Image.fromarray(np.round(scene.image * 255).astype(np.uint8)).resize((size, size), Image.Resampling.NEAREST)
+    image = Image.fromarray(np.round(scene.image * 255).astype(np.uint8)).resize(
+        (size, size), Image.Resampling.NEAREST
+    )
     draw = ImageDraw.Draw(image)
     found = []
     for (top, left, bottom, right), kind, score in zip(boxes.reshape(-1, 4), classes, scores, strict=True):

@@ -31,7 +31,9 @@ _CORE_ROOTS = (
 
 # Files that implement a header of another name, or that no header stands for.
 _COMPANIONS: Mapping[str, tuple[str, ...]] = {
-    "tensorflow/tensorflow/lite/minimal_logging.h": ("tensorflow/tensorflow/lite/minimal_logging_default.cc",),
+    "tensorflow/tensorflow/lite/minimal_logging.h": (
+        "tensorflow/tensorflow/lite/minimal_logging_default.cc",
+    ),
     "tensorflow/tensorflow/lite/allocation.h": ("tensorflow/tensorflow/lite/mmap_allocation.cc",),
     "tensorflow/tensorflow/lite/experimental/resource/lookup_interfaces.h": (
         "tensorflow/tensorflow/lite/experimental/resource/static_hashtable.cc",
@@ -68,9 +70,7 @@ class Deriver:
 
     def __init__(self, tree: SourceTree) -> None:
         self._tree = tree
-        self._folders = [
-            (name, source.component.include) for name, source in tree.sources.items()
-        ]
+        self._folders = [(name, source.component.include) for name, source in tree.sources.items()]
         self._includes = functools.cache(self._read_includes)
         self._resolve = functools.cache(self._find_header)
 
@@ -116,10 +116,7 @@ class Deriver:
         body = re.search(r"enum BuiltinOperator\s*:\s*int32\s*\{(.*?)\n\}", self._text(_SCHEMA), re.DOTALL)
         if body is None:
             raise SourceError(f"no enum BuiltinOperator in {_SCHEMA}")
-        return {
-            name: int(code)
-            for name, code in re.findall(r"(\w+)\s*=\s*(\d+)", _COMMENT.sub("", body[1]))
-        }
+        return {name: int(code) for name, code in re.findall(r"(\w+)\s*=\s*(\d+)", _COMMENT.sub("", body[1]))}
 
     def _registrations(self) -> dict[str, str]:
         """Registration function → the kernel file that defines it."""

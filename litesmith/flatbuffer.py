@@ -50,7 +50,7 @@ class Span:
 class Table:
     """One table of the file; fields are addressed by their index in the schema."""
 
-    __slots__ = ("_buffer", "_budget", "_fields", "_inline", "position")
+    __slots__ = ("_budget", "_buffer", "_fields", "_inline", "position")
 
     def __init__(self, buffer: bytes, position: int, budget: _Budget) -> None:
         budget.spend(1, position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 from collections.abc import Mapping
@@ -48,6 +49,19 @@ class Project:
     sources: tuple[str, ...]
     defines: tuple[str, ...]
     embedded: Path | None
+
+    def without(self, op: str) -> Project:
+        """The same project less one op: what it is compared with to find the op's cost."""
+        smaller = self.selection.without(op)
+        needed = {source for kept in smaller.ops for source in kept.sources}
+        dropped = {source for old in self.selection.ops for source in old.sources} - needed
+        size = self.embedded.stat().st_size if self.embedded else 0
+        return dataclasses.replace(
+            self,
+            selection=smaller,
+            files={**self.files, **registration_files(smaller, size)},
+            sources=tuple(source for source in self.sources if source not in dropped),
+        )
 
     def write(self, folder: Path) -> None:
         """Writes the project into an empty folder."""
@@ -142,9 +156,7 @@ def generate(
         "target_flags": flags.target,
         "optimisation": flags.optimisation,
         "source_flags": {
-            tree.locate(source): extra
-            for source in sources
-            if (extra := flags.for_source(source))
+            tree.locate(source): extra for source in sources if (extra := flags.for_source(source))
         },
         "toolchain_version": toolchain.version,
     }

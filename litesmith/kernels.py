@@ -74,7 +74,9 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
                 target=target,
                 cpu=cpu,
                 model=model,
-                dot_products=_count(runner, built.program, opened.path) if target == "aarch64" else None,
+                dot_products=count_dot_products(runner, built.program, opened.path)
+                if target == "aarch64"
+                else None,
                 instructions=None,
                 verdict="equal" if verdict.passed else "different",
             )
@@ -82,7 +84,12 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
     return tuple(found)
 
 
-def _count(runner: verify.Runner, program: Path, model: Path) -> int:
+def count_dot_products(runner: verify.Runner, program: Path, model: Path) -> int:
+    """Distinct dot-product instructions that one inference on zeros executes.
+
+    Raises:
+        VerificationError: the program failed.
+    """
     with tempfile.TemporaryDirectory(prefix="litesmith-") as folder:
         log = Path(folder) / "executed.log"
         words = [runner.argv[0], *runner.argv[1:], "-d", "in_asm", "-D", str(log), str(program)]

@@ -97,14 +97,18 @@ class Registry:
             yield Problem(
                 kind="version",
                 op=name,
-                message=f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}",
+                message=(
+                    f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
+                ),
                 next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
             )
         elif use.versions[0] < op.versions[0]:
             yield Problem(
                 kind="version",
                 op=name,
-                message=f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later",
+                message=(
+                    f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later"
+                ),
                 next_step="convert the model again with TensorFlow 2",
             )
 
@@ -141,8 +145,7 @@ class Registry:
 
 
 _GENERAL_VERSION_ADVICE = (
-    "convert with TensorFlow 2.14, or set converter._experimental_disable_per_channel and similar "
-    "switches that bring the older form"
+    "convert with TensorFlow 2.14, whose converter writes the versions that this runtime has"
 )
 _VERSION_ADVICE: Mapping[str, str] = {
     "FULLY_CONNECTED": (
@@ -177,9 +180,7 @@ def require_supported(registry: Registry, analysis: ModelAnalysis) -> None:
     if problems:
         others = ", ".join(dict.fromkeys(p.op for p in problems[1:] if p.op))
         more = f" (and {len(problems) - 1} more: {others})" if len(problems) > 1 else ""
-        raise UnsupportedModelError(
-            f"{analysis.path}: {problems[0].message}{more}", problems[0].next_step
-        )
+        raise UnsupportedModelError(f"{analysis.path}: {problems[0].message}{more}", problems[0].next_step)
 
 
 def load(folder: Path | None = None) -> Registry:

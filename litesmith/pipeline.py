@@ -143,23 +143,19 @@ def build(request: Request) -> Outcome:
         (staged_out / "NOTICE").write_text(_notice(project, tree, toolchain), encoding="utf-8")
         (staged_out / "manifest.json").write_text(files.to_json(manifest), encoding="utf-8")
         files.publish(staged_out, folder)
-    return Outcome(
-        folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts
-    )
+    return Outcome(folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts)
 
 
 def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[str]) -> SizeReport:
     """Sizes of a program, with the marginal cost of each op: linked again without it."""
-    variants = {
-        op.name: builder.without_op(project, op.name).program for op in project.selection.ops
-    }
+    smaller = builder.without_each_op(project)
     return size.report(
         binary.program,
         binary.map_file,
         binary.objects,
         project.selection,
         core,
-        lambda op: size.sections(variants[op]).code,
+        lambda op: size.sections(smaller[op]).code,
         project.embedded.stat().st_size if project.embedded else 0,
     )
 

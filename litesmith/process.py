@@ -110,6 +110,4 @@ def run(
         raise
     finally:
         _running.discard(child.pid)
-    return Completed(
-        argv=words, code=child.returncode, stdout=stdout, stderr=stderr.decode(errors="replace")
-    )
+    return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))

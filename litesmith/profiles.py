@@ -13,7 +13,16 @@ from litesmith import paths
 from litesmith.errors import UsageError
 from litesmith.validation import Strict, load_yaml, nearest
 
-_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KIB": 1024,
+    "MIB": 1024**2,
+    "GIB": 1024**3,
+}
 _HERTZ = {"HZ": 1, "KHZ": 10**3, "MHZ": 10**6, "GHZ": 10**9}
 
 
@@ -82,10 +91,12 @@ class Profile(Strict):
 
     ``flags`` go to every compile of every toolchain; ``source_flags`` maps patterns of source
     paths (``ruy/ruy/kernel_avx.cc``) to flags for these files, which come last.
+    ``also_known_as`` are names that people try; they find the profile's own name in the error.
     ``emulator`` is absent where the build machine runs the program itself.
     """
 
     name: str = ""
+    also_known_as: tuple[str, ...] = ()
     description: str
     architecture: Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
     triple: str
@@ -140,12 +151,20 @@ def load(target: str) -> Profile:
     if target.endswith((".yaml", ".yml")) or "/" in target:
         path = Path(target)
         if not path.is_file():
-            raise UsageError(f"there is no profile file {target}", "see './inv targets' for the built-in ones")
+            raise UsageError(
+                f"there is no profile file {target}", "see './inv targets' for the built-in ones"
+            )
     else:
         known = available()
         if target not in known:
-            advice = nearest(target, list(known)) or f"known targets: {', '.join(known)}"
-            raise UsageError(f"unknown target {target!r}", advice)
+            raise UsageError(f"unknown target {target!r}", _advice(target, known))
         path = known[target]
     profile = load_yaml(path, Profile)
     return profile.model_copy(update={"name": path.stem})
+
+
+def _advice(target: str, known: Mapping[str, Path]) -> str:
+    aliases = {alias: name for name in known for alias in load_yaml(known[name], Profile).also_known_as}
+    if target in aliases:
+        return f"perhaps you meant {aliases[target]!r}"
+    return nearest(target, list(known)) or f"known targets: {', '.join(known)}"

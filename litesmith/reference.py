@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def outputs(model: Path, sha256: str, inputs: Sequence[Array]) -> list[Array]:
     os.close(handle)
     aside = Path(name)
     try:
-        named: Mapping[str, Array] = {str(i): value for i, value in enumerate(result)}
+        named: dict[str, Any] = {str(i): value for i, value in enumerate(result)}
         np.savez(aside, **named)
         aside.rename(cached)
     finally:

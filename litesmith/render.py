@@ -158,7 +158,18 @@ def _options(options: Any) -> str:
 def profiles(found: Sequence[Profile]) -> None:
     """Target profiles as a table."""
     table = Table()
-    for column in ("target", "CPU", "float ABI", "toolchains", "linkage", "flags", "runs with", "flash", "RAM", "clock"):
+    for column in (
+        "target",
+        "CPU",
+        "float ABI",
+        "toolchains",
+        "linkage",
+        "flags",
+        "runs with",
+        "flash",
+        "RAM",
+        "clock",
+    ):
         table.add_column(column)
     for profile in found:
         resources = profile.resources
@@ -217,7 +228,9 @@ def tools(found: Sequence[Tool]) -> None:
     for column in ("tool", "there", "for", "how to get it"):
         table.add_column(column)
     for tool in found:
-        table.add_row(tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install)
+        table.add_row(
+            tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install
+        )
     console.stdout().print(table)
 
 

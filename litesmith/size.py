@@ -171,9 +171,9 @@ def report(
     buckets: Counter[str] = Counter()
     attributed: Counter[str] = Counter()
     for path, size in bytes_by_object(map_file, program).items():
-        source = objects.get(path)
-        if source is None:
-            buckets["linker" if path == "" else "libraries"] += size
+        source = objects.get(path, "")
+        if not source:
+            buckets["libraries" if path else "linker"] += size
         elif source in core_sources:
             buckets["core"] += size
         elif source.startswith("ruy/"):

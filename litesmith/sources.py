@@ -172,8 +172,7 @@ def _install(root: Path, component: Component) -> str:
                 _unpack(archive, component, origin, root)
                 return component.name
     raise SourceError(
-        f"the source of {component.name} {component.version} could not be fetched: "
-        f"tried {'; '.join(tried)}",
+        f"the source of {component.name} {component.version} could not be fetched: tried {'; '.join(tried)}",
         "check the network connection, or name a mirror in LITESMITH_DEBIAN_MIRROR",
     )
 
@@ -233,7 +232,9 @@ def _unpack(archive: Path, component: Component, origin: Origin, root: Path) -> 
         except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
             raise SourceError(f"the archive of {component.name} cannot be unpacked: {error}") from error
         if count == 0:
-            raise SourceError(f"the archive of {component.name} from {origin.location} holds none of its files")
+            raise SourceError(
+                f"the archive of {component.name} from {origin.location} holds none of its files"
+            )
         for patch in component.patches:
             _apply(patch, staged / patch.path, component.name)
         (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
@@ -262,9 +263,7 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, Callable[[], IO[byte
         return
     # A stream: the large archives are read once, without seeking back.
     with tarfile.open(archive, "r|*") as tarred:
-        yield (
-            (info.name, functools.partial(_tar_file, tarred, info)) for info in tarred if info.isreg()
-        )
+        yield ((info.name, functools.partial(_tar_file, tarred, info)) for info in tarred if info.isreg())
 
 
 def _tar_file(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -73,11 +73,12 @@ class Verdict:
             return f"{self.model}: not verified: {self.reason}"
         if self.worst is None:
             return f"{self.model}: verified, no outputs to compare"
-        unit = "" if self.worst.dtype.startswith("float") else " steps"
+        worst = self.worst
+        unit = "" if worst.dtype.startswith("float") else " steps"
         return (
-            f"{self.model}: {'verified' if self.passed else 'WRONG'}, {self.samples} inputs, worst output "
-            f"{self.worst.output} ({self.worst.name}) on {self.worst.sample}: error {self.worst.error:.3g}{unit}, "
-            f"tolerance {self.worst.tolerance:g}{unit}, ran with {self.ran_with}"
+            f"{self.model}: {'verified' if self.passed else 'WRONG'}, {self.samples} inputs, "
+            f"worst output {worst.output} ({worst.name}) on {worst.sample}: "
+            f"error {worst.error:.3g}{unit}, tolerance {worst.tolerance:g}{unit}, ran with {self.ran_with}"
         )
 
 
@@ -112,7 +113,9 @@ def find_runner(profile: Profile, cpu: str | None = None) -> Runner | str:
         else:
             arguments += ["-cpu", cpu]
     version = process.run([program, "--version"], timeout=20).stdout.decode().splitlines()[0]
-    return Runner(argv=(program, *arguments), description=" ".join([_short(version, emulator.program), *arguments]))
+    return Runner(
+        argv=(program, *arguments), description=" ".join([_short(version, emulator.program), *arguments])
+    )
 
 
 def _short(version: str, program: str) -> str:
@@ -198,8 +201,10 @@ def compare(expected: Array, actual: Array) -> tuple[float, float]:
     if expected.dtype.kind not in "fc":
         if expected.dtype.kind in "b":
             return float(np.count_nonzero(expected != actual)), 0.0
-        difference = expected.astype(object) - actual.astype(object) if expected.dtype.itemsize == 8 else (
-            expected.astype(np.int64) - actual.astype(np.int64)
+        difference = (
+            expected.astype(object) - actual.astype(object)
+            if expected.dtype.itemsize == 8
+            else (expected.astype(np.int64) - actual.astype(np.int64))
         )
         return float(np.abs(difference).max(initial=0)), 0.0
     finite = np.isfinite(expected)

@@ -44,7 +44,12 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 def cli(tmp_path: Path) -> Cli:
     """Runs the command line in an empty folder, as a user would."""
 
-    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None, timeout: float = 600):
+    def run(
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 600,
+    ):
         return subprocess.run(
             [sys.executable, "-m", "litesmith", *map(str, arguments)],
             cwd=cwd or tmp_path,

@@ -29,8 +29,10 @@ def mutate(rng: random.Random, data: bytes) -> bytes:
     changed = bytearray(data)
     kind = rng.randrange(7)
     # Most of a model is weights; what matters stands in the first and last kilobytes.
-    places = [rng.randrange(len(changed)) if rng.random() < 0.3 else rng.choice((1, -1)) * rng.randrange(1, 6000)
-              for _ in range(rng.randint(1, 12))]
+    places = [
+        rng.randrange(len(changed)) if rng.random() < 0.3 else rng.choice((1, -1)) * rng.randrange(1, 6000)
+        for _ in range(rng.randint(1, 12))
+    ]
     places = [place % len(changed) for place in places]
     if kind == 0:
         for place in places:

@@ -92,7 +92,13 @@ class Toolchain(Protocol):
         """Flags of the link step, for the manifest and for cache keys."""
 
     def link(
-        self, profile: Profile, objects: Sequence[Path], output: Path, *, strip: bool, map_file: Path | None = None
+        self,
+        profile: Profile,
+        objects: Sequence[Path],
+        output: Path,
+        *,
+        strip: bool,
+        map_file: Path | None = None,
     ) -> None:
         """Links a program.
 

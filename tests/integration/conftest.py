@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litesmith import pipeline, profiles, verify
+from tests.conftest import EXAMPLES
+
+DET = EXAMPLES / "det.tflite"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built program and how to run it here."""
+
+    folder: Path
+    program: Path
+    runner: tuple[str, ...]
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        words = [*self.runner, str(self.program), *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+
+Build = Callable[..., Built]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds through the pipeline; programs come from the cache when they are there."""
+
+    def make(target: str, *models: str | Path, embed_model: bool = False) -> Built:
+        out = tmp_path_factory.mktemp("build") / "out"
+        request = pipeline.Request(
+            target=target, models=tuple(map(str, models)), out=str(out), embed_model=embed_model
+        )
+        outcome = pipeline.build(request)
+        runner = verify.find_runner(profiles.load(target))
+        assert isinstance(runner, verify.Runner), f"tests need the emulator: {runner}"
+        for verdict in outcome.verdicts:
+            assert verdict.passed, verdict.line()
+        return Built(folder=out, program=outcome.program, runner=runner.argv)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def det_armv7(build: Build) -> Built:
+    return build("armv7", DET)
+
+
+@pytest.fixture(scope="session")
+def digits_x86(build: Build) -> Built:
+    return build("x86_64", EXAMPLES / "digits.tflite")
+
+
+def outputs(folder: Path, dtypes: Sequence[str]) -> list[np.ndarray[Any, Any]]:
+    return [np.fromfile(folder / f"out{i}.bin", dtype) for i, dtype in enumerate(dtypes)]

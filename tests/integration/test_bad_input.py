@@ -1,0 +1,272 @@
+"""One clear line, the right exit code, nothing half-written, and the next run works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from litesmith import paths
+from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.models import CUSTOM, Op, build_model
+
+DIGITS = EXAMPLES / "digits.tflite"
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["build", "--target", "armv7"], 2, "--model is missing; for example --model examples/det.tflite"),
+        (["build", "--model", DIGITS], 2, "--target is missing"),
+        (["build", "--target", "armv8l", "--model", DIGITS], 2, "unknown target 'armv8l'"),
+        (["build", "--target", "arm64", "--model", DIGITS], 2, "perhaps you meant 'aarch64'"),
+        (["build", "--target", "b.yaml", "--model", DIGITS], 2, "there is no profile file b.yaml"),
+        (
+            ["build", "--target", "armv7", "--toolchain", "zgi", "--model", DIGITS],
+            2,
+            "perhaps you meant 'zig'",
+        ),
+        (["build", "--target", "armv7", "--model", "none.tflite"], 2, "there is no model file none.tflite"),
+        (["build", "--target", "armv7", "--model", "zoo:vw"], 2, "perhaps you meant 'vww'"),
+        (["build", "--target", "armv7", "--model", DIGITS, "--out", "/dev/null"], 2, "/dev/null is a file"),
+        (
+            ["build", "--target", "armv7", "--model", DIGITS, "--model", DIGITS, "--embed-model"],
+            2,
+            "takes one model",
+        ),
+        (
+            ["verify", "--target", "armv7", "--model", DIGITS],
+            2,
+            "there is no program build/armv7/digits/bin/digits",
+        ),
+        (
+            ["verify", "--target", "x86_64", "--model", DIGITS, "--program", DIGITS, "--cpu", "max"],
+            2,
+            "has no emulator",
+        ),
+        (["analyse"], 2, "--model is missing"),
+        (["analyse", "--model", "."], 2, ". is a folder"),
+        (["targets", "--check", "none.yaml"], 2, "there is no profile file none.yaml"),
+        (["bench", "--runs", "1"], 2, "--runs 1 is too few"),
+    ],
+)
+def test_bad_arguments(cli: Cli, tmp_path: Path, arguments: list[str], code: int, expected: str) -> None:
+    done = cli(*arguments)
+    assert done.returncode == code
+    assert expected in one_error_line(done)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        (b"", "m.tflite", "is empty"),
+        (b"\x08\x07\x12\x04onnx", "m.onnx", "ONNX model"),
+        (b"PK\x03\x04" + bytes(99), "m.keras", "Keras archive"),
+        (os.urandom(5000), "m.tflite", "not a .tflite file"),
+        (DIGITS.read_bytes()[:20000], "m.tflite", "is damaged"),
+    ],
+    ids=["empty", "onnx", "keras", "random", "truncated"],
+)
+def test_bad_models(cli: Cli, tmp_path: Path, content: bytes, name: str, expected: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    for command in (["analyse"], ["build", "--target", "armv7"]):
+        done = cli(*command, "--model", name)
+        assert done.returncode == 2
+        assert expected in one_error_line(done)
+    assert leftovers(tmp_path) == [name]
+
+
+def test_a_model_that_the_runtime_cannot_run_ends_in_3_before_anything_is_built(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "m.tflite").write_bytes(build_model([Op(CUSTOM, custom="FlexErf")]))
+    done = cli(
+        "build", "--target", "armv7", "--model", "m.tflite", env={"LITESMITH_CACHE": str(tmp_path / "c")}
+    )
+    assert done.returncode == 3
+    assert "FlexErf is a Flex op" in one_error_line(done)
+    assert leftovers(tmp_path) == ["m.tflite"]
+    analysed = cli("analyse", "--model", "m.tflite")
+    assert analysed.returncode == 3
+    assert "cannot run: FlexErf" in analysed.stdout
+
+
+def test_no_network_names_what_was_tried(cli: Cli, tmp_path: Path) -> None:
+    proxy = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1")
+    done = cli(
+        "build", "--target", "armv7", "--model", DIGITS, env={**proxy, "LITESMITH_CACHE": str(tmp_path / "c")}
+    )
+    assert done.returncode == 1
+    line = one_error_line(done)
+    assert "could not be fetched: tried https://git" in line
+    assert "check the network connection" in line
+    assert leftovers(tmp_path) == []
+
+
+def test_no_network_for_the_zoo(cli: Cli, tmp_path: Path) -> None:
+    env = {
+        "PIP_INDEX_URL": "http://127.0.0.1:1/",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+        "LITESMITH_CACHE": str(tmp_path / "c"),
+    }
+    done = cli("analyse", "--model", "zoo:kws", env=env)
+    assert done.returncode == 1
+    assert "zoo model kws could not be fetched" in one_error_line(done)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_missing_emulator_is_no_error(cli: Cli, tmp_path: Path) -> None:
+    only_python = tmp_path / "bin"
+    only_python.mkdir()
+    done = cli("build", "--target", "armv7", "--model", DIGITS, env={"PATH": str(only_python)})
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "not verified" in line]
+    assert lines == [f"{DIGITS}: not verified: qemu-arm is not installed; apt-get install qemu-user"]
+    assert (tmp_path / "build/armv7/digits/bin/digits").exists()
+
+
+def test_a_target_file_of_the_user(cli: Cli, tmp_path: Path) -> None:
+    text = (paths.data_folder("targets") / "x86_64.yaml").read_text()
+    (tmp_path / "board.yaml").write_text(text)
+    assert cli("targets", "--check", "board.yaml").returncode == 0
+    done = cli("build", "--target", "board.yaml", "--model", DIGITS)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "build/board/digits/bin/digits").exists()
+
+
+def test_a_cpu_that_zig_does_not_know(cli: Cli, tmp_path: Path) -> None:
+    text = (paths.data_folder("targets") / "armv7.yaml").read_text().replace("cortex_a7", "cortex_a777")
+    (tmp_path / "board.yaml").write_text(text)
+    done = cli("build", "--target", "board.yaml", "--model", DIGITS)
+    assert done.returncode == 1
+    assert "cortex_a777" in one_error_line(done)
+    assert leftovers(tmp_path) == ["board.yaml"]
+
+
+def test_a_full_disk(cli: Cli, tmp_path: Path) -> None:
+    """The output folder is on a file system of 300 KB, in a mount namespace of the test's own."""
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "litesmith",
+        "build",
+        "--target",
+        "armv7",
+        "--model",
+        str(DIGITS),
+        "--out",
+        str(out / "b"),
+    ]
+    script = f'mount -t tmpfs -o size=300k none "{out}" && "$@"; code=$?; find "{out}" -type f; exit $code'
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1, done.stderr
+    line = one_error_line(done)
+    assert "No space left on device" in line
+    assert "free some disk space" in line
+    assert done.stdout.strip() == ""
+    again = cli("build", "--target", "armv7", "--model", DIGITS, "--out", out / "b")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_read_only_folder(cli: Cli, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        command = [sys.executable, "-m", "litesmith", "build", "--target", "armv7", "--model", str(DIGITS)]
+        script = f'mount -t tmpfs -o ro none "{tmp_path}" && cd "{tmp_path}" && "$@"'
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", *command],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    else:
+        tmp_path.chmod(0o500)
+        done = cli("build", "--target", "armv7", "--model", DIGITS)
+    assert done.returncode == 1, done.stderr
+    assert "Read-only file system" in one_error_line(done) or "Permission denied" in one_error_line(done)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
+def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:
+    """Ctrl-C while it compiles (sources and libraries are there, objects are not)."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for shared in ("sources", "toolchains", "zig", "reference"):
+        (cache / shared).symlink_to(paths.cache_folder() / shared)
+    env = {**os.environ, "LITESMITH_CACHE": str(cache)}
+    work = tmp_path / "work"
+    work.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "litesmith", "build", "--target", "armv7", "--model", str(DIGITS)],
+        cwd=work,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    child.send_signal(signal.SIGINT)
+    stdout, stderr = child.communicate(timeout=60)
+    assert child.returncode in {1, 130}, stderr
+    if seconds >= 0.5:
+        assert child.returncode == 130
+        assert "error: interrupted" in stderr
+        assert "Traceback" not in stderr + stdout
+    assert leftovers(work) == []
+    half = [p for p in cache.rglob("*") if p.is_file() and not p.is_symlink() and ".part" in p.name]
+    assert half == []
+    survivors = subprocess.run(["pgrep", "-f", str(cache)], capture_output=True, text=True).stdout.split()
+    assert survivors == []
+    if seconds == 4.0:
+        done = cli("build", "--target", "armv7", "--model", DIGITS, env={"LITESMITH_CACHE": str(cache)})
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_failed_build_leaves_the_old_one(cli: Cli, tmp_path: Path) -> None:
+    assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "out").returncode == 0
+    before = {name: (tmp_path / name).read_bytes() for name in leftovers(tmp_path)}
+    (tmp_path / "bad.tflite").write_bytes(b"nothing")
+    assert cli("build", "--target", "x86_64", "--model", "bad.tflite", "--out", "out").returncode == 2
+    after = {name: (tmp_path / name).read_bytes() for name in leftovers(tmp_path) if name != "bad.tflite"}
+    assert after == before
+
+
+def test_paths_with_spaces_and_other_letters(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "Modelle für später"
+    folder.mkdir()
+    shutil.copy(DIGITS, folder / "zwei ziffern é.tflite")
+    done = cli("build", "--target", "x86_64", "--model", folder / "zwei ziffern é.tflite")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "build/x86_64/zwei ziffern é").is_dir() or (
+        tmp_path / "build/x86_64/zwei_ziffern_é"
+    ).is_dir()
+
+
+def test_the_demo_finds_shapes_and_draws_them(cli: Cli, tmp_path: Path) -> None:
+    from PIL import Image
+
+    done = cli("demo", "--out", tmp_path / "demo.png")
+    assert done.returncode == 0, done.stderr
+    assert any(name in done.stdout for name in ("disc", "square", "triangle"))
+    with Image.open(tmp_path / "demo.png") as picture:
+        assert picture.size == (480, 480)

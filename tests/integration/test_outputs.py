@@ -1,0 +1,271 @@
+"""The files of a build: contracts, reproducibility, the project by hand, upstream's drop-in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litesmith import build as building
+from litesmith import ops, paths, pipeline, profiles, size, sources, toolchains
+from tests.conftest import EXAMPLES, ROOT, Cli
+from tests.integration.conftest import DET, Build, Built
+
+
+def digest_tree(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_files_of_the_contract(det_armv7: Built) -> None:
+    names = set(digest_tree(det_armv7.folder))
+    assert {
+        "bin/det",
+        "bin/det.debug",
+        "selection.json",
+        "manifest.json",
+        "size.json",
+        "verify.json",
+        "NOTICE",
+        "project/registration.cc",
+        "project/selected_ops.cc",
+        "project/main.cc",
+        "project/CMakeLists.txt",
+        "project/toolchain.cmake",
+        "project/README.md",
+    } <= names
+
+
+def test_the_manifest(det_armv7: Built) -> None:
+    manifest = det_armv7.json("manifest.json")
+    model = hashlib.sha256(DET.read_bytes()).hexdigest()
+    assert manifest["models"] == [{"path": str(DET), "sha256": model}]
+    assert manifest["toolchain"] == {
+        "name": "zig",
+        "version": toolchains.load("zig", profiles.load("armv7")).version,
+    }
+    assert manifest["binary"]["sha256"] == hashlib.sha256(det_armv7.program.read_bytes()).hexdigest()
+    assert manifest["binary"]["sizes"] == det_armv7.json("size.json")["binary"]
+    assert "-Os" in manifest["flags"]["common"]
+    for name in ("tensorflow", "ruy", "flatbuffers", "eigen", "gemmlowp"):
+        assert manifest["sources"][name]["origin"] in {"upstream", "debian"}
+        assert len(manifest["sources"][name]["sha256"]) == 64
+    assert "://" not in json.dumps([s for s in manifest["sources"].values() if s["origin"] == "debian"])
+
+
+def test_no_path_of_this_machine_is_in_the_program(det_armv7: Built) -> None:
+    for path in (det_armv7.program, det_armv7.folder / "bin/det.debug"):
+        content = path.read_bytes()
+        for forbidden in (str(Path.home()), str(ROOT), str(paths.cache_folder()), "/tmp/"):
+            assert forbidden.encode() not in content
+
+
+def test_the_notice_lists_licences(det_armv7: Built) -> None:
+    notice = (det_armv7.folder / "NOTICE").read_text()
+    for wanted in ("tensorflow 2.14.1: Apache-2.0", "ruy", "eigen 3.4: MPL-2.0", "musl libc: MIT", "libc++"):
+        assert wanted in notice
+    assert "farmhash" not in notice
+
+
+def test_sizes_equal_those_of_other_tools(det_armv7: Built) -> None:
+    reported = det_armv7.json("size.json")["binary"]
+    assert reported["file"] == det_armv7.program.stat().st_size
+    assert reported["code"] == reported["text"] + reported["rodata"] + reported["data"]
+    if (gnu := shutil.which("size")) is None:
+        pytest.skip("GNU size is not installed")
+    line = subprocess.run(
+        [gnu, det_armv7.program], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[1]
+    text, data, bss = map(int, line.split()[:3])
+    assert reported["code"] == text + data
+    assert reported["bss"] == bss
+
+
+def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> None:
+    debug = det_armv7.folder / "bin/det.debug"
+    stripped, full = size.sections(det_armv7.program), size.sections(debug)
+    assert (stripped.text, stripped.rodata, stripped.data, stripped.bss) == (
+        full.text,
+        full.rodata,
+        full.data,
+        full.bss,
+    )
+    assert full.file > stripped.file
+    assert b"RegisterSelectedOps" in debug.read_bytes()
+    assert b"_Z19RegisterSelectedOps" not in det_armv7.program.read_bytes()
+
+
+def test_marginal_costs_are_those_of_programs_without_the_op(build: Build) -> None:
+    built = build("armv7", EXAMPLES / "digits.tflite")
+    reported = built.json("size.json")
+    profile, registry = profiles.load("armv7"), ops.load()
+    toolchain, tree = toolchains.load("zig", profile), sources.source_tree()
+    from litesmith import generate, selection
+
+    model = pipeline.open_model(str(EXAMPLES / "digits.tflite"))
+    selected = selection.select([model.analysis], registry)
+    builder = building.Builder(
+        profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines
+    )
+    for op in ("CONV_2D", "SOFTMAX"):
+        # A project generated for the smaller selection from the start.
+        project = generate.generate(
+            "digits", selected.without(op), profile, toolchain, tree, registry.runtime
+        )
+        smaller = size.sections(builder.build(project).program).code
+        assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - smaller
+
+
+@pytest.mark.parametrize("target", ["armv7", "x86_64"])
+def test_two_builds_have_the_same_bytes(build: Build, target: str) -> None:
+    assert digest_tree(build(target, DET).folder) == digest_tree(build(target, DET).folder)
+
+
+def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
+    build: Build, tmp_path: Path, cli: Cli
+) -> None:
+    """Another folder, another cache for objects and programs; sources and libraries are shared."""
+    clone = tmp_path / "another folder äöü"
+    clone.mkdir()
+    for name in ("litesmith", "targets", "templates", "ops_registry", "examples"):
+        shutil.copytree(ROOT / name, clone / name)
+    (clone / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    cache = tmp_path / "another cache"
+    cache.mkdir()
+    for shared in ("sources", "toolchains", "reference"):
+        (cache / shared).symlink_to(paths.cache_folder() / shared)
+    done = cli(
+        "build",
+        "--target",
+        "armv7",
+        "--model",
+        "examples/gesture.tflite",
+        cwd=clone,
+        env={"PYTHONPATH": str(clone), "LITESMITH_CACHE": str(cache)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((cache / "objects").iterdir()), "the objects came from elsewhere"
+    here = build("armv7", EXAMPLES / "gesture.tflite")
+    there = clone / "build/armv7/gesture"
+    for name in ("bin/gesture", "bin/gesture.debug", "size.json"):
+        assert (there / name).read_bytes() == (here.folder / name).read_bytes(), name
+
+
+def test_the_project_is_built_by_the_line_of_its_own_readme(det_armv7: Built, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(det_armv7.folder / "project", project)
+    (line,) = [
+        x.strip() for x in (project / "README.md").read_text().splitlines() if x.startswith("    cmake ")
+    ]
+    scripts = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        line,
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    by_hand = Built(folder=project, program=project / "out/det", runner=det_armv7.runner)
+    result = by_hand.run("--model", DET, "--output-dir", tmp_path)
+    assert result.returncode == 0, result.stderr
+    (tmp_path / "ours").mkdir()
+    det_armv7.run("--model", DET, "--output-dir", tmp_path / "ours")
+    for name in ("out0.bin", "out1.bin", "out2.bin", "out3.bin"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
+
+
+def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Path) -> None:
+    """TensorFlow Lite's create_op_resolver_with_selected_ops.cc with our registration.cc alone."""
+    tree = sources.source_tree()
+    profile = profiles.load("x86_64")
+    toolchain = toolchains.load("zig", profile)
+    flags = toolchain.compile_flags(profile)
+    include = [f"-I{folder}" for folder in tree.include_folders()]
+    defines = [f"-D{define}" for define in ops.load().runtime.defines]
+    shutil.copy(digits_x86.folder / "project/registration.cc", tmp_path)
+    upstream = tree.locate("tensorflow/tensorflow/lite/create_op_resolver_with_selected_ops.cc")
+    compiled = []
+    for source in (str(tmp_path / "registration.cc"), upstream):
+        output = tmp_path / (Path(source).name + ".o")
+        toolchain.compile(source, [*flags.for_file(source), *defines, *include], output, tree.root)
+        compiled.append(output)
+    symbols = [_symbols(path) for path in compiled]
+    assert "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE" in symbols[0]["defined"]
+    assert "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE" in symbols[1]["undefined"]
+
+
+def _symbols(path: Path) -> dict[str, set[str]]:
+    from elftools.elf.elffile import ELFFile
+
+    found: dict[str, set[str]] = {"defined": set(), "undefined": set()}
+    with path.open("rb") as stream:
+        for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
+            found["undefined" if symbol["st_shndx"] == "SHN_UNDEF" else "defined"].add(symbol.name)
+    return found
+
+
+def test_models_of_the_same_ops_share_everything_but_nothing_is_stale(build: Build) -> None:
+    """kws and vww use the same ops, versions and dtypes: one program, compiled once."""
+    kws, vww = build("armv7", "zoo:kws"), build("armv7", "zoo:vww")
+    assert kws.program.read_bytes() == vww.program.read_bytes()
+    assert kws.json("selection.json")["models"] != vww.json("selection.json")["models"]
+
+
+def test_the_registry_agrees_with_the_pinned_sources() -> None:
+    from litesmith.derive import Deriver
+
+    derived = Deriver(sources.source_tree()).registry()
+    folder = paths.data_folder("ops_registry")
+    stored = {str(p.relative_to(folder)): json.loads(p.read_text()) for p in folder.rglob("*.json")}
+    assert stored == derived
+
+
+def test_a_wheel_installed_elsewhere_builds_the_same_program(tmp_path: Path, det_armv7: Built) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            f"--wheel-dir={tmp_path}",
+            str(ROOT),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("litesmith-*.whl")
+    target = tmp_path / "installed"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={target}", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    assert (target / "bin/litesmith").exists()
+    code = "import litesmith.__main__ as m; assert 'installed' in m.__file__; m.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "--target", "armv7", "--model", str(DET)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    built = tmp_path / "build/armv7/det"
+    assert (built / "bin/det").read_bytes() == det_armv7.program.read_bytes()
+    assert (built / "manifest.json").read_bytes() == (det_armv7.folder / "manifest.json").read_bytes()

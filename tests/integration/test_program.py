@@ -1,0 +1,166 @@
+"""The built program: options, tensors in and out, exit codes."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import mutations
+from tests.conftest import EXAMPLES
+from tests.integration.conftest import DET, Build, Built, outputs
+from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, INT8, SOFTMAX, Op, build_model
+
+DIGITS = EXAMPLES / "digits.tflite"
+
+
+def test_json_has_the_contracts_content(det_armv7: Built) -> None:
+    done = det_armv7.run("--model", DET, "--runs", "3", "--threads", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [t["shape"] for t in result["inputs"]] == [[1, 96, 96, 3]]
+    assert [t["dtype"] for t in result["inputs"]] == ["int8"]
+    assert [t["shape"] for t in result["outputs"]] == [[1, 8, 4], [1, 8], [1, 8], [1]]
+    assert {t["dtype"] for t in result["outputs"]} == {"float32"}
+    assert all(t["name"] for t in result["inputs"] + result["outputs"])
+    assert result["arena_bytes"] > 10_000
+    assert result["peak_rss_bytes"] > 100_000
+    latency = result["latency_ms"]
+    assert 0 < latency["min"] <= latency["median"] <= latency["max"]
+    assert result["time_to_first_inference_ms"] > 0
+    assert (result["runs"], result["threads"]) == (3, 2)
+
+
+def test_text_for_people(digits_x86: Built) -> None:
+    done = digits_x86.run("--model", DIGITS)
+    assert done.returncode == 0
+    assert "out0: " in done.stdout
+    assert "latency ms: min " in done.stdout
+
+
+def test_a_drawn_digit_is_read(digits_x86: Built, tmp_path: Path) -> None:
+    from litesmith.demo import drawing
+
+    shapes = drawing()
+    rng = np.random.default_rng(99)
+    right = 0
+    for value in range(10):
+        shapes.digit(rng, value)[None].astype(np.float32).tofile(tmp_path / "in.bin")
+        done = digits_x86.run("--model", DIGITS, "--input", tmp_path / "in.bin", "--output-dir", tmp_path)
+        assert done.returncode == 0, done.stderr
+        (probabilities,) = outputs(tmp_path, ["float32"])
+        assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+        right += int(probabilities.argmax()) == value
+    assert right >= 9
+
+
+def test_several_runs_and_threads_give_the_same_answer(digits_x86: Built, tmp_path: Path) -> None:
+    answers = []
+    for arguments in (("--runs", "1"), ("--runs", "5"), ("--threads", "4")):
+        assert digits_x86.run("--model", DIGITS, "--output-dir", tmp_path, *arguments).returncode == 0
+        answers.append((tmp_path / "out0.bin").read_bytes())
+    assert len(set(answers)) == 1
+
+
+def test_an_embedded_model_needs_no_file(build: Build, tmp_path: Path) -> None:
+    built = build("x86_64", DIGITS, embed_model=True)
+    done = built.run("--output-dir", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    embedded = (tmp_path / "out0.bin").read_bytes()
+    assert built.run("--model", DIGITS, "--output-dir", tmp_path).returncode == 0
+    assert (tmp_path / "out0.bin").read_bytes() == embedded
+    assert built.json("size.json")["buckets"]["model"] == DIGITS.stat().st_size
+    assert built.json("manifest.json")["embedded_model"] is True
+
+
+def test_an_embedded_model_under_the_emulator(build: Build) -> None:
+    assert build("armv7", DIGITS, embed_model=True).run().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "--model is missing"),
+        (["--model"], "--model needs a value"),
+        (["--modle", "x"], "unknown option --modle"),
+        (["--model", DIGITS, "--runs", "0"], "--runs 0 is not a number"),
+        (["--model", DIGITS, "--runs", "2x"], "--runs 2x is not a number"),
+        (["--model", DIGITS, "--threads", "-1"], "--threads -1 is not a number"),
+        (["--model", "/nonexistent.tflite"], "/nonexistent.tflite: No such file"),
+        (["--model", "/tmp"], "is not a file"),
+        (["--model", DIGITS, "--input", "/nonexistent.bin"], "/nonexistent.bin: No such file"),
+        (["--model", DIGITS, "--input", DIGITS], "has 43776 bytes, input 0"),
+        (["--model", DIGITS, "--input", "a", "--input", "b"], "2 inputs given, the model has 1"),
+        (["--model", DIGITS, "--output-dir", "/nonexistent"], "/nonexistent/out0.bin: No such file"),
+    ],
+)
+def test_bad_arguments_and_files_end_in_2(digits_x86: Built, arguments: list[str], expected: str) -> None:
+    expected = expected.replace("43776", str(DIGITS.stat().st_size))
+    done = digits_x86.run(*arguments)
+    assert done.returncode == 2
+    assert f"error: {expected}" in done.stderr or expected in done.stderr
+
+
+def test_help(digits_x86: Built) -> None:
+    done = digits_x86.run("--help")
+    assert done.returncode == 0
+    assert "--output-dir DIR" in done.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\0" * 64, b"\x1c\0\0\0TFL3" + b"\xff" * 64])
+def test_no_model_ends_in_2(digits_x86: Built, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.tflite").write_bytes(content)
+    done = digits_x86.run("--model", tmp_path / "m.tflite")
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ops", "expected"),
+    [
+        ([Op(ADD)], "built without the builtin op ADD"),
+        ([Op(CUSTOM, custom="Mine")], "built without the custom op Mine"),
+        ([Op(SOFTMAX, version=9)], "built for SOFTMAX version 1 to 1, the model has version 9"),
+        ([Op(SOFTMAX, dtypes=(INT8, INT8))], "built without the dtype int8 for SOFTMAX"),
+        (
+            [Op(SOFTMAX), Op(CONV_2D, dtypes=(FLOAT32, 6, FLOAT32))],
+            "built without the dtype bool for CONV_2D",
+        ),
+    ],
+)
+def test_a_model_that_the_program_was_not_built_for_ends_in_3(
+    digits_x86: Built, tmp_path: Path, ops: list[Op], expected: str
+) -> None:
+    (tmp_path / "m.tflite").write_bytes(build_model(ops))
+    done = digits_x86.run("--model", tmp_path / "m.tflite")
+    assert done.returncode == 3
+    assert expected in done.stderr
+
+
+def test_an_int8_model_in_a_float_program_ends_in_3(digits_x86: Built) -> None:
+    assert digits_x86.run("--model", EXAMPLES / "words.tflite").returncode == 3
+
+
+def test_a_node_with_a_wrong_tensor_ends_in_2(digits_x86: Built, tmp_path: Path) -> None:
+    def change(model: object) -> None:
+        model.subgraphs[0].operators[0].inputs = [77]  # type: ignore[attr-defined]
+
+    (tmp_path / "m.tflite").write_bytes(build_model([Op(SOFTMAX)], change=change))
+    done = digits_x86.run("--model", tmp_path / "m.tflite")
+    assert done.returncode == 2
+    assert "tensor 77 does not exist" in done.stderr
+
+
+def test_mutated_models_never_crash_the_program(digits_x86: Built, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    data = DIGITS.read_bytes()
+    codes = []
+    for _ in range(150):
+        (tmp_path / "m.tflite").write_bytes(mutations.mutate(rng, data))
+        codes.append(digits_x86.run("--model", tmp_path / "m.tflite").returncode)
+    # Nodes with damaged options reach the kernels; what those do is not checked here.
+    assert {code for code in codes if code >= 0} <= {0, 2, 3, 4}
+    assert codes.count(2) > 10

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from litesmith import analysis, generate, ops, profiles, selection, toolchains
+from litesmith.components import COMPONENTS
+from litesmith.generate import Project
+from litesmith.ops import Registry
+from litesmith.selection import Selection
+from litesmith.sources import Source, SourceTree
+from tests.conftest import EXAMPLES
+
+GOLDEN = Path(__file__).parent.parent / "data" / "golden"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> SourceTree:
+    """A tree whose folders have plain names; nothing is read from it."""
+    return SourceTree(
+        root=tmp_path,
+        sources={c.name: Source(component=c, folder=f"{c.name}-x", origin=c.origins[0]) for c in COMPONENTS},
+    )
+
+
+@pytest.fixture
+def det(registry: Registry) -> Selection:
+    return selection.select([analysis.analyse(EXAMPLES / "det.tflite", "examples/det.tflite")], registry)
+
+
+def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: Path | None = None) -> Project:
+    profile = profiles.load(target)
+    toolchain = toolchains.load("zig", profile)
+    return generate.generate("det", det, profile, toolchain, tree, ops.load().runtime, embedded)
+
+
+@pytest.mark.parametrize(
+    "name", ["registration.cc", "selected_ops.cc", "toolchain.cmake", "README.md", "CMakeLists.txt"]
+)
+def test_generated_files_are_the_golden_ones(det: Selection, tree: SourceTree, name: str) -> None:
+    """After a deliberate change: write the new text into tests/data/golden and review the diff."""
+    made = project(det, tree).files[name]
+    assert made == (GOLDEN / name).read_text()
+
+
+def test_files_of_a_project(det: Selection, tree: SourceTree) -> None:
+    made = project(det, tree)
+    assert set(generate.OWN_SOURCES) <= set(made.files)
+    assert {"CMakeLists.txt", "toolchain.cmake", "README.md", "selected_ops.h", "model_check.h"} <= set(
+        made.files
+    )
+    assert made.sources[0].startswith("tensorflow/")
+    assert len(set(made.sources)) == len(made.sources)
+
+
+def test_a_project_names_no_absolute_path(det: Selection, tree: SourceTree) -> None:
+    for name, text in project(det, tree).files.items():
+        assert str(tree.root) not in text, name
+        assert str(EXAMPLES.parent) not in text, name
+
+
+def test_an_embedded_model_is_copied_and_its_size_is_known(
+    det: Selection, tree: SourceTree, tmp_path: Path
+) -> None:
+    made = project(det, tree, embedded=EXAMPLES / "det.tflite")
+    size = (EXAMPLES / "det.tflite").stat().st_size
+    assert f"kEmbeddedModelSize = {size};" in made.files["selected_ops.cc"]
+    assert r".incbin \"model.tflite\"" in made.files["selected_ops.cc"]
+    made.write(tmp_path / "p")
+    assert (tmp_path / "p/model.tflite").read_bytes() == (EXAMPLES / "det.tflite").read_bytes()
+
+
+def test_without_an_op_only_its_own_sources_go(det: Selection, tree: SourceTree) -> None:
+    whole = project(det, tree)
+    smaller = whole.without("CONV_2D")
+    gone = set(whole.sources) - set(smaller.sources)
+    assert any(source.endswith("kernels/conv.cc") for source in gone)
+    assert not any(source.endswith("tensor_utils.cc") for source in gone)
+    assert "CONV_2D" in whole.files["registration.cc"]
+    assert "BuiltinOperator_CONV_2D" not in smaller.files["registration.cc"]
+    assert whole.files["main.cc"] == smaller.files["main.cc"]
+
+
+def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:
+    empty = project(dataclasses.replace(det, ops=()), tree)
+    assert "kSelectedOpCount = 0;" in empty.files["selected_ops.cc"]
+    assert "(void)resolver;" in empty.files["registration.cc"]
+
+
+def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceTree) -> None:
+    text = project(det, tree, "x86_64").files["CMakeLists.txt"]
+    assert 'kernel_avx2_fma.cc PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma"' in text
+    assert 'kernel_avx.cc PROPERTIES COMPILE_OPTIONS "-mavx"' in text
+
+
+def test_flags_of_single_files() -> None:
+    flags = toolchains.load("zig", profiles.load("x86_64")).compile_flags(profiles.load("x86_64"))
+    assert flags.optimisation == "-O2"
+    assert flags.for_file("ruy/ruy/kernel_avx512.cc")[-1] == "-mavx512dq"
+    assert "-std=c++17" in flags.for_file("tensorflow/x.cc")
+    assert "-std=c++17" not in flags.for_file("fft2d/fftsg.c")
+    assert flags.for_file("ruy/ruy/trmul.cc")[:3] == ("-target", "x86_64-linux-musl", "-mcpu=x86_64_v2")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from litesmith import process
+from litesmith.errors import ToolError
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_output_and_exit_code() -> None:
+    done = process.run(
+        [sys.executable, "-c", "import sys; print('out'); sys.stderr.write('err'); sys.exit(3)"]
+    )
+    assert (done.code, done.stdout, done.stderr) == (3, b"out\n", "err")
+
+
+def test_words_are_not_interpreted_by_a_shell(tmp_path: Path) -> None:
+    done = process.run(["echo", "$HOME; touch x", "*"], cwd=tmp_path)
+    assert done.stdout == b"$HOME; touch x *\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_is_added_to_ours() -> None:
+    done = process.run(["sh", "-c", "echo $ONE $PATH"], env={"ONE": "1"})
+    assert done.stdout.decode().strip() == f"1 {os.environ['PATH']}"
+
+
+def test_there_is_no_standard_input() -> None:
+    assert process.run(["cat"], timeout=10).stdout == b""
+
+
+def test_a_missing_program() -> None:
+    with pytest.raises(ToolError, match="no-such-program cannot be started"):
+        process.run(["no-such-program"])
+
+
+def test_a_missing_required_program_says_how_to_get_it() -> None:
+    with pytest.raises(ToolError, match=r"'no-such-program', needed to fly") as caught:
+        process.require("no-such-program", "fly", "apt-get install wings")
+    assert caught.value.next_step == "apt-get install wings"
+
+
+def test_a_required_program() -> None:
+    assert process.require("sh", "x", "y").endswith("/sh")
+
+
+def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    started = time.monotonic()
+    with pytest.raises(ToolError, match="sh did not end within 1 s"):
+        process.run(["sh", "-c", f"sleep 60 & echo $! > {pid_file}; wait"], timeout=1)
+    assert time.monotonic() - started < 20
+    child = int(pid_file.read_text())
+    deadline = time.monotonic() + 5
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)

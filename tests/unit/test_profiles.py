@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from litesmith import profiles
+from litesmith.errors import UsageError
+from tests.conftest import ROOT
+
+INVALID = sorted((Path(__file__).parent.parent / "data" / "invalid_profiles").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["armv6", "armv7", "aarch64", "riscv64", "x86_64"])
+def test_a_built_in_target(name: str) -> None:
+    profile = profiles.load(name)
+    assert profile.name == profile.architecture == name
+    assert profile.default_toolchain == "zig"
+    assert (profile.emulator is None) == (name == "x86_64")
+    assert profile.resources.flash > 1_000_000
+
+
+def test_the_built_in_targets_are_the_files() -> None:
+    assert set(profiles.available()) == {path.stem for path in (ROOT / "targets").glob("*.yaml")}
+
+
+def test_thumb_is_chosen_by_its_target() -> None:
+    assert profiles.load("armv7").toolchains["zig"].target == "thumb-linux-musleabihf"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("armv8", "aarch64"),
+        ("armv77", "armv7"),
+        ("arm64", "aarch64"),
+        ("x86-64", "x86_64"),
+        ("rv64", "riscv64"),
+    ],
+)
+def test_an_unknown_target_names_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match="unknown target") as caught:
+        profiles.load(name)
+    assert near in caught.value.next_step
+
+
+def test_a_profile_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "board.yaml"
+    path.write_text((ROOT / "targets/armv7.yaml").read_text())
+    assert profiles.load(str(path)).name == "board"
+
+
+def test_no_such_profile_file() -> None:
+    with pytest.raises(UsageError, match="no profile file"):
+        profiles.load("boards/none.yaml")
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda p: p.stem)
+def test_an_invalid_profile_is_named(path: Path) -> None:
+    """The first line of each file says what the error must contain, parts separated by |."""
+    first = path.read_text().splitlines()[0]
+    expected = [part.strip() for part in first.removeprefix("# error:").split("|")]
+    with pytest.raises(UsageError) as caught:
+        profiles.load(str(path))
+    assert path.name in caught.value.message
+    for part in expected:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_there_are_invalid_profiles() -> None:
+    assert len(INVALID) >= 12
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("512KB", 512_000),
+        ("8MiB", 8 * 2**20),
+        ("1 GiB", 2**30),
+        ("100", 100),
+        ("1.5 MB", 1_500_000),
+        (7, 7),
+        ("3b", 3),
+    ],
+)
+def test_sizes(text: object, size: int) -> None:
+    assert profiles.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "KB", "12 XB", "-3KB", "1e3", "0x10"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(ValueError, match="a size such as"):
+        profiles.parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hertz"), [("900MHz", 900_000_000), ("1.2GHz", 1_200_000_000), ("32 kHz", 32_000)]
+)
+def test_frequencies(text: str, hertz: int) -> None:
+    assert profiles.parse_frequency(text) == hertz

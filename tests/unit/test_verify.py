@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litesmith import analysis, profiles, verify
+from litesmith.errors import UsageError
+from litesmith.verify import FLOAT_TOLERANCE, HOPELESS, Verdict, Worst
+from tests.conftest import EXAMPLES
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "uint32", "uint64"])
+def test_integers_must_be_equal(dtype: str) -> None:
+    expected = np.array([1, 100, 7], dtype)
+    assert verify.compare(expected, expected.copy()) == (0.0, 0.0)
+    other = expected.copy()
+    other[1] -= 3
+    assert verify.compare(expected, other) == (3.0, 0.0)
+
+
+def test_integers_at_the_ends_do_not_wrap() -> None:
+    assert verify.compare(np.array([-128], np.int8), np.array([127], np.int8)) == (255.0, 0.0)
+    least = np.array([np.iinfo(np.int64).min])
+    assert verify.compare(least, np.array([np.iinfo(np.int64).max]))[0] == float(2**64 - 1)
+
+
+def test_floats_are_compared_within_the_outputs_range() -> None:
+    expected = np.array([-5.0, 0.0, 15.0], np.float32)
+    error, tolerance = verify.compare(expected, expected + np.float32(2e-3))
+    assert tolerance == FLOAT_TOLERANCE == 1e-5
+    assert error == pytest.approx(2e-3 / 20, rel=1e-3)
+
+
+def test_a_constant_output_is_compared_by_its_magnitude() -> None:
+    expected = np.full(3, 4.0, np.float32)
+    assert verify.compare(expected, expected + np.float32(0.4))[0] == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_zero_output_is_compared_absolutely() -> None:
+    expected = np.zeros(3, np.float32)
+    assert verify.compare(expected, expected + np.float32(0.5))[0] == pytest.approx(0.5)
+
+
+def test_nan_equals_nan_and_nothing_else() -> None:
+    nan = np.array([np.nan, 1.0], np.float32)
+    assert verify.compare(nan, nan.copy())[0] == 0.0
+    assert verify.compare(nan, np.array([0.0, 1.0], np.float32))[0] == HOPELESS
+    assert verify.compare(np.array([1.0, 2.0]), np.array([np.nan, 2.0]))[0] == HOPELESS
+
+
+def test_infinities() -> None:
+    values = np.array([np.inf, -np.inf, 1.0], np.float32)
+    assert verify.compare(values, values.copy())[0] == 0.0
+    assert verify.compare(values, -values)[0] == HOPELESS
+
+
+def test_booleans_and_empty_outputs() -> None:
+    assert verify.compare(np.array([True, False]), np.array([True, True])) == (1.0, 0.0)
+    assert verify.compare(np.zeros(0, np.float32), np.zeros(0, np.float32))[0] == 0.0
+    assert verify.compare(np.zeros(0, np.int8), np.zeros(0, np.int8))[0] == 0.0
+
+
+def test_complex_outputs() -> None:
+    values = np.array([3 + 4j, 0], np.complex64)
+    assert verify.compare(values, values + 0.5j)[0] == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
+def test_examples_are_tried_with_real_inputs(name: str) -> None:
+    path = EXAMPLES / f"{name}.tflite"
+    model = analysis.analyse(path)
+    found = verify.samples(model, path)
+    assert [sample for sample in found if sample.startswith("real")] == [f"real {i}" for i in range(4)]
+    assert {"zeros", "random 0", "random 1", "random 2"} <= set(found)
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    for values in found.values():
+        assert [v.shape for v in values] == [tensor.shape]
+        assert [str(v.dtype) for v in values] == [tensor.dtype]
+
+
+def test_random_inputs_are_the_same_every_time() -> None:
+    path = EXAMPLES / "words.tflite"
+    model = analysis.analyse(path)
+    first, second = (verify.samples(model, path)["random 1"][0] for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.min() < -100
+    assert first.max() > 100
+
+
+def test_inputs_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    np.savez(tmp_path / "words.inputs.npz", **{"0_0": np.zeros((1, 2), np.int8)})
+    with pytest.raises(UsageError, match=r"words.inputs.npz, real 0: int8\[1, 2\] does not fit"):
+        verify.samples(analysis.analyse(path), path)
+
+
+def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    (tmp_path / "words.inputs.npz").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="cannot be used as inputs"):
+        verify.samples(analysis.analyse(path), path)
+
+
+def test_a_missing_emulator_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (
+        verify.find_runner(profiles.load("armv7")) == "qemu-arm is not installed; apt-get install qemu-user"
+    )
+
+
+def test_the_build_machine_needs_no_emulator() -> None:
+    runner = verify.find_runner(profiles.load("x86_64"))
+    assert not isinstance(runner, str)
+    assert runner.argv == ()
+
+
+def test_another_cpu_needs_an_emulator() -> None:
+    with pytest.raises(UsageError, match="has no emulator"):
+        verify.find_runner(profiles.load("x86_64"), "max")
+
+
+def verdict(passed: bool | None, dtype: str = "int8") -> Verdict:
+    worst = None
+    if passed is not None:
+        worst = Worst(sample="real 0", output=1, name="scores", dtype=dtype, error=2.0, tolerance=0.0)
+    return Verdict(
+        passed=passed,
+        reason="qemu-arm is not installed" if passed is None else "",
+        model="m.tflite",
+        samples=4,
+        worst=worst,
+        reference="reference",
+        ran_with="qemu-arm",
+        program_sha256="0",
+    )
+
+
+def test_the_line_of_a_verdict() -> None:
+    assert verdict(False).line() == (
+        "m.tflite: WRONG, 4 inputs, worst output 1 (scores) on real 0: error 2 steps, tolerance 0 steps, "
+        "ran with qemu-arm"
+    )
+    assert "verified, 4 inputs" in verdict(True, "float32").line()
+    assert "steps" not in verdict(True, "float32").line()
+    assert verdict(None).line() == "m.tflite: not verified: qemu-arm is not installed"
