@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import json as json_module
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,6 +32,8 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
+        # An ordinary end (a CI job that is cancelled) is cleaned up after like Ctrl-C.
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             return function(*args, **kwargs)
         except LitesmithError as error:
@@ -51,6 +54,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         raise Exit(code=code)
 
     return run
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 _OS_ADVICE = {
@@ -268,7 +275,7 @@ def doctor(ctx: Context, json: bool = False) -> None:
         "seed": "which scene to draw",
     }
 )
-def demo(ctx: Context, out: str = "build/demo.png", target: str = "armv7", seed: int = 3) -> None:
+def demo(ctx: Context, out: str = "build/demo.png", target: str = "armv7", seed: int = 32) -> None:
     """Build the detector, run it on a drawn scene under the emulator, and draw the boxes."""
     from litesmith import demo as show
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+_PIPE_WIDTH = 160
+
 Advance = Callable[..., None]
 """``advance(amount, what)`` of a progress display."""
 
@@ -33,10 +35,10 @@ def note(line: str) -> None:
 
 
 def stdout() -> Console:
-    """rich's console for results that are drawn."""
+    """rich's console for results that are drawn; wide where it is no terminal but a file or pipe."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def error_line(message: str, next_step: str) -> None:

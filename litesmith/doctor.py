@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ def _program(name: str, purpose: str, install: str, option: str = "--version") -
         try:
             done = process.run([path, option], timeout=20)
             lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
-            version = lines[0] if lines else "there"
+            number = re.search(r"\d+\.\d+[\w.]*", lines[0]) if lines else None
+            version = number[0] if number else "there"
         except ToolError as error:
             version, install = None, f"it does not start: {error.message}"
     return Tool(name=name, purpose=purpose, version=version, install=install)
@@ -71,6 +73,5 @@ def examine() -> tuple[Tool, ...]:
         _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
         _program("git", "development only", "apt-get install git"),
-        _program("valgrind", "counts instructions in benchmarks", "apt-get install valgrind"),
     ]
     return tuple(tools)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,11 @@ def publish(staged: Path, final: Path) -> None:
         # The whole folder appears in one step.
         staged.rename(final)
         return
+    with _uninterrupted():
+        _replace_entries(staged, final)
+
+
+def _replace_entries(staged: Path, final: Path) -> None:
     (final / "manifest.json").unlink(missing_ok=True)
     for entry in sorted(staged.iterdir(), key=lambda e: (e.name == "manifest.json", e.name)):
         target = final / entry.name
@@ -86,6 +92,17 @@ def publish(staged: Path, final: Path) -> None:
             old = staged / f".old-{entry.name}"
             target.rename(old)
         entry.rename(target)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until a few renames are done."""
+    blocked = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def human_size(count: int) -> str:

@@ -153,7 +153,7 @@ def generate(
         "defines": runtime.defines,
         "flags": flags.common,
         "cxx_flags": flags.cxx,
-        "target_flags": flags.target,
+        "target_flags": (*flags.target, flags.optimisation),
         "optimisation": flags.optimisation,
         "source_flags": {
             tree.locate(source): extra for source in sources if (extra := flags.for_source(source))

@@ -22,14 +22,13 @@ class KernelRun:
     """One inference on an emulated CPU.
 
     ``dot_products`` counts the distinct dot-product instructions (SDOT, UDOT) that were
-    executed, None where the architecture has none.  ``instructions`` is None without a counter.
+    executed, None where the architecture has none.
     """
 
     target: str
     cpu: str
     model: str
     dot_products: int | None
-    instructions: int | None
     verdict: str
 
 
@@ -77,7 +76,6 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
                 dot_products=count_dot_products(runner, built.program, opened.path)
                 if target == "aarch64"
                 else None,
-                instructions=None,
                 verdict="equal" if verdict.passed else "different",
             )
         )

@@ -115,9 +115,8 @@ def _tensor_json(tensor: Any) -> dict[str, Any]:
 def analysis(model: ModelAnalysis, registry: Registry) -> None:
     """The analysis as tables."""
     out = console.stdout()
-    table = Table(title=f"{model.path}: {human_size(model.size)}", title_justify="left")
-    for column in ("op", "versions", "uses", "dtypes", "options"):
-        table.add_column(column, justify="right" if column == "uses" else "left")
+    title = f"{model.path}: {human_size(model.size)}"
+    table = _table("op", "versions", "uses", "dtypes", "options", title=title)
     for use in model.ops():
         lowest, highest = use.versions
         table.add_row(
@@ -155,30 +154,24 @@ def _options(options: Any) -> str:
     return str(options)
 
 
+def _table(*columns: str, title: str | None = None) -> Table:
+    """A table whose first column, the name, is never cut; other text is folded."""
+    table = Table(title=title, title_justify="left")
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0, overflow="fold")
+    return table
+
+
 def profiles(found: Sequence[Profile]) -> None:
     """Target profiles as a table."""
-    table = Table()
-    for column in (
-        "target",
-        "CPU",
-        "float ABI",
-        "toolchains",
-        "linkage",
-        "flags",
-        "runs with",
-        "flash",
-        "RAM",
-        "clock",
-    ):
-        table.add_column(column)
+    table = _table("target", "CPU", "float", "toolchains", "flags", "runs with", "flash", "RAM", "clock")
     for profile in found:
         resources = profile.resources
         table.add_row(
             profile.name,
             profile.cpu,
             profile.float_abi,
-            ", ".join(profile.toolchains),
-            ", ".join(dict.fromkeys(t.linkage for t in profile.toolchains.values())),
+            ", ".join(f"{name} ({options.linkage})" for name, options in profile.toolchains.items()),
             " ".join(profile.flags),
             profile.emulator.program if profile.emulator else "this machine",
             human_size(resources.flash),
@@ -190,9 +183,7 @@ def profiles(found: Sequence[Profile]) -> None:
 
 def ops(every: Sequence[Op]) -> None:
     """The op registry as a table."""
-    table = Table()
-    for column in ("op", "code", "versions", "kernel file"):
-        table.add_column(column)
+    table = _table("op", "code", "versions", "kernel file")
     for op in every:
         kernels = [s for s in op.sources if s.count("/") == 4 and "/kernels/" in s]
         name = op.registration.rpartition("Register_")[2].lower()
@@ -208,9 +199,7 @@ def ops(every: Sequence[Op]) -> None:
 
 def zoo(models: Sequence[ZooModel]) -> None:
     """The zoo as a table."""
-    table = Table()
-    for column in ("model", "what it is", "from", "package", "licence"):
-        table.add_column(column)
+    table = _table("model", "what it is", "from", "package", "licence")
     for model in models:
         table.add_row(
             f"zoo:{model.name}",
@@ -224,9 +213,7 @@ def zoo(models: Sequence[ZooModel]) -> None:
 
 def tools(found: Sequence[Tool]) -> None:
     """Outside tools as a table."""
-    table = Table()
-    for column in ("tool", "there", "for", "how to get it"):
-        table.add_column(column)
+    table = _table("tool", "there", "for", "how to get it")
     for tool in found:
         table.add_row(
             tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install
@@ -251,18 +238,11 @@ def bench(report: BenchReport) -> None:
         )
     out.print(table)
     if report.kernels:
-        table = Table(title="kernels chosen on the CPU, instructions of one inference", title_justify="left")
-        for column in ("target", "CPU", "model", "dot product", "million instructions", "answers"):
-            table.add_column(column)
+        title = "kernels chosen on the CPU, under the emulator"
+        table = _table("target", "CPU", "model", "dot-product instructions run", "answers", title=title)
         for kernel in report.kernels:
-            table.add_row(
-                kernel.target,
-                kernel.cpu,
-                kernel.model,
-                str(kernel.dot_products) if kernel.dot_products is not None else "",
-                f"{kernel.instructions / 1e6:.1f}" if kernel.instructions else "",
-                kernel.verdict,
-            )
+            count = "no such instruction" if kernel.dot_products is None else str(kernel.dot_products)
+            table.add_row(kernel.target, kernel.cpu, kernel.model, count, kernel.verdict)
         out.print(table)
     for line in report.made_with:
         out.print(line, markup=False)

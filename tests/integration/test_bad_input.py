@@ -206,6 +206,10 @@ def test_a_read_only_folder(cli: Cli, tmp_path: Path) -> None:
     assert "Read-only file system" in one_error_line(done) or "Permission denied" in one_error_line(done)
 
 
+def _default_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
 def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:
     """Ctrl-C while it compiles (sources and libraries are there, objects are not)."""
@@ -223,6 +227,8 @@ def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job, and so perhaps the whole test run, ignores SIGINT.
+        preexec_fn=_default_sigint,
     )
     time.sleep(seconds)
     child.send_signal(signal.SIGINT)
