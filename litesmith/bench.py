@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from litesmith import console, paths, pipeline, profiles, reference, verify
 from litesmith.errors import UsageError, VerificationError
 from litesmith.kernels import KernelRun, kernel_runs
-from litesmith.pipeline import Model
+from litesmith.models import Model, open_model
 
 _ROUNDS = 5
 _WARM_UP = 10
@@ -72,7 +72,7 @@ def run(models: Sequence[str], runs: int) -> BenchReport:
             out = Path(scratch) / f"{len(speeds)}"
             built = pipeline.build(pipeline.Request(target="x86_64", models=(name,), out=str(out)))
             console.note(f"measuring {name}")
-            speeds.append(_measure(pipeline.open_model(name), built.program, runs))
+            speeds.append(_measure(open_model(name), built.program, runs))
             manifest = json.loads((out / "manifest.json").read_text())
             digests = manifest["binary"]["sha256"][:12], manifest["models"][0]["sha256"][:12]
             made_with.append(f"{name}: program {digests[0]}, model {digests[1]}")

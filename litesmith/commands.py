@@ -48,6 +48,11 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             advice = _OS_ADVICE.get(error.errno or 0, "")
         except MemoryError:
             message, advice, code = "out of memory", "close other programs and try again", 1
+        except Exit:
+            raise
+        except Exception as error:
+            message, code = f"internal error: {type(error).__name__}: {error}", 1
+            advice = "run it again with --debug and report what it prints"
         if console.debugging():
             traceback.print_exc()
         console.error_line(message, advice)
@@ -169,15 +174,18 @@ def verify(
 )
 def analyse(ctx: Context, model: Any = None, json: bool = False) -> None:
     """Show what a model contains, and what this runtime cannot run."""
-    from litesmith import ops, pipeline, render
+    from litesmith import models, ops
 
     del ctx
     registry = ops.load()
-    opened = [pipeline.open_model(name).analysis for name in _needed(model, "--model", "examples/det.tflite")]
-    reports = [render.analysis_json(analysis, registry) for analysis in opened]
+    names = _needed(model, "--model", "examples/det.tflite")
+    opened = [models.open_model(name).analysis for name in names]
+    reports = [ops.describe(analysis, registry) for analysis in opened]
     if json:
         _print_json(reports[0] if len(reports) == 1 else reports)
     else:
+        from litesmith import render
+
         for analysis in opened:
             render.analysis(analysis, registry)
     if any(report["problems"] for report in reports):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import paths
-from litesmith.analysis import ModelAnalysis, OpUse
+from litesmith.analysis import ModelAnalysis, OpUse, Tensor
 from litesmith.errors import UnsupportedModelError, UsageError
 from litesmith.validation import Strict, nearest, validate
 
@@ -215,3 +215,61 @@ def _read(path: Path, model: Any) -> Any:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "run './inv ops.derive'") from None
     return validate(content, model, str(path))
+
+
+def describe(analysis: ModelAnalysis, registry: Registry) -> dict[str, Any]:
+    """The analysis for machines, with what this runtime cannot run."""
+    return {
+        "path": analysis.path,
+        "sha256": analysis.sha256,
+        "bytes": analysis.size,
+        "description": analysis.description,
+        "metadata": list(analysis.metadata),
+        "ops": [
+            {
+                "name": registry.name_of(use),
+                "code": use.code,
+                "custom": use.custom,
+                "versions": list(use.versions),
+                "count": use.count,
+                "dtypes": list(use.dtypes),
+                **({"options": list(use.options)} if use.custom else {}),
+            }
+            for use in analysis.ops()
+        ],
+        "subgraphs": [
+            {
+                "name": subgraph.name,
+                "inputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.inputs],
+                "outputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.outputs],
+                "operators": len(subgraph.nodes),
+                "tensors": [_tensor_json(tensor) for tensor in subgraph.tensors],
+            }
+            for subgraph in analysis.subgraphs
+        ],
+        "signatures": [
+            {
+                "key": signature.key,
+                "subgraph": signature.subgraph,
+                "inputs": dict(signature.inputs),
+                "outputs": dict(signature.outputs),
+            }
+            for signature in analysis.signatures
+        ],
+        "weight_bytes": dict(analysis.weight_bytes),
+        "problems": [
+            {"kind": p.kind, "op": p.op, "message": p.message, "next_step": p.next_step}
+            for p in registry.problems(analysis)
+        ],
+    }
+
+
+def _tensor_json(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "weight_bytes": tensor.weight_bytes,
+        "variable": tensor.variable,
+        "sparse": tensor.sparse,
+    }

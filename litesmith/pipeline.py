@@ -12,7 +12,6 @@ from typing import Any
 
 from litesmith import (
     __version__,
-    analysis,
     console,
     files,
     generate,
@@ -23,12 +22,11 @@ from litesmith import (
     sources,
     toolchains,
     verify,
-    zoo,
 )
-from litesmith.analysis import ModelAnalysis
 from litesmith.build import Binary, Builder, license_components
 from litesmith.errors import UsageError, VerificationError
 from litesmith.generate import Project
+from litesmith.models import Model, joint_name, open_model
 from litesmith.profiles import Profile
 from litesmith.size import SizeReport
 from litesmith.sources import SourceTree
@@ -67,37 +65,9 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """A model file with its analysis."""
-
-    path: Path
-    analysis: ModelAnalysis
-
-
-def open_model(name: str) -> Model:
-    """Analyses a model file, or one of the zoo (``zoo:NAME``).
-
-    Raises:
-        LitesmithError: it cannot be had, read or understood.
-    """
-    if name.startswith(zoo.PREFIX):
-        path = zoo.fetch(name.removeprefix(zoo.PREFIX))
-        return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
-    path = Path(name)
-    return Model(path=path, analysis=analysis.analyse(path))
-
-
-def program_name(models: Sequence[Model]) -> str:
-    """Name of the program and of its folder: the models' own names."""
-    names = dict.fromkeys(model.analysis.name for model in models)
-    plain = "-".join("".join(c if c.isalnum() or c in "._-" else "_" for c in name) for name in names)
-    return plain.lstrip(".-") or "model"
-
-
 def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
     """Where a build goes when nobody says: ``build/<target>/<model name>``."""
-    return Path("build") / profile.name / program_name(models)
+    return Path("build") / profile.name / joint_name(models)
 
 
 def build(request: Request) -> Outcome:
@@ -122,7 +92,7 @@ def build(request: Request) -> Outcome:
     selected = selection.select([model.analysis for model in models], registry)
     tree = sources.source_tree()
     project = generate.generate(
-        program_name(models),
+        joint_name(models),
         selected,
         profile,
         toolchain,
@@ -259,7 +229,7 @@ def verify_build(
     if not names:
         raise UsageError("no model is given", "name one with --model FILE")
     models = [open_model(name) for name in names]
-    path = Path(program) if program else default_folder(profile, models) / "bin" / program_name(models)
+    path = Path(program) if program else default_folder(profile, models) / "bin" / joint_name(models)
     if not path.is_file():
         hint = " ".join(f"--model {name}" for name in names)
         raise UsageError(f"there is no program {path}", f"run './inv build --target {target} {hint}' first")

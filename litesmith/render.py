@@ -54,64 +54,6 @@ def outcome(result: Outcome) -> None:
         print(verdict.line())
 
 
-def analysis_json(analysis: ModelAnalysis, registry: Registry) -> dict[str, Any]:
-    """The analysis for machines, with what this runtime cannot run."""
-    return {
-        "path": analysis.path,
-        "sha256": analysis.sha256,
-        "bytes": analysis.size,
-        "description": analysis.description,
-        "metadata": list(analysis.metadata),
-        "ops": [
-            {
-                "name": registry.name_of(use),
-                "code": use.code,
-                "custom": use.custom,
-                "versions": list(use.versions),
-                "count": use.count,
-                "dtypes": list(use.dtypes),
-                **({"options": list(use.options)} if use.custom else {}),
-            }
-            for use in analysis.ops()
-        ],
-        "subgraphs": [
-            {
-                "name": subgraph.name,
-                "inputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.inputs],
-                "outputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.outputs],
-                "operators": len(subgraph.nodes),
-                "tensors": [_tensor_json(tensor) for tensor in subgraph.tensors],
-            }
-            for subgraph in analysis.subgraphs
-        ],
-        "signatures": [
-            {
-                "key": signature.key,
-                "subgraph": signature.subgraph,
-                "inputs": dict(signature.inputs),
-                "outputs": dict(signature.outputs),
-            }
-            for signature in analysis.signatures
-        ],
-        "weight_bytes": dict(analysis.weight_bytes),
-        "problems": [
-            {"kind": p.kind, "op": p.op, "message": p.message, "next_step": p.next_step}
-            for p in registry.problems(analysis)
-        ],
-    }
-
-
-def _tensor_json(tensor: Any) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-        "weight_bytes": tensor.weight_bytes,
-        "variable": tensor.variable,
-        "sparse": tensor.sparse,
-    }
-
-
 def analysis(model: ModelAnalysis, registry: Registry) -> None:
     """The analysis as tables."""
     out = console.stdout()
@@ -238,11 +180,10 @@ def bench(report: BenchReport) -> None:
         )
     out.print(table)
     if report.kernels:
-        title = "kernels chosen on the CPU, under the emulator"
-        table = _table("target", "CPU", "model", "dot-product instructions run", "answers", title=title)
+        title = "ruy's kernels that one inference executed, under the emulator"
+        table = _table("target", "CPU", "model", "kernels", "answers", title=title)
         for kernel in report.kernels:
-            count = "no such instruction" if kernel.dot_products is None else str(kernel.dot_products)
-            table.add_row(kernel.target, kernel.cpu, kernel.model, count, kernel.verdict)
+            table.add_row(kernel.target, kernel.cpu, kernel.model, ", ".join(kernel.kernels), kernel.verdict)
         out.print(table)
     for line in report.made_with:
         out.print(line, markup=False)

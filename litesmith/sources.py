@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -87,16 +88,19 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
     missing = [c for c in components if _find(root, c) is None]
     if missing:
         root.mkdir(parents=True, exist_ok=True)
+        stop = threading.Event()
         with (
             console.progress("fetching sources", len(missing)) as advance,
             ThreadPoolExecutor(max_workers=2) as pool,
         ):
-            # The largest archive is the last of the list that must start first.
-            waiting = [pool.submit(_install, root, c) for c in sorted(missing, key=_unpacking_order)]
+            # The largest archives first: they decide when all is there.
+            ordered = sorted(missing, key=_unpacking_order)
+            waiting = [pool.submit(_Fetch(root, c, stop, advance).run) for c in ordered]
             try:
                 for done in as_completed(waiting):
                     advance(1, done.result())
             except BaseException:
+                stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     found = {c.name: _find(root, c) for c in components}
@@ -156,91 +160,136 @@ def _addresses(origin: Origin) -> tuple[str, ...]:
     return tuple(mirror + origin.location for mirror in debian_mirrors())
 
 
-def _install(root: Path, component: Component) -> str:
-    tried: list[str] = []
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as scratch:
-        for origin in component.origins:
-            addresses = _addresses(origin)
-            if not addresses:
-                tried.append("the Debian archive (this machine has no apt configuration)")
-            for address in addresses:
-                try:
-                    archive = _download(address, origin.sha256, Path(scratch), component.name)
-                except _UnreachableError as error:
-                    tried.append(f"{address} ({error})")
-                    continue
-                _unpack(archive, component, origin, root)
-                return component.name
-    raise SourceError(
-        f"the source of {component.name} {component.version} could not be fetched: tried {'; '.join(tried)}",
-        "check the network connection, or name a mirror in LITESMITH_DEBIAN_MIRROR",
-    )
-
-
 class _UnreachableError(Exception):
     """An origin does not answer or does not have the file: the next one is asked."""
 
 
-def _download(address: str, sha256: str, folder: Path, name: str) -> Path:
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        return Path(
-            pooch.retrieve(
-                address,
-                known_hash=f"sha256:{sha256}",
-                fname="archive",
-                path=folder,
-                downloader=pooch.HTTPDownloader(timeout=_CONNECT_AND_READ_SECONDS),
-            )
-        )
-    except requests.RequestException as error:
-        response = getattr(error, "response", None)
-        reason = f"HTTP {response.status_code}" if response is not None else type(error).__name__
-        raise _UnreachableError(reason) from error
-    except ValueError as error:
-        if "hash" not in str(error):
-            raise
-        raise SourceError(
-            f"the archive of {name} from {address} does not have the pinned SHA-256 {sha256}",
-            "someone changed it on the way or at its origin: do not use it, report it",
-        ) from error
+class _StoppedError(Exception):
+    """Another component failed, or the user wants to stop."""
 
 
-def _unpack(archive: Path, component: Component, origin: Origin, root: Path) -> None:
-    """Writes the kept members of an archive into the component's folder, whole or not at all."""
-    final = root / _folder(component, origin)
-    with files.staging_folder(final) as staged:
-        count = 0
-        try:
-            with _members(archive) as members:
-                for name, opened in members:
-                    inner = _inside(name, origin.root)
-                    if inner is None and count and origin.root != "*":
-                        # A folder's members stand together: the rest of a huge archive
-                        # (its digest is checked already) has nothing for us.
-                        break
-                    if inner is None or not _kept(inner, component):
+@dataclass(frozen=True)
+class _Fetch:
+    """Fetches and unpacks one component; ends early when ``stop`` is set."""
+
+    root: Path
+    component: Component
+    stop: threading.Event
+    advance: console.Advance
+
+    def run(self) -> str:
+        """Name of the component, once it is in place.
+
+        Raises:
+            SourceError: no origin could be reached, or a digest did not match.
+        """
+        tried: list[str] = []
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.root) as scratch:
+            for origin in self.component.origins:
+                addresses = _addresses(origin)
+                if not addresses:
+                    tried.append("the Debian archive (this machine has no apt configuration)")
+                for address in addresses:
+                    try:
+                        archive = self._download(address, origin.sha256, Path(scratch))
+                    except _UnreachableError as error:
+                        tried.append(f"{address} ({error})")
                         continue
-                    target = staged / inner
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with opened() as source, target.open("wb") as copy:
-                        shutil.copyfileobj(source, copy, _CHUNK)
-                    count += 1
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-            raise SourceError(f"the archive of {component.name} cannot be unpacked: {error}") from error
-        if count == 0:
-            raise SourceError(
-                f"the archive of {component.name} from {origin.location} holds none of its files"
+                    self._unpack(archive, origin)
+                    return self.component.name
+        raise SourceError(
+            f"the source of {self.component.name} {self.component.version} could not be fetched: "
+            f"tried {'; '.join(tried)}",
+            "check the network connection, or name a mirror in LITESMITH_DEBIAN_MIRROR",
+        )
+
+    def _download(self, address: str, sha256: str, folder: Path) -> Path:
+        import pooch
+        import requests
+
+        pooch.get_logger().setLevel("WARNING")
+        try:
+            return Path(
+                pooch.retrieve(
+                    address,
+                    known_hash=f"sha256:{sha256}",
+                    fname="archive",
+                    path=folder,
+                    downloader=self._stream,
+                )
             )
-        for patch in component.patches:
-            _apply(patch, staged / patch.path, component.name)
-        (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
-        # Another build may have been faster; what it unpacked is the same.
-        if not final.exists():
-            staged.rename(final)
+        except requests.RequestException as error:
+            response = getattr(error, "response", None)
+            reason = f"HTTP {response.status_code}" if response is not None else type(error).__name__
+            raise _UnreachableError(reason) from error
+        except ValueError as error:
+            if "hash" not in str(error):
+                raise
+            raise SourceError(
+                f"the archive of {self.component.name} from {address} does not have the pinned "
+                f"SHA-256 {sha256}",
+                "someone changed it on the way or at its origin: do not use it, report it",
+            ) from error
+
+    def _stream(self, address: str, output: str, _pooch: object) -> None:
+        """pooch's downloader protocol; pooch's own cannot be stopped half-way."""
+        import requests
+
+        got = 0
+        with (
+            requests.get(address, stream=True, timeout=_CONNECT_AND_READ_SECONDS) as response,
+            Path(output).open("wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_content(_CHUNK):
+                self._check_stop()
+                file.write(chunk)
+                got += len(chunk)
+                self.advance(0, f"{self.component.name} {files.human_size(got)}")
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise _StoppedError
+
+    def _unpack(self, archive: Path, origin: Origin) -> None:
+        """Writes the kept members into the component's folder, whole or not at all."""
+        component = self.component
+        final = self.root / _folder(component, origin)
+        self.advance(0, f"unpacking {component.name}")
+        with files.staging_folder(final) as staged:
+            try:
+                count = self._extract(archive, origin.root, staged)
+            except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+                raise SourceError(f"the archive of {component.name} cannot be unpacked: {error}") from error
+            if count == 0:
+                raise SourceError(
+                    f"the archive of {component.name} from {origin.location} holds none of its files"
+                )
+            for patch in component.patches:
+                _apply(patch, staged / patch.path, component.name)
+            (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
+            # Another build may have been faster; what it unpacked is the same.
+            if not final.exists():
+                staged.rename(final)
+
+    def _extract(self, archive: Path, root: str, folder: Path) -> int:
+        count = 0
+        with _members(archive) as members:
+            for name, opened in members:
+                self._check_stop()
+                inner = _inside(name, root)
+                if inner is None and count and root != "*":
+                    # A folder's members stand together: the rest of a huge archive
+                    # (its digest is checked already) has nothing for us.
+                    break
+                if inner is None or not _kept(inner, self.component):
+                    continue
+                target = folder / inner
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with opened() as source, target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy, _CHUNK)
+                count += 1
+        return count
 
 
 def _apply(patch: Patch, path: Path, component: str) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from litesmith import analysis, ops, render
+from litesmith import analysis, ops
 from litesmith.errors import ModelError
 
 MODELS = 2000
@@ -76,7 +76,7 @@ def main() -> int:
             path.write_bytes(mutate(rng, rng.choice(originals)))
             signal.setitimer(signal.ITIMER_REAL, SECONDS)
             try:
-                json.dumps(render.analysis_json(analysis.analyse(path), registry))
+                json.dumps(ops.describe(analysis.analyse(path), registry))
                 understood += 1
             except ModelError:
                 refused += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from litesmith import build as building
-from litesmith import ops, paths, pipeline, profiles, size, sources, toolchains
+from litesmith import models, ops, paths, profiles, size, sources, toolchains
 from tests.conftest import EXAMPLES, ROOT, Cli
 from tests.integration.conftest import DET, Build, Built
 
@@ -111,7 +111,7 @@ def test_marginal_costs_are_those_of_programs_without_the_op(build: Build) -> No
     toolchain, tree = toolchains.load("zig", profile), sources.source_tree()
     from litesmith import generate, selection
 
-    model = pipeline.open_model(str(EXAMPLES / "digits.tflite"))
+    model = models.open_model(str(EXAMPLES / "digits.tflite"))
     selected = selection.select([model.analysis], registry)
     builder = building.Builder(
         profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines

@@ -46,30 +46,22 @@ def test_a_file_that_is_no_program(tmp_path: Path) -> None:
         size.sections(tmp_path / "x")
 
 
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        (0x4E819400, True),  # sdot v0.4s, v0.16b, v1.16b
-        (0x6E819400, True),  # udot v0.4s, v0.16b, v1.16b
-        (0x4F80E010, True),  # sdot v16.4s, v0.16b, v0.4b[0]
-        (0x4FA2E818, True),  # sdot v24.4s, v0.16b, v2.4b[3]
-        (0x6F80E010, True),  # udot v16.4s, v0.16b, v0.4b[0]
-        (0x4E209C00, False),  # mul v0.16b, v0.16b, v0.16b
-        (0x4E219400, False),  # mla v0.16b, v0.16b, v1.16b
-        (0xD503201F, False),  # nop
-        (0x00000000, False),
-    ],
-)
-def test_dot_product_instructions(word: int, expected: bool) -> None:
-    assert kernels.is_dot_product(word) is expected
-
-
-def test_dot_products_in_a_log() -> None:
+def test_kernels_in_a_log() -> None:
     log = (
-        "0x0040:  4f80e010          .byte    0x10\n0x0044:  4f80e010  sdot\n0x0048:  d503201f          nop\n"
+        "IN: _ZN3ruy21Kernel8bitNeonDotprodERKNS_16KernelParams8bitILi8ELi8EEE\n"
+        "0x0040:  4f80e010          .byte    0x10\n"
+        "IN: _ZN3ruy21Kernel8bitNeonDotprodERKNS_16KernelParams8bitILi8ELi8EEE\n"
+        "IN: _ZN3ruy14Kernel8bitNeonERKNS_16KernelParams8bitILi4ELi2EEE\n"
+        "IN: _ZN3ruy20MakeKernelParams8bitIaaLi8ELi8EEEvRKNS_4PMatIaEE\n"
+        "IN: memcpy\n"
     )
-    assert kernels.dot_products(log) == 1
-    assert kernels.dot_products("0x0048:  d503201f          nop\n") == 0
+    assert kernels.kernels_in_log(log) == ("Kernel8bitNeon", "Kernel8bitNeonDotprod")
+    assert kernels.kernels_in_log("IN: main\n") == ()
+
+
+def test_the_portable_kernel_in_a_log() -> None:
+    log = "IN: _ZN3ruy9RunKernelINS_6KernelILNS_4PathE2EaaiaEEE3RunENS_6TuningE\n"
+    assert kernels.kernels_in_log(log) == ("portable C++",)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""A model as the user names it — a path or ``zoo:NAME`` — → :class:`Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith import analysis, zoo
+from litesmith.analysis import ModelAnalysis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model file with its analysis."""
+
+    path: Path
+    analysis: ModelAnalysis
+
+
+def open_model(name: str) -> Model:
+    """Analyses a model file, or one of the zoo (``zoo:NAME``).
+
+    Raises:
+        LitesmithError: it cannot be had, read or understood.
+    """
+    if name.startswith(zoo.PREFIX):
+        path = zoo.fetch(name.removeprefix(zoo.PREFIX))
+        return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
+    path = Path(name)
+    return Model(path=path, analysis=analysis.analyse(path))
+
+
+def joint_name(models: Sequence[Model]) -> str:
+    """Name of the program for these models: their own names, as a plain file name."""
+    names = dict.fromkeys(model.analysis.name for model in models)
+    plain = "-".join("".join(c if c.isalnum() or c in "._-" else "_" for c in name) for name in names)
+    return plain.lstrip(".-") or "model"
