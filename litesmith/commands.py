@@ -96,7 +96,7 @@ def _needed(value: Any, option: str, example: str) -> Any:
         "model": "a .tflite file or zoo:NAME; once for each model of the program",
         "toolchain": "zig (default: the profile's first)",
         "out": "output folder (default build/<target>/<model name>)",
-        "prune": "drop dtypes that no model uses (--no-prune builds the stock selective program)",
+        "prune": "no dtypes are pruned in this version: with and without, it is the stock selective program",
         "embed-model": "put the model into the binary",
         "verify": "run the program and compare its answers",
         "json": "print the result as JSON",

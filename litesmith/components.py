@@ -73,6 +73,16 @@ def _debian(path: str, sha256: str, root: str = "*") -> Origin:
     return Origin(kind="debian", location=f"pool/main/{path}", sha256=sha256, root=root)
 
 
+# Newer C++ libraries have no template std::abs<T> any more.
+_NO_ABS_TEMPLATE = tuple(
+    Patch(
+        path="tensorflow/lite/kernels/elementwise.cc",
+        find=rf"std::abs<{name}>",
+        replace=f"static_cast<{name} (*)({name})>(std::abs)",
+    )
+    for name in ("float", "int32_t")
+)
+
 # ruy's kernels scale int32 accumulators to int8, and not in the same way everywhere: on x86
 # (and so in TensorFlow's interpreter, our reference) they round after the multiplication and
 # again after the shift, on Arm once, so that answers differ by a step here and there and a
@@ -125,6 +135,7 @@ COMPONENTS: tuple[Component, ...] = (
             "/delegates/hexagon/",
             "_test.cc",
         ),
+        patches=_NO_ABS_TEMPLATE,
         license="Apache-2.0",
         license_file="LICENSE",
     ),
