@@ -50,13 +50,15 @@ _LARGEST = 2 * 1024**3
 class Tensor:
     """A tensor of a subgraph.
 
-    ``shape`` uses -1 for a dimension that is known only at run time.  ``weight_bytes`` is
-    the size of its constant data in the file, 0 for an activation.
+    ``shape`` uses -1 for a dimension that is known only at run time; ``allocated_shape`` is
+    what the runtime allocates unless it is told otherwise.  ``weight_bytes`` is the size of
+    its constant data in the file, 0 for an activation.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    allocated_shape: tuple[int, ...]
     weight_bytes: int
     variable: bool
     sparse: bool
@@ -309,6 +311,9 @@ def _subgraph(entry: Table, number: int, buffers: tuple[int, ...], codes: int) -
     for index in (*inputs, *outputs):
         if not 0 <= index < len(tensors):
             raise DamagedError(f"an input or output of {where} is tensor {index} of {len(tensors)}")
+    for index in inputs if number == 0 else ():
+        if tensors[index].weight_bytes:
+            raise DamagedError(f"the input {tensors[index].name!r} of the model has constant data")
     for position, node in enumerate(nodes):
         for index in (*node.inputs, *node.outputs, *node.intermediates):
             if not -1 <= index < len(tensors):
@@ -322,13 +327,15 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
     if buffer >= max(len(buffers), 1):
         raise DamagedError(f"{where} uses buffer {buffer} of {len(buffers)}")
     quantization = entry.table(4)
-    shape = entry.numbers(7, "i") or entry.numbers(0, "i")
-    if any(dimension < -1 for dimension in shape):
+    allocated = entry.numbers(0, "i")
+    shape = entry.numbers(7, "i") or allocated
+    if any(dimension < -1 for dimension in (*shape, *allocated)):
         raise DamagedError(f"{where} has the shape {list(shape)}")
     return Tensor(
         name=entry.text(3),
         dtype=DTYPES.get(kind, f"dtype{kind}"),
         shape=shape,
+        allocated_shape=tuple(max(dimension, 0) for dimension in allocated),
         weight_bytes=buffers[buffer] if buffers else 0,
         variable=bool(entry.scalar(5, "?")),
         sparse=entry.has(6),

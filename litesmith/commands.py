@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import json as json_module
+import shlex
 import signal
 import sys
 import traceback
@@ -81,6 +82,12 @@ def _task(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def _print_json(value: Any) -> None:
     print(json_module.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _checkout() -> str:
+    from litesmith import paths
+
+    return str(paths.data_folder("tests").parent).replace(" ", "\\ ")
 
 
 def _needed(value: Any, option: str, example: str) -> Any:
@@ -320,8 +327,9 @@ def run_tests(ctx: Context, arguments: str = "", integration: bool = True) -> No
     """Run the tests."""
     words = [sys.executable, "-m", "pytest"]
     if not integration:
-        words += ["-m", "'not integration'"]
-    result = ctx.run(" ".join([*words, arguments]), warn=True, pty=False)
+        words += ["-m", "not integration"]
+    with ctx.cd(_checkout()):
+        result = ctx.run(f"{shlex.join(words)} {arguments}", warn=True, pty=False)
     if result is None or result.failed:
         raise Exit(code=result.exited if result else 1)
 
@@ -329,10 +337,11 @@ def run_tests(ctx: Context, arguments: str = "", integration: bool = True) -> No
 @_task()
 def lint(ctx: Context) -> None:
     """Run ruff and mypy."""
-    for command in ("ruff check .", "ruff format --check .", "mypy"):
-        result = ctx.run(f"{sys.executable} -m {command}", warn=True)
-        if result is None or result.failed:
-            raise Exit(code=1)
+    with ctx.cd(_checkout()):
+        for command in ("ruff check .", "ruff format --check .", "mypy"):
+            result = ctx.run(f"{shlex.quote(sys.executable)} -m {command}", warn=True)
+            if result is None or result.failed:
+                raise Exit(code=1)
 
 
 @_task(help={"name": "det, digits, words or gesture; all when left out"}, iterable=["name"])

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def staging_folder(final: Path) -> Iterator[Path]:
-    """A scratch folder beside ``final``, on the same disk, gone afterwards whatever happens."""
+    """A scratch folder on the same disk as ``final``, gone afterwards whatever happens.
+
+    It lies beside ``final``, or inside of it where ``final`` is a mount point.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.partial-", dir=final.parent))
+    mounted = final.is_dir() and final.stat().st_dev != final.parent.stat().st_dev
+    place = final if mounted else final.parent
+    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.partial-", dir=place))
     # mkdtemp makes it private; what is renamed out of it must be readable as usual.
     scratch.chmod(0o755)
     try:
@@ -65,10 +70,11 @@ def staging_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def publish(staged: Path, final: Path) -> None:
+def publish(staged: Path, final: Path, optional: Sequence[str] = ()) -> None:
     """Moves what lies in ``staged`` over the same names in ``final``, one rename each.
 
-    Folders replace folders of the same name; other content of ``final`` stays.
+    Folders replace folders of the same name; other content of ``final`` stays, but for
+    ``optional`` names that an earlier build left and this one does not have.
     ``manifest.json`` goes last: where it stands, the rest is complete.
 
     Raises:
@@ -81,6 +87,9 @@ def publish(staged: Path, final: Path) -> None:
         staged.rename(final)
         return
     with _uninterrupted():
+        for name in optional:
+            if not (staged / name).exists():
+                (final / name).unlink(missing_ok=True)
         _replace_entries(staged, final)
 
 

@@ -18,16 +18,19 @@ _U16 = _SCALARS["H"]
 _U32 = _SCALARS["I"]
 _I32 = _SCALARS["i"]
 
+# The least that a table and the pointer to it occupy.
+_TABLE_BYTES = 8
+
 
 class DamagedError(Exception):
     """The file contradicts itself; the message says what and at which byte."""
 
 
 class _Budget:
-    """How many tables and vector elements may still be read.
+    """How many bytes' worth of tables and vector elements may still be read.
 
-    In a sound file every table is reached once, so the number of tables is bounded by
-    the file's size.  A damaged file can reach one table through a million pointers.
+    In a sound file every table is reached once, so the work is bounded by the file's size.
+    A damaged file can reach one table through a million pointers.
     """
 
     def __init__(self, size: int) -> None:
@@ -50,10 +53,10 @@ class Span:
 class Table:
     """One table of the file; fields are addressed by their index in the schema."""
 
-    __slots__ = ("_budget", "_buffer", "_fields", "_inline", "position")
+    __slots__ = ("_budget", "_buffer", "_fields", "_inline", "_vtable", "position")
 
     def __init__(self, buffer: bytes, position: int, budget: _Budget) -> None:
-        budget.spend(1, position)
+        budget.spend(_TABLE_BYTES, position)
         self._buffer = buffer
         self._budget = budget
         self.position = position
@@ -66,7 +69,8 @@ class Table:
             raise DamagedError(f"the vtable at byte {vtable} has an impossible size")
         if position + self._inline > len(buffer):
             raise DamagedError(f"the table at byte {position} reaches over the end of the file")
-        self._fields = struct.unpack_from(f"<{(size - 4) // 2}H", buffer, vtable + 4)
+        self._vtable = vtable
+        self._fields = (size - 4) // 2
 
     def _unpack(self, kind: struct.Struct, position: int) -> int:
         if position < 0 or position + kind.size > len(self._buffer):
@@ -76,16 +80,19 @@ class Table:
 
     def _field(self, index: int, size: int) -> int:
         """Position of a field's inline value, 0 when the field is absent."""
-        offset = self._fields[index] if index < len(self._fields) else 0
+        offset = self._offset(index)
         if offset == 0:
             return 0
         if offset < 4 or offset + size > self._inline:
             raise DamagedError(f"field {index} of the table at byte {self.position} lies outside")
         return self.position + offset
 
+    def _offset(self, index: int) -> int:
+        return self._unpack(_U16, self._vtable + 4 + 2 * index) if index < self._fields else 0
+
     def has(self, index: int) -> bool:
         """Whether the field is present."""
-        return index < len(self._fields) and self._fields[index] != 0
+        return self._offset(index) != 0
 
     def scalar(self, index: int, code: str, default: int = 0) -> int:
         """A number; ``code`` is its :mod:`struct` character."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from litesmith import analysis, zoo
 from litesmith.analysis import ModelAnalysis
+from litesmith.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,10 @@ def open_model(name: str) -> Model:
     if name.startswith(zoo.PREFIX):
         path = zoo.fetch(name.removeprefix(zoo.PREFIX))
         return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the path {name!a} is not valid UTF-8", "rename the file") from None
     path = Path(name)
     return Model(path=path, analysis=analysis.analyse(path))
 

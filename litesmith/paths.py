@@ -10,12 +10,14 @@ import platformdirs
 _PACKAGE = Path(__file__).resolve().parent
 
 
+def is_checkout() -> bool:
+    """Whether this package runs from a clone of its repository, not from an installed wheel."""
+    return (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent / "targets").is_dir()
+
+
 def data_folder(name: str) -> Path:
     """``targets``, ``templates``, ``ops_registry`` … of the checkout or of the installed wheel."""
-    checkout = _PACKAGE.parent / name
-    if (_PACKAGE.parent / "pyproject.toml").is_file() and checkout.is_dir():
-        return checkout
-    return _PACKAGE / "data" / name
+    return (_PACKAGE.parent if is_checkout() else _PACKAGE / "data") / name
 
 
 def cache_folder() -> Path:

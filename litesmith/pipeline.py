@@ -85,8 +85,7 @@ def build(request: Request) -> Outcome:
         raise UsageError("--embed-model takes one model", "build one program for each model")
     models = [open_model(name) for name in request.models]
     folder = Path(request.out) if request.out else default_folder(profile, models)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
+    _require_ours(folder)
 
     registry = ops.load()
     selected = selection.select([model.analysis for model in models], registry)
@@ -112,8 +111,20 @@ def build(request: Request) -> Outcome:
         manifest = _manifest(project, profile, toolchain, tree, measured, binary)
         (staged_out / "NOTICE").write_text(_notice(project, tree, toolchain), encoding="utf-8")
         (staged_out / "manifest.json").write_text(files.to_json(manifest), encoding="utf-8")
-        files.publish(staged_out, folder)
+        files.publish(staged_out, folder, optional=["verify.json"])
     return Outcome(folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts)
+
+
+def _require_ours(folder: Path) -> None:
+    """A build replaces ``bin`` and ``project`` of its folder: they must not be the user's."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
+    ours = (folder / "selection.json").exists() or (folder / "manifest.json").exists()
+    if folder.is_dir() and not ours and any(folder.iterdir()):
+        raise UsageError(
+            f"the output folder {folder} holds other things than a build of litesmith",
+            "name a new or empty one with --out",
+        )
 
 
 def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[str]) -> SizeReport:

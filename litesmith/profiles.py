@@ -23,6 +23,7 @@ _UNITS = {
     "MIB": 1024**2,
     "GIB": 1024**3,
 }
+_LARGEST = 1e18
 _HERTZ = {"HZ": 1, "KHZ": 10**3, "MHZ": 10**6, "GHZ": 10**9}
 
 
@@ -50,7 +51,10 @@ def _with_unit(value: object, units: Mapping[str, int], example: str) -> object:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].upper() not in units:
         raise ValueError(f"{example} is expected")
-    return round(float(match[1]) * units[match[2].upper()])
+    number = float(match[1]) * units[match[2].upper()]
+    if number > _LARGEST:
+        raise ValueError("it is larger than any board")
+    return round(number)
 
 
 Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
@@ -123,6 +127,20 @@ class Profile(Strict):
                 if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
                     raise ValueError(f"{name}: {word!r} is no target or CPU name")
         return toolchains
+
+    @model_validator(mode="after")
+    def _zig_does_as_it_is_told(self) -> Profile:
+        zig = self.toolchains.get("zig")
+        if zig is None:
+            return self
+        if zig.linkage != "static":
+            raise ValueError("toolchain zig links statically: linkage: static")
+        is_arm = zig.target.startswith(("arm", "thumb"))
+        if is_arm and zig.target.endswith("hf") != (self.float_abi == "hard"):
+            raise ValueError(
+                f"float_abi {self.float_abi} and zig's target {zig.target} contradict each other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _thumb_is_a_target(self) -> Profile:

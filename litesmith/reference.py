@@ -1,21 +1,37 @@
-"""The reference: TensorFlow's interpreter with its built-in kernels and without delegates."""
+"""The reference: TensorFlow's interpreter with its built-in kernels and without delegates.
+
+It runs in a process of its own (``python -m litesmith.reference``): a model that crashes the
+interpreter must not take us with it.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litesmith import files, paths
-from litesmith.errors import VerificationError
+from litesmith import files, paths, process
 
 Array = NDArray[Any]
+
+_SECONDS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Outputs of the reference in the order of the model's outputs, or why there are none."""
+
+    outputs: tuple[Array, ...]
+    error: str
 
 
 def describe() -> str:
@@ -34,48 +50,86 @@ def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> An
     return Interpreter(str(model), experimental_op_resolver_type=kind, num_threads=threads)
 
 
-def outputs(model: Path, sha256: str, inputs: Sequence[Array]) -> list[Array]:
-    """Outputs of the reference for one set of inputs, in the order of the model's outputs.
+def answers(model: Path, sha256: str, samples: Mapping[str, Sequence[Array]]) -> dict[str, Answer]:
+    """What the reference answers to each sample, by the sample's name.
 
     Cached by the digests of model and inputs and by the interpreter's version.
 
     Raises:
-        VerificationError: the reference itself cannot run the model.
+        ToolError: the interpreter did not end in time.
     """
-    key = files.digest_of(describe(), sha256, [_digest(value) for value in inputs])
-    cached = paths.cache_folder() / "reference" / f"{key}.npz"
-    if cached.exists():
-        with np.load(cached) as stored:
-            return [stored[name] for name in sorted(stored.files, key=int)]
-    result = _run(model, inputs)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".npz", dir=cached.parent)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        named: dict[str, Any] = {str(i): value for i, value in enumerate(result)}
-        np.savez(aside, **named)
-        aside.rename(cached)
-    finally:
-        aside.unlink(missing_ok=True)
-    return result
+    folder = paths.cache_folder() / "reference"
+    stored = {
+        name: folder / f"{files.digest_of(describe(), sha256, [_digest(v) for v in inputs])}.npz"
+        for name, inputs in samples.items()
+    }
+    missing = {name: inputs for name, inputs in samples.items() if not stored[name].exists()}
+    failed = _run_missing(model, missing, stored) if missing else {}
+    return {
+        name: Answer(outputs=(), error=failed[name])
+        if name in failed
+        else Answer(outputs=_load(stored[name]), error="")
+        for name in samples
+    }
 
 
 def _digest(value: Array) -> list[object]:
     return [str(value.dtype), list(value.shape), files.digest_of(value.tobytes().hex())]
 
 
-def _run(model: Path, inputs: Sequence[Array]) -> list[Array]:
-    try:
-        reference = interpreter(model)
-        reference.allocate_tensors()
-        for detail, value in zip(reference.get_input_details(), inputs, strict=True):
-            reference.set_tensor(detail["index"], value)
-        reference.invoke()
-        return [np.array(reference.get_tensor(d["index"])) for d in reference.get_output_details()]
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise VerificationError(
-            f"{model}: the reference interpreter cannot run it: {reason}",
-            "the model itself is at fault; convert it again",
-        ) from None
+def _load(path: Path) -> tuple[Array, ...]:
+    with np.load(path) as content:
+        return tuple(content[name] for name in sorted(content.files, key=int))
+
+
+def _run_missing(
+    model: Path, samples: Mapping[str, Sequence[Array]], stored: Mapping[str, Path]
+) -> dict[str, str]:
+    """Runs the child; moves what it answered into the cache, returns the errors by sample."""
+    folder = next(iter(stored.values())).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    errors: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix=".run-", dir=folder) as scratch:
+        for number, inputs in enumerate(samples.values()):
+            _save(Path(scratch) / f"{number}.in.npz", inputs)
+        done = process.run(
+            [sys.executable, "-m", "litesmith.reference", model.absolute(), scratch], timeout=_SECONDS
+        )
+        for number, name in enumerate(samples):
+            output = Path(scratch) / f"{number}.out.npz"
+            report = Path(scratch) / f"{number}.json"
+            if output.exists():
+                output.rename(stored[name])
+            elif report.exists():
+                errors[name] = json.loads(report.read_text())
+            else:
+                errors[name] = f"the interpreter crashed (exit code {done.code})"
+    return errors
+
+
+def _save(path: Path, values: Sequence[Array]) -> None:
+    named: dict[str, Any] = {str(i): value for i, value in enumerate(values)}
+    np.savez(path, **named)
+
+
+def _child(model: Path, folder: Path) -> None:
+    for path in sorted(folder.glob("*.in.npz")):
+        number = path.name.partition(".")[0]
+        try:
+            # A new interpreter each time: variables keep their values between inferences.
+            reference = interpreter(model)
+            reference.allocate_tensors()
+            for detail, value in zip(reference.get_input_details(), _load(path), strict=True):
+                reference.set_tensor(detail["index"], value)
+            reference.invoke()
+            outputs = [np.array(reference.get_tensor(d["index"])) for d in reference.get_output_details()]
+        except (RuntimeError, ValueError) as error:
+            (folder / f"{number}.json").write_text(json.dumps(" ".join(str(error).split())))
+            continue
+        aside = folder / f"{number}.part.npz"
+        _save(aside, outputs)
+        aside.rename(folder / f"{number}.out.npz")
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from litesmith import console
 from litesmith.analysis import ModelAnalysis
@@ -31,7 +33,7 @@ def _bar(value: int, most: int) -> str:
 def outcome(result: Outcome) -> None:
     """What a build ended in: sizes per op, then the verdict."""
     report = result.size
-    table = Table(title=f"{result.program}: {report.binary.code:,} bytes of code", title_justify="left")
+    table = Table(title=Text(f"{result.program}: {report.binary.code:,} bytes of code"), title_justify="left")
     table.add_column("part")
     table.add_column("attributed", justify="right")
     table.add_column("marginal", justify="right")
@@ -42,7 +44,7 @@ def outcome(result: Outcome) -> None:
     most = max(size for _, size, _ in rows)
     for name, size, marginal in sorted(rows, key=lambda row: -row[1]):
         cost = f"{marginal:,}" if marginal is not None else ""
-        table.add_row(name, f"{size:,}", cost, _bar(size, most))
+        _row(table, name, f"{size:,}", cost, _bar(size, most))
     out = console.stdout()
     out.print(table)
     binary = report.binary
@@ -61,7 +63,8 @@ def analysis(model: ModelAnalysis, registry: Registry) -> None:
     table = _table("op", "versions", "uses", "dtypes", "options", title=title)
     for use in model.ops():
         lowest, highest = use.versions
-        table.add_row(
+        _row(
+            table,
             registry.name_of(use) + (" (custom)" if use.custom else ""),
             str(lowest) if lowest == highest else f"{lowest} to {highest}",
             str(use.count),
@@ -98,10 +101,15 @@ def _options(options: Any) -> str:
 
 def _table(*columns: str, title: str | None = None) -> Table:
     """A table whose first column, the name, is never cut; other text is folded."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title) if title else None, title_justify="left")
     for position, column in enumerate(columns):
         table.add_column(column, no_wrap=position == 0, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Adds a row; names come from models and files, and may look like markup."""
+    table.add_row(*(Text(cell) for cell in cells))
 
 
 def profiles(found: Sequence[Profile]) -> None:
@@ -109,7 +117,8 @@ def profiles(found: Sequence[Profile]) -> None:
     table = _table("target", "CPU", "float", "toolchains", "flags", "runs with", "flash", "RAM", "clock")
     for profile in found:
         resources = profile.resources
-        table.add_row(
+        _row(
+            table,
             profile.name,
             profile.cpu,
             profile.float_abi,
@@ -126,11 +135,12 @@ def profiles(found: Sequence[Profile]) -> None:
 def ops(every: Sequence[Op]) -> None:
     """The op registry as a table."""
     table = _table("op", "code", "versions", "kernel file")
+    users = Counter(source for op in every for source in op.sources)
     for op in every:
-        kernels = [s for s in op.sources if s.count("/") == 4 and "/kernels/" in s]
-        name = op.registration.rpartition("Register_")[2].lower()
-        own = next((s for s in kernels if name in s), kernels[0] if kernels else "")
-        table.add_row(
+        # Its own file is the one that the fewest other ops need.
+        own = min((s for s in op.sources if "/kernels/" in s), key=lambda s: users[s], default="")
+        _row(
+            table,
             op.name,
             "custom" if op.custom else str(op.code),
             f"{op.versions[0]} to {op.versions[1]}",
@@ -143,7 +153,8 @@ def zoo(models: Sequence[ZooModel]) -> None:
     """The zoo as a table."""
     table = _table("model", "what it is", "from", "package", "licence")
     for model in models:
-        table.add_row(
+        _row(
+            table,
             f"zoo:{model.name}",
             model.title,
             model.origin,
@@ -157,9 +168,7 @@ def tools(found: Sequence[Tool]) -> None:
     """Outside tools as a table."""
     table = _table("tool", "there", "for", "how to get it")
     for tool in found:
-        table.add_row(
-            tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install
-        )
+        _row(table, tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install)
     console.stdout().print(table)
 
 
@@ -170,7 +179,8 @@ def bench(report: BenchReport) -> None:
     for column in ("model", "program", "wheel, no delegates", "ratio", "wheel, XNNPACK", "ratio"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in report.speeds:
-        table.add_row(
+        _row(
+            table,
             row.model,
             f"{row.program_ms:.3f}",
             f"{row.wheel_ms:.3f}",
@@ -183,7 +193,7 @@ def bench(report: BenchReport) -> None:
         title = "ruy's kernels that one inference executed, under the emulator"
         table = _table("target", "CPU", "model", "kernels", "answers", title=title)
         for kernel in report.kernels:
-            table.add_row(kernel.target, kernel.cpu, kernel.model, ", ".join(kernel.kernels), kernel.verdict)
+            _row(table, kernel.target, kernel.cpu, kernel.model, ", ".join(kernel.kernels), kernel.verdict)
         out.print(table)
     for line in report.made_with:
         out.print(line, markup=False)

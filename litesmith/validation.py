@@ -56,10 +56,10 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
     try:
         # The loader derives from yaml's safe one.
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
+        problem = getattr(error, "problem", None) or f"it is not YAML: {error}"
         raise UsageError(f"{path}{where}: {problem}", "correct the file") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: a mapping of keys to values is expected", "see targets/armv7.yaml")

@@ -10,7 +10,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 FLOAT32, INT32, INT8 = 0, 2, 9
-ADD, CONV_2D, SOFTMAX, QUANTIZE, CUSTOM, GELU = 0, 3, 25, 114, 32, 150
+ADD, CONV_2D, RESHAPE, SOFTMAX, CUSTOM, QUANTIZE, GELU = 0, 3, 22, 25, 32, 114, 150
 
 
 @dataclass

@@ -157,6 +157,10 @@ int SetInputs(const Options& options, tflite::Interpreter* interpreter) {
   }
   for (size_t i = 0; i < count; ++i) {
     TfLiteTensor* tensor = interpreter->input_tensor(i);
+    if (tensor->allocation_type == kTfLiteMmapRo) {
+      fprintf(stderr, "error: input %zu (%s) has constant data in the model\n", i, tensor->name);
+      return kBadInput;
+    }
     if (i < options.inputs.size()) {
       if (!ReadInput(options.inputs[i], interpreter, static_cast<int>(i))) return kBadInput;
     } else if (tensor->data.raw != nullptr) {
@@ -355,7 +359,12 @@ int Run(int argc, char** argv) {
   } else {
     PrintText(options, interpreter.get(), measured);
   }
-  return fflush(stdout) == 0 ? kOk : kBadInput;
+  // An earlier write may have failed: musl drops its buffer then, and fflush is content.
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    fprintf(stderr, "error: standard output: %s\n", strerror(errno));
+    return kBadInput;
+  }
+  return kOk;
 }
 
 }  // namespace

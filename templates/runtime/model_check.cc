@@ -74,7 +74,21 @@ Fit CheckTensors(const tflite::SubGraph& subgraph, const flatbuffers::Vector<int
   return Fit::kFits;
 }
 
+// Unlike a node's, a subgraph's inputs and outputs cannot be left out.
+Fit CheckEnds(const tflite::SubGraph& subgraph, const flatbuffers::Vector<int32_t>* indices) {
+  if (indices == nullptr) return Fit::kFits;
+  const int count = subgraph.tensors() != nullptr ? static_cast<int>(subgraph.tensors()->size()) : 0;
+  for (const int index : *indices) {
+    if (index < 0 || index >= count) return Damaged("tensor", index);
+  }
+  return Fit::kFits;
+}
+
 Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) {
+  for (const auto* indices : {subgraph.inputs(), subgraph.outputs()}) {
+    const Fit fit = CheckEnds(subgraph, indices);
+    if (fit != Fit::kFits) return fit;
+  }
   if (subgraph.operators() == nullptr) return Fit::kFits;
   const int codes = model.operator_codes() != nullptr ? static_cast<int>(model.operator_codes()->size()) : 0;
   for (const tflite::Operator* node : *subgraph.operators()) {

@@ -14,7 +14,7 @@ import pytest
 
 from litesmith import paths
 from tests.conftest import EXAMPLES, Cli, one_error_line
-from tests.models import CUSTOM, Op, build_model
+from tests.models import CUSTOM, FLOAT32, INT32, RESHAPE, Op, build_model
 
 DIGITS = EXAMPLES / "digits.tflite"
 
@@ -58,6 +58,10 @@ def leftovers(folder: Path) -> list[str]:
         (["analyse", "--model", "."], 2, ". is a folder"),
         (["targets", "--check", "none.yaml"], 2, "there is no profile file none.yaml"),
         (["bench", "--runs", "1"], 2, "--runs 1 is too few"),
+        (["bench", "--runs", "abc"], 2, "invalid literal for int() with base 10: 'abc'"),
+        (["build", "--nope"], 2, "No idea what '--nope' is"),
+        (["biuld"], 2, "No idea what 'biuld' is"),
+        (["build", "--target"], 2, "needed value and was not given one"),
     ],
 )
 def test_bad_arguments(cli: Cli, tmp_path: Path, arguments: list[str], code: int, expected: str) -> None:
@@ -246,6 +250,54 @@ def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path,
     if seconds == 4.0:
         done = cli("build", "--target", "armv7", "--model", DIGITS, env={"LITESMITH_CACHE": str(cache)})
         assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_with_other_things_is_not_overwritten(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "home/bin").mkdir(parents=True)
+    (tmp_path / "home/bin/mine").write_text("precious")
+    done = cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "home")
+    assert done.returncode == 2
+    assert "holds other things than a build of litesmith" in one_error_line(done)
+    assert (tmp_path / "home/bin/mine").read_text() == "precious"
+
+
+def test_a_verdict_of_an_earlier_build_does_not_stay(cli: Cli, tmp_path: Path) -> None:
+    assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "o").returncode == 0
+    assert (tmp_path / "o/verify.json").exists()
+    assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "o", "--no-verify").returncode == 0
+    assert not (tmp_path / "o/verify.json").exists()
+
+
+def test_an_output_folder_on_a_file_system_of_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, "-m", "litesmith", "build", "--target", "x86_64", "--model", str(DIGITS)]
+    script = f'mount -t tmpfs none "{out}" && "$@" && ls -A "{out}"'
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *command, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    listed = done.stdout.splitlines()
+    assert "manifest.json" in listed
+    assert not [name for name in listed if "partial" in name]
+
+
+def test_names_that_look_like_markup(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "[b].tflite").write_bytes(build_model([Op(CUSTOM, custom="[/b]x")]))
+    done = cli("analyse", "--model", "[b].tflite")
+    assert done.returncode == 3, done.stderr
+    assert "[/b]x" in done.stdout
+
+
+def test_samples_that_make_no_sense_to_a_model_are_left_out(cli: Cli, tmp_path: Path) -> None:
+    """A shape of zeros cannot be: nothing can be compared, and that is said."""
+    (tmp_path / "m.tflite").write_bytes(build_model([Op(RESHAPE, dtypes=(FLOAT32, INT32, FLOAT32))]))
+    done = cli("build", "--target", "x86_64", "--model", "m.tflite")
+    assert done.returncode == 0, done.stderr
+    assert "not verified: the reference interpreter cannot run it" in done.stdout
 
 
 def test_a_failed_build_leaves_the_old_one(cli: Cli, tmp_path: Path) -> None:

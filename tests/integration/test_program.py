@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tests import mutations
 from tests.conftest import EXAMPLES
@@ -152,6 +154,41 @@ def test_a_node_with_a_wrong_tensor_ends_in_2(digits_x86: Built, tmp_path: Path)
     done = digits_x86.run("--model", tmp_path / "m.tflite")
     assert done.returncode == 2
     assert "tensor 77 does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("end", ["inputs", "outputs"])
+@pytest.mark.parametrize("index", [-1, 99])
+def test_a_model_whose_ends_do_not_exist_ends_in_2(
+    digits_x86: Built, tmp_path: Path, end: str, index: int
+) -> None:
+    def change(model: object) -> None:
+        setattr(model.subgraphs[0], end, [index])  # type: ignore[attr-defined]
+
+    (tmp_path / "m.tflite").write_bytes(build_model([Op(SOFTMAX)], change=change))
+    done = digits_x86.run("--model", tmp_path / "m.tflite")
+    assert done.returncode == 2
+    assert f"tensor {index} does not exist" in done.stderr
+
+
+def test_a_constant_input_ends_in_2(digits_x86: Built, tmp_path: Path) -> None:
+    def change(model: object) -> None:
+        data = schema.BufferT()
+        data.data = list(bytes(16))
+        model.buffers.append(data)  # type: ignore[attr-defined]
+        model.subgraphs[0].tensors[0].buffer = 1  # type: ignore[attr-defined]
+
+    (tmp_path / "m.tflite").write_bytes(build_model([Op(SOFTMAX)], change=change))
+    done = digits_x86.run("--model", tmp_path / "m.tflite")
+    assert done.returncode == 2
+    assert "has constant data" in done.stderr
+
+
+def test_lost_output_is_an_error(digits_x86: Built) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [str(digits_x86.program), "--model", str(DIGITS), "--json"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
 
 
 def test_mutated_models_never_crash_the_program(digits_x86: Built, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from litesmith import analysis
@@ -220,3 +221,28 @@ def test_two_thousand_mutated_models() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2000 models" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_an_input_with_constant_data_is_damaged(tmp_path: Path) -> None:
+    def constant(model: object) -> None:
+        data = schema.BufferT()
+        data.data = list(bytes(16))
+        model.buffers.append(data)  # type: ignore[attr-defined]
+        model.subgraphs[0].tensors[0].buffer = 1  # type: ignore[attr-defined]
+
+    with pytest.raises(ModelError, match="the input 't0' of the model has constant data"):
+        analyse(tmp_path, build_model(change=constant))
+
+
+def test_the_allocated_shape_is_the_stored_one(tmp_path: Path) -> None:
+    change = _alter(subgraphs__0__tensors__0__shapeSignature=[-1, 4])
+    tensor = analyse(tmp_path, build_model(change=change)).subgraphs[0].tensors[0]
+    assert (tensor.shape, tensor.allocated_shape) == ((-1, 4), (1, 4))
+
+
+def test_a_path_that_is_not_utf8() -> None:
+    from litesmith import models
+    from litesmith.errors import UsageError
+
+    with pytest.raises(UsageError, match="not valid UTF-8"):
+        models.open_model("a\udcff.tflite")

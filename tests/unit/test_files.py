@@ -72,6 +72,15 @@ def test_publishing_over_an_old_build_keeps_what_is_not_ours(tmp_path: Path) -> 
     assert not (out / "bin/stale").exists()
 
 
+def test_an_optional_file_of_an_earlier_build_does_not_stay(tmp_path: Path) -> None:
+    first, second = staged_build(tmp_path, "one"), staged_build(tmp_path, "two")
+    (first / "verify.json").write_text("one")
+    files.publish(first, tmp_path / "out", ["verify.json"])
+    assert (tmp_path / "out/verify.json").exists()
+    files.publish(second, tmp_path / "out", ["verify.json"])
+    assert not (tmp_path / "out/verify.json").exists()
+
+
 def test_publishing_over_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(LitesmithError, match="is a file"):

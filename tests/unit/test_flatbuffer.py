@@ -123,3 +123,18 @@ def test_one_table_behind_a_million_pointers() -> None:
 def test_text_that_is_not_utf8() -> None:
     data = table_file(struct.pack("<I", 4)) + struct.pack("<I", 2) + b"\xff\xfe"
     assert flatbuffer.root(data).text(0) == "��"
+
+
+def test_many_pointers_to_one_table_with_a_large_vtable() -> None:
+    """Work is bounded by the file's size, not by pointers times fields."""
+    fields = 30000
+    vtable = struct.pack("<HH", 4 + 2 * fields, 8) + struct.pack("<H", 4) + bytes(2 * fields - 2)
+    position = 4 + len(vtable)
+    head = struct.pack("<I", position) + vtable + struct.pack("<iI", len(vtable), 4)
+    count = 50000
+    slots = len(head) + 4
+    vector = struct.pack("<I", count)
+    vector += b"".join(struct.pack("<I", (position - (slots + 4 * i)) & 0xFFFFFFFF) for i in range(count))
+    root = flatbuffer.root(head + vector)
+    with pytest.raises(DamagedError):
+        list(root.tables(0))

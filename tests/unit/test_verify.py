@@ -9,6 +9,7 @@ from litesmith import analysis, profiles, verify
 from litesmith.errors import UsageError
 from litesmith.verify import FLOAT_TOLERANCE, HOPELESS, Verdict, Worst
 from tests.conftest import EXAMPLES
+from tests.models import Op, build_model
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "uint32", "uint64"])
@@ -147,3 +148,42 @@ def test_the_line_of_a_verdict() -> None:
     assert "verified, 4 inputs" in verdict(True, "float32").line()
     assert "steps" not in verdict(True, "float32").line()
     assert verdict(None).line() == "m.tflite: not verified: qemu-arm is not installed"
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [(Op(148), "random numbers"), (Op(0, dtypes=(0, 5)), "'t1' has the dtype string"), (Op(0), "")],
+)
+def test_what_cannot_be_compared_is_said(tmp_path: Path, op: Op, reason: str) -> None:
+    (tmp_path / "m.tflite").write_bytes(build_model([op]))
+    found = verify._not_comparable(analysis.analyse(tmp_path / "m.tflite"))
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04" + bytes(40), b"\x93NUMPY"])
+def test_inputs_files_that_are_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    (tmp_path / "words.inputs.npz").write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be used as inputs"):
+        verify.samples(analysis.analyse(path), path)
+
+
+def test_an_input_of_unknown_size_has_the_allocated_shape(tmp_path: Path) -> None:
+    def dynamic(model: object) -> None:
+        model.subgraphs[0].tensors[0].shape = [4, 4]  # type: ignore[attr-defined]
+        model.subgraphs[0].tensors[0].shapeSignature = [-1, 4]  # type: ignore[attr-defined]
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build_model(change=dynamic))
+    assert verify.samples(analysis.analyse(path), path)["zeros"][0].shape == (4, 4)
+
+
+def test_an_input_larger_than_the_machine(tmp_path: Path) -> None:
+    def huge(model: object) -> None:
+        model.subgraphs[0].tensors[0].shape = [2**31 - 1] * 4  # type: ignore[attr-defined]
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build_model(change=huge))
+    assert "elements" in verify._not_comparable(analysis.analyse(path))
