@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a file aside and renames it, so that no reader sees half of it.
 
     Raises:
-        LitesmithError: the disk is full or the folder cannot be written.
+        OSError: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -55,18 +54,6 @@ _running = _Running()
 def kill_children() -> None:
     """Ends every program that is running, with all its children."""
     _running.kill_all()
-
-
-def require(program: str, purpose: str, install: str) -> str:
-    """Full path of a program on PATH.
-
-    Raises:
-        ToolError: it is not there; says what it is for and how to get it.
-    """
-    found = shutil.which(program)
-    if found is None:
-        raise ToolError(f"the program {program!r}, needed to {purpose}, was not found", install)
-    return found
 
 
 def run(

@@ -45,16 +45,6 @@ def test_a_missing_program() -> None:
         process.run(["no-such-program"])
 
 
-def test_a_missing_required_program_says_how_to_get_it() -> None:
-    with pytest.raises(ToolError, match=r"'no-such-program', needed to fly") as caught:
-        process.require("no-such-program", "fly", "apt-get install wings")
-    assert caught.value.next_step == "apt-get install wings"
-
-
-def test_a_required_program() -> None:
-    assert process.require("sh", "x", "y").endswith("/sh")
-
-
 def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     started = time.monotonic()
