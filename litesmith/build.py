@@ -6,6 +6,7 @@ on nothing else: every model of a target shares it.  Our own files are keyed by 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -16,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith import console, files, paths, process
-from litesmith.generate import MODEL_FILE, OWN_SOURCES, Project
+from litesmith.generate import (
+    MODEL_FILE,
+    OWN_SOURCES,
+    REGISTRATION,
+    REGISTRATION_SYMBOL,
+    Project,
+    registration_variants,
+)
 from litesmith.profiles import Profile
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
@@ -75,16 +83,20 @@ class Builder:
         Raises:
             BuildError: the compiler or the linker refused.
         """
+        text, functions = registration_variants(project.selection)
         with ExitStack() as folders:
             jobs: dict[str, list[_Job]] = {}
             for op in project.selection.ops:
                 smaller = project.without(op.name)
+                smaller = dataclasses.replace(smaller, files={**smaller.files, REGISTRATION: text})
                 own = folders.enter_context(self._own_folder(smaller.files, smaller.embedded))
                 jobs[op.name] = self._jobs(own, smaller)
-            # All of them at once: each is one small file to compile and one program to link.
             self._compile(job for one in jobs.values() for job in one)
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                links = {name: pool.submit(self._link_stripped, one) for name, one in jobs.items()}
+                links = {
+                    name: pool.submit(self._link_stripped, one, {REGISTRATION_SYMBOL: functions[name]})
+                    for name, one in jobs.items()
+                }
                 return {name: link.result() for name, link in links.items()}
 
     def _jobs(self, own: Path, project: Project) -> list[_Job]:
@@ -196,19 +208,21 @@ class Builder:
                 (staged / "debug").replace(debug)
         return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
 
-    def _link_stripped(self, jobs: list[_Job]) -> Path:
+    def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
         key = files.digest_of(
             _PROGRAM_FORMAT,
             self.toolchain.identity(self.profile),
             self.toolchain.link_flags(self.profile),
             [job.output.name for job in jobs],
+            aliases,
         )
         program = paths.cache_folder() / "programs" / key[:2] / key / "program"
         if not program.exists():
             self.toolchain.prepare(self.profile)
             with files.staging_folder(program) as staged:
                 aside = staged / "program"
-                self.toolchain.link(self.profile, [job.output for job in jobs], aside, strip=True)
+                inputs = [job.output for job in jobs]
+                self.toolchain.link(self.profile, inputs, aside, strip=True, aliases=aliases)
                 aside.replace(program)
         return program
 

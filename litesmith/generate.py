@@ -31,6 +31,10 @@ OWN_SOURCES = (
 )
 """The C++ files of a project, in the order in which they are compiled and linked."""
 
+REGISTRATION = "registration.cc"
+REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
+"""The file that defines ``RegisterSelectedOps``, and that function's symbol (Itanium C++ ABI)."""
+
 MODEL_FILE = "model.tflite"
 """Name of an embedded model inside of the project."""
 
@@ -102,13 +106,9 @@ def registration_files(selection: Selection, embedded_size: int) -> dict[str, st
 
     They name no model, so that programs for models of the same ops are the same program.
     """
-    declarations: dict[str, list[str]] = {}
-    for op in selection.ops:
-        namespace, _, function = op.registration.rpartition("::")
-        declarations.setdefault(namespace, []).append(function)
     values = {
         "version": __version__,
-        "declarations": {n: sorted(set(f)) for n, f in sorted(declarations.items())},
+        "namespaces": _namespaces(selection),
         "ops": selection.ops,
         "embedded": embedded_size,
     }
@@ -117,6 +117,29 @@ def registration_files(selection: Selection, embedded_size: int) -> dict[str, st
         "registration.cc": render("registration.cc.j2").render(values),
         "selected_ops.cc": render("selected_ops.cc.j2").render(values),
     }
+
+
+def _namespaces(selection: Selection) -> dict[str, list[str]]:
+    """Registration functions by their C++ namespace."""
+    found: dict[str, set[str]] = {}
+    for op in selection.ops:
+        namespace, _, function = op.registration.rpartition("::")
+        found.setdefault(namespace, set()).add(function)
+    return {namespace: sorted(functions) for namespace, functions in sorted(found.items())}
+
+
+def registration_variants(selection: Selection) -> tuple[str, dict[str, str]]:
+    """One C++ file that registers all ops but one, for each op: text, and function by op.
+
+    One file, because nearly all of the time goes into the headers.
+    """
+    functions = {op.name: f"RegisterSelectedOpsWithout{n}" for n, op in enumerate(selection.ops)}
+    variants = [
+        {"function": function, "ops": selection.without(name).ops} for name, function in functions.items()
+    ]
+    template = _environment().get_template("registration_variants.cc.j2")
+    text = template.render(version=__version__, namespaces=_namespaces(selection), variants=variants)
+    return text, functions
 
 
 def runtime_files() -> dict[str, str]:

@@ -99,8 +99,9 @@ class Toolchain(Protocol):
         *,
         strip: bool,
         map_file: Path | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
-        """Links a program.
+        """Links a program; ``aliases`` gives symbols the address of others.
 
         Raises:
             BuildError: the linker refused; the message has its first error.

@@ -14,7 +14,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from litesmith import console, files, paths, process
@@ -190,6 +190,7 @@ class Zig:
         *,
         strip: bool,
         map_file: Path | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         """Links with ``ld.lld``; ``strip`` drops symbols, else only debug information goes.
 
@@ -201,6 +202,7 @@ class Zig:
         start, *libraries = recipe["files"]
         words: list[str | Path] = ["ld.lld", *_LINK, "-m", recipe["emulation"]]
         words.append("--strip-all" if strip else "--strip-debug")
+        words += [f"--defsym={name}={other}" for name, other in (aliases or {}).items()]
         if map_file is not None:
             words.append(f"-Map={map_file}")
         words += ["-o", output, runtime / start, *objects]

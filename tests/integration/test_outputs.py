@@ -104,25 +104,30 @@ def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> No
     assert b"_Z19RegisterSelectedOps" not in det_armv7.program.read_bytes()
 
 
-def test_marginal_costs_are_those_of_programs_without_the_op(build: Build) -> None:
-    built = build("armv7", EXAMPLES / "digits.tflite")
-    reported = built.json("size.json")
-    profile, registry = profiles.load("armv7"), ops.load()
-    toolchain, tree = toolchains.load("zig", profile), sources.source_tree()
+@pytest.mark.parametrize(
+    ("name", "op"),
+    [
+        ("digits", "CONV_2D"),
+        ("digits", "SOFTMAX"),
+        ("det", "TFLite_Detection_PostProcess"),
+        ("det", "RESHAPE"),
+    ],
+)
+def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, name: str, op: str) -> None:
     from litesmith import generate, selection
 
-    model = models.open_model(str(EXAMPLES / "digits.tflite"))
-    selected = selection.select([model.analysis], registry)
+    reported = build("armv7", EXAMPLES / f"{name}.tflite").json("size.json")
+    profile, registry = profiles.load("armv7"), ops.load()
+    toolchain, tree = toolchains.load("zig", profile), sources.source_tree()
+    model = models.open_model(str(EXAMPLES / f"{name}.tflite"))
+    # A project generated for the smaller selection from the start.
+    smaller = selection.select([model.analysis], registry).without(op)
+    project = generate.generate(name, smaller, profile, toolchain, tree, registry.runtime)
     builder = building.Builder(
         profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines
     )
-    for op in ("CONV_2D", "SOFTMAX"):
-        # A project generated for the smaller selection from the start.
-        project = generate.generate(
-            "digits", selected.without(op), profile, toolchain, tree, registry.runtime
-        )
-        smaller = size.sections(builder.build(project).program).code
-        assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - smaller
+    code = size.sections(builder.build(project).program).code
+    assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code
 
 
 @pytest.mark.parametrize("target", ["armv7", "x86_64"])
