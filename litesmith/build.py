@@ -181,14 +181,13 @@ class Builder:
 
     def _compile_one(self, job: _Job, advance: console.Advance) -> None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=".o", prefix=".part-", dir=job.output.parent)
-        os.close(handle)
-        aside = Path(name)
-        try:
+        # A folder: a compiler that is killed leaves temporary files beside its output.
+        with tempfile.TemporaryDirectory(
+            prefix=".part-", dir=job.output.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            aside = Path(scratch) / "object.o"
             self.toolchain.compile(job.argument, job.flags, aside, job.folder)
             aside.rename(job.output)
-        finally:
-            aside.unlink(missing_ok=True)
         advance(1, job.source.rsplit("/", 1)[-1])
 
     def _link(self, jobs: list[_Job]) -> Binary:
