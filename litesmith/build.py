@@ -57,14 +57,42 @@ class _Job:
     output: Path
 
 
+@contextmanager
+def workshop(
+    profile: Profile, toolchain: Toolchain, tree: SourceTree, defines: tuple[str, ...]
+) -> Iterator[Builder]:
+    """A :class:`Builder` with its scratch folder, for as long as commands of the toolchain run.
+
+    The scratch folder lies in the cache: what is finished moves into it in one rename.
+    """
+    cache = paths.cache_folder()
+    objects, work = cache / "objects", cache / "work"
+    for folder in (objects, work):
+        folder.mkdir(parents=True, exist_ok=True)
+    _sweep(work)
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=work, ignore_cleanup_errors=True) as name:
+        scratch = Path(name)
+        with toolchain.session(readable=(tree.root, objects), writable=scratch):
+            yield Builder(profile=profile, toolchain=toolchain, tree=tree, defines=defines, scratch=scratch)
+
+
+def _sweep(work: Path) -> None:
+    """Removes what builds that were killed have left."""
+    for folder in work.iterdir():
+        owner = folder.name.partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """Compiles and links for one profile with one toolchain."""
+    """Compiles and links for one profile with one toolchain; see :func:`workshop`."""
 
     profile: Profile
     toolchain: Toolchain
     tree: SourceTree
     defines: tuple[str, ...]
+    scratch: Path
 
     def build(self, project: Project) -> Binary:
         """Compiles what is not in the cache yet, and links.
@@ -106,7 +134,7 @@ class Builder:
     @contextmanager
     def _own_folder(self, contents: Mapping[str, str], embedded: Path | None) -> Iterator[Path]:
         """Our C++ files in a scratch folder; compilers see relative names only."""
-        with tempfile.TemporaryDirectory(prefix="litesmith-") as name:
+        with tempfile.TemporaryDirectory(prefix="own-", dir=self.scratch) as name:
             folder = Path(name)
             for file, text in contents.items():
                 if file.endswith((".cc", ".h")):
@@ -182,29 +210,28 @@ class Builder:
     def _compile_one(self, job: _Job, advance: console.Advance) -> None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         # A folder: a compiler that is killed leaves temporary files beside its output.
-        with tempfile.TemporaryDirectory(
-            prefix=".part-", dir=job.output.parent, ignore_cleanup_errors=True
-        ) as scratch:
-            aside = Path(scratch) / "object.o"
-            self.toolchain.compile(job.argument, job.flags, aside, job.folder)
-            aside.rename(job.output)
+        with self._aside() as aside:
+            self.toolchain.compile(self.profile, job.argument, job.flags, aside / "object.o", job.folder)
+            (aside / "object.o").rename(job.output)
         advance(1, job.source.rsplit("/", 1)[-1])
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self.scratch, ignore_cleanup_errors=True) as name:
+            yield Path(name)
 
     def _link(self, jobs: list[_Job]) -> Binary:
         program = self._link_stripped(jobs)
         objects = {str(job.output): job.source for job in jobs}
         debug, map_file = program.with_name("debug"), program.with_name("map")
         if not debug.exists():
-            with files.staging_folder(debug) as staged:
+            with self._aside() as aside:
+                inputs = [job.output for job in jobs]
                 self.toolchain.link(
-                    self.profile,
-                    [job.output for job in jobs],
-                    staged / "debug",
-                    strip=False,
-                    map_file=staged / "map",
+                    self.profile, inputs, aside / "debug", strip=False, map_file=aside / "map"
                 )
-                (staged / "map").replace(map_file)
-                (staged / "debug").replace(debug)
+                (aside / "map").replace(map_file)
+                (aside / "debug").replace(debug)
         return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
 
     def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
@@ -218,11 +245,11 @@ class Builder:
         program = paths.cache_folder() / "programs" / key[:2] / key / "program"
         if not program.exists():
             self.toolchain.prepare(self.profile)
-            with files.staging_folder(program) as staged:
-                aside = staged / "program"
+            program.parent.mkdir(parents=True, exist_ok=True)
+            with self._aside() as aside:
                 inputs = [job.output for job in jobs]
-                self.toolchain.link(self.profile, inputs, aside, strip=True, aliases=aliases)
-                aside.replace(program)
+                self.toolchain.link(self.profile, inputs, aside / "program", strip=True, aliases=aliases)
+                (aside / "program").replace(program)
         return program
 
 

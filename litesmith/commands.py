@@ -90,6 +90,10 @@ def _checkout() -> str:
     return str(paths.data_folder("tests").parent).replace(" ", "\\ ")
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _needed(value: Any, option: str, example: str) -> Any:
     if not value:
         raise UsageError(f"{option} is missing", f"for example {option} {example}")
@@ -101,7 +105,7 @@ def _needed(value: Any, option: str, example: str) -> Any:
     help={
         "target": "built-in target name or path of a profile (see targets)",
         "model": "a .tflite file or zoo:NAME; once for each model of the program",
-        "toolchain": "zig (default: the profile's first)",
+        "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static (default: the profile's first)",
         "out": "output folder (default build/<target>/<model name>)",
         "prune": "no dtypes are pruned in this version: with and without, it is the stock selective program",
         "embed-model": "put the model into the binary",
@@ -148,6 +152,7 @@ def build(
         "model": "the model that it was built for",
         "program": "the program (default: where build puts it)",
         "cpu": "another CPU for the emulator, for example max",
+        "toolchain": "what it was built with (default: as its manifest says)",
         "json": "print the verdicts as JSON",
     },
 )
@@ -157,6 +162,7 @@ def verify(
     model: Any = None,
     program: str | None = None,
     cpu: str | None = None,
+    toolchain: str | None = None,
     json: bool = False,
 ) -> None:
     """Run a built program and compare its answers with TensorFlow's interpreter."""
@@ -164,7 +170,11 @@ def verify(
 
     del ctx
     verdicts = pipeline.verify_build(
-        _needed(target, "--target", "armv7"), _needed(model, "--model", "examples/det.tflite"), program, cpu
+        _needed(target, "--target", "armv7"),
+        _needed(model, "--model", "examples/det.tflite"),
+        program,
+        cpu,
+        toolchain,
     )
     if json:
         _print_json([verdict.to_json() for verdict in verdicts])
@@ -285,6 +295,69 @@ def doctor(ctx: Context, json: bool = False) -> None:
 
 @_task(
     help={
+        "targets": "names or profiles, separated by commas",
+        "models": "models, separated by commas",
+        "toolchains": "toolchains, separated by commas, for example zig,gcc:static (default: each first one)",
+        "out": "output folder (default build/matrix)",
+        "json": "print the cells as JSON",
+    }
+)
+def matrix(
+    ctx: Context,
+    targets: str = "",
+    models: str = "",
+    toolchains: str = "",
+    out: str = "build/matrix",
+    json: bool = False,
+) -> None:
+    """Build every model for every target with every toolchain, and show one table."""
+    from pathlib import Path
+
+    from litesmith import matrix as builds
+    from litesmith import render
+
+    del ctx
+    found = builds.run(
+        _words(_needed(targets, "--targets", "armv7,aarch64")),
+        _words(_needed(models, "--models", "zoo:kws,examples/det.tflite")),
+        _words(toolchains) or (None,),
+        Path(out),
+    )
+    if json:
+        _print_json(found.to_json())
+    else:
+        render.matrix(found, Path(out) / "matrix.json")
+    if found.exit_code:
+        raise Exit(code=found.exit_code)
+
+
+@_task()
+def base(ctx: Context) -> None:
+    """Make the base of the toolchain images with debootstrap, where no registry can be reached."""
+    from litesmith import images
+
+    del ctx
+    made = images.make_base()
+    print(f"{made.tag}: {made.base}, {made.identifier}")
+
+
+@_task(name="list", default=True, help={"json": "print the images as JSON"})
+def docker_list(ctx: Context, json: bool = False) -> None:
+    """Show the toolchain images: tag, base, and whether the engine has them."""
+    import dataclasses
+
+    from litesmith import images, render
+
+    del ctx
+    found = images.survey()
+    if json:
+        _print_json([dataclasses.asdict(entry) for entry in found])
+    else:
+        render.images(found)
+
+
+@_task(
+    help={
         "out": "picture to write (default build/demo.png)",
         "target": "target to build for",
         "seed": "which scene to draw",
@@ -357,7 +430,7 @@ def examples(ctx: Context, name: Any = None) -> None:
 
 def namespace(*, development: bool) -> Collection:
     """The tasks; those that need a checkout only with ``development``."""
-    collection = Collection(build, verify, analyse, targets, zoo, doctor, demo, bench)
+    collection = Collection(build, verify, analyse, targets, zoo, doctor, demo, bench, matrix)
     ops_collection = Collection("ops")
     ops_collection.add_task(ops_list)
     if development:
@@ -365,4 +438,8 @@ def namespace(*, development: bool) -> Collection:
         for development_task in (run_tests, lint, examples):
             collection.add_task(development_task)
     collection.add_collection(ops_collection)
+    docker_collection = Collection("docker")
+    docker_collection.add_task(base)
+    docker_collection.add_task(docker_list)
+    collection.add_collection(docker_collection)
     return collection

@@ -8,9 +8,10 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from litesmith import process, profiles
+from litesmith import engine, process, profiles
 from litesmith.errors import ToolError
 from litesmith.sources import debian_mirrors
+from litesmith.toolchains.gcc import package_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,21 @@ def _package(name: str, purpose: str) -> Tool:
     return Tool(name=name, purpose=purpose, version=version, install=f"pip install {name}")
 
 
+def _engine() -> Tool:
+    """The Docker engine: that it answers, not that its client is there."""
+    version, install = None, ""
+    try:
+        version = engine.require()
+    except ToolError as error:
+        install = str(error)
+    return Tool(
+        name="Docker engine",
+        purpose="compiles in a container (toolchain docker)",
+        version=version,
+        install=install,
+    )
+
+
 def examine() -> tuple[Tool, ...]:
     """Looks for every outside tool."""
     python = sys.version.split()[0]
@@ -69,7 +85,20 @@ def examine() -> tuple[Tool, ...]:
         _program(name, f"runs programs for {name.removeprefix('qemu-')} here, to verify them", install)
         for name, install in sorted(emulators.items())
     ]
+    compilers = {
+        f"{options.target}-g++": (profile.name, package_of(options.target))
+        for profile in map(profiles.load, profiles.available())
+        if (options := profile.toolchains.get("gcc"))
+    }
     tools += [
+        _program(name, f"compiles for {target} (toolchain gcc)", f"apt-get install {package}")
+        for name, (target, package) in compilers.items()
+    ]
+    tools += [
+        _engine(),
+        _program(
+            "debootstrap", "makes the base of the images without a registry", "apt-get install debootstrap"
+        ),
         _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
         _program("git", "development only", "apt-get install git"),

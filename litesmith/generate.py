@@ -72,6 +72,8 @@ class Project:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             (folder / name).write_text(content, encoding="utf-8")
+            if content.startswith("#!"):
+                (folder / name).chmod(0o755)
         if self.embedded is not None:
             shutil.copyfile(self.embedded, folder / MODEL_FILE)
 
@@ -181,16 +183,20 @@ def generate(
         "source_flags": {
             tree.locate(source): extra for source in sources if (extra := flags.for_source(source))
         },
-        "toolchain_version": toolchain.version,
+        "toolchain": toolchain.describe(profile),
+        "compiler": profile.toolchains[toolchain.name].target,
+        "link_options": toolchain.driver_link_flags(profile),
     }
     render = _environment().get_template
     files = {
         **runtime_files(),
         **registration_files(selection, embedded.stat().st_size if embedded else 0),
         "CMakeLists.txt": render("CMakeLists.txt.j2").render(values),
-        "toolchain.cmake": render("toolchain.cmake.j2").render(values),
+        "toolchain.cmake": render(f"toolchain.{toolchain.name}.cmake.j2").render(values),
         "README.md": render("README.md.j2").render(values),
     }
+    if toolchain.name == "docker":
+        files["in-container"] = render("in-container.j2").render(values)
     return Project(
         name=name,
         selection=selection,

@@ -5,6 +5,7 @@ It reads like the diagram of the README, and it is the only module that imports 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from litesmith import (
     toolchains,
     verify,
 )
-from litesmith.build import Binary, Builder, license_components
+from litesmith.build import Binary, Builder, license_components, workshop
 from litesmith.errors import UsageError, VerificationError
 from litesmith.generate import Project
 from litesmith.models import Model, joint_name, open_model
@@ -77,8 +78,8 @@ def build(request: Request) -> Outcome:
         LitesmithError: anything that keeps the program from being built, or its answers from
             being right; the output folder is as it was then.
     """
-    profile = profiles.load(request.target)
-    toolchain = toolchains.load(request.toolchain, profile)
+    profile, name = profiles.load(request.target).choose(request.toolchain)
+    toolchain = toolchains.load(name)
     if not request.models:
         raise UsageError("no model is given", "name one with --model FILE")
     if request.embed_model and len(request.models) > 1:
@@ -90,26 +91,28 @@ def build(request: Request) -> Outcome:
     registry = ops.load()
     selected = selection.select([model.analysis for model in models], registry)
     tree = sources.source_tree()
-    project = generate.generate(
-        joint_name(models),
-        selected,
-        profile,
-        toolchain,
-        tree,
-        registry.runtime,
-        models[0].path if request.embed_model else None,
-    )
-    builder = Builder(profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines)
-    binary = builder.build(project)
-    measured = measure(builder, project, binary, frozenset(registry.runtime.core))
-    verdicts = _verify_all(request, binary, profile, models)
+    with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+        project = generate.generate(
+            joint_name(models),
+            selected,
+            profile,
+            toolchain,
+            tree,
+            registry.runtime,
+            models[0].path if request.embed_model else None,
+        )
+        binary = builder.build(project)
+        measured = measure(builder, project, binary, frozenset(registry.runtime.core))
+        sysroot = toolchain.sysroot(profile)
+        manifest = _manifest(project, profile, toolchain, tree, measured, binary)
+        notice = _notice(project, profile, tree, toolchain)
+    verdicts = _verify_all(request, binary, profile, models, sysroot)
 
     # Written aside first: a build that fails leaves the old one as it was.
     with files.staging_folder(folder) as staged:
         staged_out = staged / "out"
         _write(staged_out, project, binary, measured, verdicts)
-        manifest = _manifest(project, profile, toolchain, tree, measured, binary)
-        (staged_out / "NOTICE").write_text(_notice(project, tree, toolchain), encoding="utf-8")
+        (staged_out / "NOTICE").write_text(notice, encoding="utf-8")
         (staged_out / "manifest.json").write_text(files.to_json(manifest), encoding="utf-8")
         files.publish(staged_out, folder, optional=["verify.json"])
     return Outcome(folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts)
@@ -142,12 +145,14 @@ def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[
 
 
 def _verify_all(
-    request: Request, binary: Binary, profile: Profile, models: Sequence[Model]
+    request: Request, binary: Binary, profile: Profile, models: Sequence[Model], sysroot: Path | None
 ) -> tuple[Verdict, ...]:
     if not request.verify:
         return ()
     verdicts = tuple(
-        verify.verify(binary.program, profile, m.analysis, m.path, embedded=request.embed_model)
+        verify.verify(
+            binary.program, profile, m.analysis, m.path, embedded=request.embed_model, sysroot=sysroot
+        )
         for m in models
     )
     wrong = next((v for v in verdicts if v.passed is False), None)
@@ -188,7 +193,7 @@ def _manifest(
         "models": [{"path": m.path, "sha256": m.sha256} for m in project.selection.models],
         "target": profile.name,
         "profile": profile.model_dump(mode="json"),
-        "toolchain": {"name": toolchain.name, "version": toolchain.version},
+        "toolchain": toolchain.describe(profile),
         "flags": {
             "target": flags.target,
             "common": flags.common,
@@ -208,7 +213,7 @@ def _manifest(
     }
 
 
-def _notice(project: Project, tree: SourceTree, toolchain: Toolchain) -> str:
+def _notice(project: Project, profile: Profile, tree: SourceTree, toolchain: Toolchain) -> str:
     """Licence texts of everything whose code is in the program."""
     parts = [
         f"{project.name} contains code of the following projects.\n\n"
@@ -216,21 +221,27 @@ def _notice(project: Project, tree: SourceTree, toolchain: Toolchain) -> str:
     ]
     for name in license_components(project, tree):
         source = tree.sources[name]
-        text = tree.root / source.folder / source.component.license_file
+        path = tree.root / source.folder / source.component.license_file
+        text = path.read_text(encoding="utf-8", errors="replace")
         parts.append(_license(f"{name} {source.component.version}", source.component.license, text))
-    parts += [_license(item.component, item.spdx, item.text) for item in toolchain.licenses()]
+    parts += [_license(item.component, item.spdx, item.text) for item in toolchain.licenses(profile)]
     return "\n".join(parts)
 
 
-def _license(name: str, spdx: str, text: Path) -> str:
-    content = text.read_text(encoding="utf-8", errors="replace").strip()
-    return f"{'=' * 78}\n{name}: {spdx}\n{'-' * 78}\n{content}\n"
+def _license(name: str, spdx: str, text: str) -> str:
+    return f"{'=' * 78}\n{name}: {spdx}\n{'-' * 78}\n{text.strip()}\n"
 
 
 def verify_build(
-    target: str, names: Sequence[str], program: str | None, cpu: str | None
+    target: str,
+    names: Sequence[str],
+    program: str | None = None,
+    cpu: str | None = None,
+    toolchain: str | None = None,
 ) -> tuple[Verdict, ...]:
     """Verifies an existing program, by default the one that ``build`` would have written.
+
+    ``toolchain`` is needed for a program without the ``manifest.json`` of its build only.
 
     Raises:
         UsageError: no such program.
@@ -244,7 +255,20 @@ def verify_build(
     if not path.is_file():
         hint = " ".join(f"--model {name}" for name in names)
         raise UsageError(f"there is no program {path}", f"run './inv build --target {target} {hint}' first")
-    return tuple(verify.verify(path, profile, m.analysis, m.path, cpu=cpu) for m in models)
+    profile, name = profile.choose(toolchain or _toolchain_of(path))
+    used = toolchains.load(name)
+    sysroot = used.sysroot(profile)
+    return tuple(verify.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot) for m in models)
+
+
+def _toolchain_of(program: Path) -> str | None:
+    """Toolchain and linkage of a program, from the manifest of its build."""
+    manifest = program.absolute().parent.parent / "manifest.json"
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))["toolchain"]
+        return f"{found['name']}:{found['linkage']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def warn_unverified(verdicts: Sequence[Verdict]) -> None:

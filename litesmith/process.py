@@ -61,11 +61,13 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
     timeout: float | None = None,
 ) -> Completed:
     """Runs a program to its end; no shell, no standard input.
 
-    ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to ours.
+    ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to our
+    environment, variables named in ``without`` are left out of it.
     A program that exits with an error is returned, not raised: the caller knows what it means.
 
     Raises:
@@ -77,7 +79,7 @@ def run(
         child = subprocess.Popen(
             words,
             cwd=cwd,
-            env={**os.environ, **env} if env else None,
+            env={**{k: v for k, v in os.environ.items() if k not in without}, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from litesmith import paths
 from litesmith.errors import UsageError
-from litesmith.validation import Strict, load_yaml, nearest
+from litesmith.validation import Strict, load_yaml, nearest, validate
 
 _UNITS = {
     "": 1,
@@ -61,16 +61,23 @@ Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
 
 
+Linkage = Literal["static", "dynamic"]
+ToolchainName = Literal["zig", "gcc", "docker"]
+ALL_TOOLCHAINS: tuple[ToolchainName, ...] = get_args(ToolchainName)
+
+
 class ToolchainOptions(Strict):
     """How one toolchain makes code for the target.
 
     ``target`` and ``cpu`` are in the toolchain's own words; ``flags`` go to every compile.
+    ``image``, for the toolchain docker, is a name of ``docker/`` or the path of a Dockerfile.
     """
 
     target: str
     cpu: str
-    linkage: Literal["static", "dynamic"] = "static"
+    linkage: Linkage = "static"
     flags: tuple[str, ...] = ()
+    image: str | None = None
 
 
 class Emulator(Strict):
@@ -106,7 +113,7 @@ class Profile(Strict):
     triple: str
     cpu: str
     float_abi: Literal["hard", "soft", "softfp"]
-    toolchains: Mapping[Literal["zig"], ToolchainOptions] = Field(min_length=1)
+    toolchains: Mapping[ToolchainName, ToolchainOptions] = Field(min_length=1)
     flags: tuple[str, ...]
     source_flags: Mapping[str, tuple[str, ...]] = {}
     emulator: Emulator | None = None
@@ -126,6 +133,10 @@ class Profile(Strict):
             for word in (options.target, options.cpu):
                 if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
                     raise ValueError(f"{name}: {word!r} is no target or CPU name")
+            if name == "docker" and not options.image:
+                raise ValueError("docker: it needs an image, for example image: armhf")
+            if name != "docker" and options.image:
+                raise ValueError(f"{name}: only the toolchain docker has an image")
         return toolchains
 
     @model_validator(mode="after")
@@ -153,6 +164,31 @@ class Profile(Strict):
     def default_toolchain(self) -> str:
         """The first toolchain that the profile lists."""
         return next(iter(self.toolchains))
+
+    def choose(self, toolchain: str | None) -> tuple[Profile, ToolchainName]:
+        """The name of a toolchain, and the profile with the linkage that was asked for.
+
+        ``toolchain`` is a name, or name and linkage such as ``gcc:static``; the profile's
+        first when None.
+
+        Raises:
+            UsageError: the profile has no such toolchain, or it cannot link like that.
+        """
+        name, _, linkage = (toolchain or self.default_toolchain).partition(":")
+        chosen = next((known for known in self.toolchains if known == name), None)
+        if name not in ALL_TOOLCHAINS:
+            advice = nearest(name, ALL_TOOLCHAINS) or f"known toolchains: {', '.join(ALL_TOOLCHAINS)}"
+            raise UsageError(f"unknown toolchain {name!r}", advice)
+        if chosen is None:
+            raise UsageError(
+                f"the profile {self.name} has no toolchain {name!r}",
+                f"it has {', '.join(self.toolchains)}",
+            )
+        if not linkage:
+            return self, chosen
+        content = self.model_dump()
+        content["toolchains"][chosen]["linkage"] = linkage
+        return validate(content, Profile, f"--toolchain {toolchain}, {self.name}"), chosen
 
 
 def available() -> dict[str, Path]:

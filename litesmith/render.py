@@ -17,8 +17,12 @@ from litesmith.profiles import Profile
 from litesmith.selection import upstream_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from litesmith.bench import BenchReport
     from litesmith.doctor import Tool
+    from litesmith.images import ImageState
+    from litesmith.matrix import Matrix
     from litesmith.pipeline import Outcome
     from litesmith.zoo import ZooModel
 
@@ -146,6 +150,40 @@ def ops(every: Sequence[Op]) -> None:
             f"{op.versions[0]} to {op.versions[1]}",
             upstream_path(own),
         )
+    console.stdout().print(table)
+
+
+def matrix(found: Matrix, path: Path) -> None:
+    """The cells as one table, and what they were made with."""
+    out = console.stdout()
+    table = _table("model", "target", "toolchain", "code, bytes", "", "verdict", "seconds")
+    for name in ("code, bytes", "seconds"):
+        next(column for column in table.columns if column.header == name).justify = "right"
+    most = max((cell.code or 0 for cell in found.cells), default=0)
+    for cell in found.cells:
+        _row(
+            table,
+            cell.model,
+            cell.target,
+            cell.toolchain,
+            f"{cell.code:,}" if cell.code else "",
+            _bar(cell.code or 0, most),
+            cell.verdict + (f": {cell.reason}" if cell.reason else ""),
+            f"{cell.seconds:.1f}",
+        )
+    out.print(table)
+    for line in dict.fromkeys(f"{cell.target}: {cell.made_with}" for cell in found.cells if cell.made_with):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(str(path), markup=False)
+
+
+def images(found: Sequence[ImageState]) -> None:
+    """Toolchain images as a table."""
+    table = _table("image", "tag", "pinned base", "there", "stands on")
+    for entry in found:
+        name, digest = entry.pinned.partition("@")[::2]
+        short = f"{name}@{digest[:19]}" if digest else ""
+        _row(table, entry.name, entry.tag, short, "yes" if entry.identifier else "no", entry.base)
     console.stdout().print(table)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,19 @@ _SHF_WRITE = 0x1
 _SHF_ALLOC = 0x2
 _SHF_EXECINSTR = 0x4
 
-_MAP_LINE = re.compile(r"^\s*[0-9a-f]+\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ ( *)(\S.*)$")
-_INPUT_SECTION = re.compile(r"^(.*):\(([^()]*)\)$")
+_LLD_LINE = re.compile(r"^\s*[0-9a-f]+\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ ( *)(\S.*)$")
+_LLD_INPUT = re.compile(r"^(.*):\(([^()]*)\)$")
+_GNU_START = "Linker script and memory map"
+_GNU_LINE = re.compile(
+    r"^(?P<indent> ?)(?P<name>[.*]\S+) +0x[0-9a-f]+ +0x(?P<size>[0-9a-f]+)(?: (?P<object>\S.*))?$"
+)
+
+# GNU ld's map gives what the linker makes for the loader to the first start file.
+_LINKERS_OWN = frozenset(
+    {".dynsym", ".dynstr", ".hash", ".gnu.hash", ".gnu.version", ".gnu.version_r", ".gnu.version_d"}
+    | {".rel.dyn", ".rela.dyn", ".rel.plt", ".rela.plt", ".plt", ".iplt", ".plt.got", ".plt.sec"}
+    | {".dynamic", ".got", ".got.plt", ".eh_frame_hdr"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,44 +120,65 @@ def sections(path: Path) -> Sections:
     )
 
 
-def _allocated_sections(path: Path) -> frozenset[str]:
+def allocated_sections(path: Path) -> dict[str, int]:
+    """Bytes of each section of a program that is loaded from its file, by name."""
     from elftools.elf.elffile import ELFFile
 
     with path.open("rb") as stream:
-        return frozenset(
-            section.name
+        return {
+            section.name: section["sh_size"]
             for section in ELFFile(stream).iter_sections()
             if section["sh_flags"] & _SHF_ALLOC and section["sh_type"] != "SHT_NOBITS"
-        )
+        }
 
 
-def bytes_by_object(map_file: Path, program: Path) -> Counter[str]:
-    """Bytes of each object in the allocated sections, from an ``ld.lld`` map.
+def bytes_by_object(map_text: str, sections: Mapping[str, int]) -> Counter[str]:
+    """Bytes of each object in ``sections`` of a program, from the map of ``ld.lld`` or GNU ld.
 
     Members of an archive count for the archive; what the linker made itself (merged strings,
-    padding) counts for the empty name.
+    tables for the loader, padding) counts for the empty name.
     """
-    allocated = _allocated_sections(program)
-    total: Counter[str] = Counter()
-    inside = False
-    for line in map_file.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = _MAP_LINE.match(line)
+    gnu = map_text.find(_GNU_START)
+    pieces = _lld_pieces(map_text) if gnu < 0 else _gnu_pieces(map_text[gnu:])
+    total: Counter[str] = Counter({"": sum(sections.values())})
+    for section, name, size in pieces:
+        if section in sections and section not in _LINKERS_OWN:
+            # lib.a(member.o) → lib.a
+            total[re.sub(r"\([^()]*\)$", "", name)] += size
+            total[""] -= size
+    return total
+
+
+_Pieces = Iterator[tuple[str, str, int]]
+"""Output section, object, bytes."""
+
+
+def _lld_pieces(text: str) -> _Pieces:
+    output = ""
+    for line in text.splitlines():
+        match = _LLD_LINE.match(line)
         if match is None:
             continue
         size, indent, rest = int(match[1], 16), len(match[2]), match[3]
         if indent == 0:
-            inside = rest in allocated
-            if inside:
-                total[""] += size
-        elif indent == 8 and inside:
-            section = _INPUT_SECTION.match(rest)
-            if section is None or section[1] == "<internal>":
-                continue
-            # lib.a(member.o) → lib.a
-            name = section[1].partition("(")[0]
-            total[name] += size
-            total[""] -= size
-    return total
+            output = rest
+        elif indent == 8:
+            section = _LLD_INPUT.match(rest)
+            if section is not None and section[1] != "<internal>":
+                yield output, section[1].partition("(")[0], size
+
+
+def _gnu_pieces(text: str) -> _Pieces:
+    output = ""
+    # A long name stands alone, and the numbers follow on the next line.
+    for line in re.sub(r"^( ?\.\S+)\n +(?=0x)", r"\1 ", text, flags=re.MULTILINE).splitlines():
+        match = _GNU_LINE.match(line)
+        if match is None:
+            continue
+        if not match["indent"]:
+            output = match["name"]
+        elif match["object"] and match["name"] != "*fill*":
+            yield output, match["object"], int(match["size"], 16)
 
 
 def report(
@@ -170,7 +202,8 @@ def report(
             users.setdefault(source, []).append(op.name)
     buckets: Counter[str] = Counter()
     attributed: Counter[str] = Counter()
-    for path, size in bytes_by_object(map_file, program).items():
+    map_text = map_file.read_text(encoding="utf-8", errors="replace")
+    for path, size in bytes_by_object(map_text, allocated_sections(program)).items():
         source = objects.get(path, "")
         if not source:
             buckets["libraries" if path else "linker"] += size

@@ -138,20 +138,32 @@ def debian_mirrors() -> tuple[str, ...]:
     """
     named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
     found = [named.rstrip("/") + "/"] if named else []
+    found += [line.rstrip("/") + "/" for line in _apt_targets("$(REPO_URI)") if line.startswith("http")]
+    # Security mirrors hold no pool of the main archive; asking them last costs nothing.
+    unique = dict.fromkeys(found)
+    return tuple(sorted(unique, key=lambda address: "security" in address))
+
+
+def debian_suites(release: str) -> tuple[str, ...]:
+    """``address suite component`` of each suite of a release that the machine's own apt uses."""
+    targets = _apt_targets("$(REPO_URI) $(RELEASE) $(COMPONENT)")
+    found = dict.fromkeys(line for line in targets if re.match(rf"http\S+ {release}(-\S+)? \S+$", line))
+    return tuple(found)
+
+
+def _apt_targets(template: str) -> list[str]:
+    """Lines about what apt downloads from where; none on a machine without apt."""
     try:
         listing = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+            ["apt-get", "indextargets", "--format", template],
             capture_output=True,
             text=True,
             check=True,
             timeout=20,
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        listing = ""
-    found += [line.rstrip("/") + "/" for line in listing.splitlines() if line.startswith("http")]
-    # Security mirrors hold no pool of the main archive; asking them last costs nothing.
-    unique = dict.fromkeys(found)
-    return tuple(sorted(unique, key=lambda address: "security" in address))
+        return []
+    return listing.splitlines()
 
 
 def _addresses(origin: Origin) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ class _UniqueKeyLoader(yaml.CSafeLoader):
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen: set[Hashable] = set()
     for key_node, _value in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, Hashable) and key in seen:
             raise yaml.constructor.ConstructorError(
@@ -106,7 +108,7 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
     return sorted(fields.get("properties", {}))
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+def nearest(word: str, known: Sequence[str]) -> str:
     """``perhaps you meant …``, or nothing when no known word is near."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"perhaps you meant {close[0]!r}" if close else ""

@@ -94,10 +94,11 @@ class Runner:
     description: str
 
 
-def find_runner(profile: Profile, cpu: str | None = None) -> Runner | str:
+def find_runner(profile: Profile, cpu: str | None = None, sysroot: Path | None = None) -> Runner | str:
     """The runner of a profile, or the line that says what to install.
 
-    ``cpu`` replaces the emulated CPU of the profile.
+    ``cpu`` replaces the emulated CPU of the profile.  ``sysroot`` has loader and shared
+    libraries for programs that are linked dynamically.
 
     Raises:
         UsageError: ``cpu`` for a profile without an emulator.
@@ -105,7 +106,7 @@ def find_runner(profile: Profile, cpu: str | None = None) -> Runner | str:
     if profile.emulator is None:
         if cpu is not None:
             raise UsageError(f"--cpu {cpu}: the profile {profile.name} has no emulator", "leave it out")
-        return Runner(argv=(), description="this machine")
+        return _native_runner(sysroot)
     emulator = profile.emulator
     program = shutil.which(emulator.program)
     if program is None:
@@ -117,9 +118,20 @@ def find_runner(profile: Profile, cpu: str | None = None) -> Runner | str:
         else:
             arguments += ["-cpu", cpu]
     version = process.run([program, "--version"], timeout=20).stdout.decode().splitlines()[0]
-    return Runner(
-        argv=(program, *arguments), description=" ".join([_short(version, emulator.program), *arguments])
-    )
+    description = " ".join([_short(version, emulator.program), *arguments])
+    if sysroot is not None:
+        arguments += ["-L", str(sysroot)]
+        description += f" and {sysroot.name}"
+    return Runner(argv=(program, *arguments), description=description)
+
+
+def _native_runner(sysroot: Path | None) -> Runner:
+    if sysroot is None:
+        return Runner(argv=(), description="this machine")
+    # The libraries that the program was linked with, not those that this machine has.
+    (loader,) = (sysroot / "lib").glob("ld-linux*")
+    argv = (str(loader), "--library-path", str(sysroot / "lib"))
+    return Runner(argv=argv, description=f"this machine and {sysroot.name}")
 
 
 def _short(version: str, program: str) -> str:
@@ -248,10 +260,12 @@ def verify(
     *,
     embedded: bool = False,
     cpu: str | None = None,
+    sysroot: Path | None = None,
 ) -> Verdict:
     """Runs the program on all samples and compares with the reference.
 
-    A verdict is cached by the digests of everything that it depends on.
+    ``cpu`` and ``sysroot`` are those of :func:`find_runner`.  A verdict is
+    cached by the digests of everything that it depends on.
 
     Raises:
         VerificationError: the program failed to run.
@@ -260,7 +274,7 @@ def verify(
     from litesmith import reference
 
     digest = files.sha256(program)
-    runner = find_runner(profile, cpu)
+    runner = find_runner(profile, cpu, sysroot)
     obstacle = runner if isinstance(runner, str) else _not_comparable(analysis)
     if isinstance(runner, str) or obstacle:
         return Verdict(

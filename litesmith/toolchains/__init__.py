@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from litesmith.errors import UsageError
-from litesmith.profiles import Profile
-from litesmith.validation import nearest
+from litesmith.errors import BuildError
+from litesmith.profiles import Profile, ToolchainName
 
 OWN_SOURCE_FLAGS: Mapping[str, tuple[str, ...]] = {
     # Else the compiler recognises the loop of memcpy and calls memcpy.
@@ -54,23 +55,29 @@ class CompileFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class License:
-    """Under which licence something in the program stands, and where its text is."""
+    """Under which licence something in the program stands, and the licence's text."""
 
     component: str
     spdx: str
-    text: Path
+    text: str
 
 
 class Toolchain(Protocol):
     """What the rest of litesmith asks of a compiler."""
 
     @property
-    def name(self) -> str:
-        """``zig``, …"""
+    def name(self) -> ToolchainName:
+        """What profiles call it."""
 
-    @property
-    def version(self) -> str:
-        """Version of the compiler, part of every cache key."""
+    def version(self, profile: Profile) -> str:
+        """Version of the compiler for a profile.
+
+        Raises:
+            ToolError: the compiler is not there.
+        """
+
+    def describe(self, profile: Profile) -> dict[str, Any]:
+        """What the manifest says about the compiler: name, version, linkage and more."""
 
     def compile_flags(self, profile: Profile) -> CompileFlags:
         """Flags for a profile."""
@@ -78,10 +85,15 @@ class Toolchain(Protocol):
     def identity(self, profile: Profile) -> str:
         """Everything but flags that compiled code depends on; part of every cache key."""
 
+    def session(self, readable: Sequence[Path], writable: Path) -> AbstractContextManager[None]:
+        """The time in which commands run: they read ``readable`` folders and write into ``writable``."""
+
     def prepare(self, profile: Profile) -> None:
         """Makes what linking needs (the C++ library of the target); slow the first time."""
 
-    def compile(self, source: str, flags: Sequence[str], output: Path, folder: Path) -> None:
+    def compile(
+        self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
+    ) -> None:
         """Compiles ``source``, relative to ``folder``.
 
         Raises:
@@ -90,6 +102,9 @@ class Toolchain(Protocol):
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of the link step, for the manifest and for cache keys."""
+
+    def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
+        """Flags that make the compiler link by itself, stripped, for builds by hand."""
 
     def link(
         self,
@@ -107,27 +122,39 @@ class Toolchain(Protocol):
             BuildError: the linker refused; the message has its first error.
         """
 
-    def licenses(self) -> tuple[License, ...]:
-        """Licences of the libraries that the toolchain puts into a static program."""
+    def sysroot(self, profile: Profile) -> Path | None:
+        """Loader and shared libraries that programs of the profile need to run; None for static ones."""
+
+    def licenses(self, profile: Profile) -> tuple[License, ...]:
+        """Licences of the libraries that the toolchain puts into a program."""
 
 
-def load(name: str | None, profile: Profile) -> Toolchain:
-    """The toolchain of that name, the profile's first when None.
+def load(name: ToolchainName) -> Toolchain:
+    """The toolchain of a name that :meth:`Profile.choose` gave.
 
     Raises:
-        UsageError: unknown, or not one that the profile can use.
         ToolError: the toolchain is not installed.
     """
+    from litesmith.toolchains.docker import Docker
+    from litesmith.toolchains.gcc import Gcc
     from litesmith.toolchains.zig import Zig
 
-    known = {"zig": Zig}
-    name = name or profile.default_toolchain
-    if name not in known:
-        advice = nearest(name, list(known)) or f"known toolchains: {', '.join(known)}"
-        raise UsageError(f"unknown toolchain {name!r}", advice)
-    if name not in profile.toolchains:
-        raise UsageError(
-            f"the profile {profile.name} has no toolchain {name!r}",
-            f"it has {', '.join(profile.toolchains)}",
-        )
+    known: Mapping[ToolchainName, type[Toolchain]] = {"zig": Zig, "gcc": Gcc, "docker": Docker}
     return known[name]()
+
+
+def first_error(text: str) -> str:
+    """The first error of a compiler or a linker."""
+    errors = re.findall(r"^.*?error: .*$|^.*?undefined reference to .*$", text, re.MULTILINE)
+    lines = errors or text.strip().splitlines()[-1:]
+    return lines[0].strip() if lines else "no message"
+
+
+def refusal(what: str, text: str) -> BuildError:
+    """The error for a compiler or a linker that ended with ``text``."""
+    if "no space left on device" in text.lower():
+        return BuildError(
+            f"{what}: no disk space is left for the cache",
+            "free some, or move the cache with LITESMITH_CACHE",
+        )
+    return BuildError(f"{what}: {first_error(text)}", "run with --debug to see the command")

@@ -11,16 +11,17 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
-import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from litesmith import console, files, paths, process
 from litesmith.errors import BuildError, ToolError
-from litesmith.profiles import Profile
-from litesmith.toolchains import CompileFlags, License
+from litesmith.profiles import Profile, ToolchainName
+from litesmith.toolchains import CompileFlags, License, first_error, refusal
 
 _COMPILE_SECONDS = 600
 _RUNTIME_SECONDS = 900
@@ -63,15 +64,33 @@ int main(int argc, char** argv) {
 class Zig:
     """The ``ziglang`` package of the environment that litesmith runs in."""
 
-    name = "zig"
+    name: ToolchainName = "zig"
 
-    @functools.cached_property
-    def version(self) -> str:
+    def version(self, profile: Profile) -> str:
         """Version of the ``ziglang`` package.
 
         Raises:
             ToolError: it is not installed.
         """
+        del profile
+        return self._version
+
+    def describe(self, profile: Profile) -> dict[str, Any]:
+        """What the manifest says about the compiler."""
+        return {
+            "name": self.name,
+            "version": self._version,
+            "linkage": profile.toolchains["zig"].linkage,
+        }
+
+    @contextmanager
+    def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
+        """Nothing to begin or to end: zig sees the whole machine."""
+        del readable, writable
+        yield
+
+    @functools.cached_property
+    def _version(self) -> str:
         try:
             return importlib.metadata.version("ziglang")
         except importlib.metadata.PackageNotFoundError:
@@ -86,7 +105,7 @@ class Zig:
 
     @property
     def _home(self) -> Path:
-        return paths.cache_folder() / "toolchains" / f"zig-{self.version}"
+        return paths.cache_folder() / "toolchains" / f"zig-{self._version}"
 
     def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
         cache = str(paths.cache_folder() / "zig")
@@ -110,7 +129,7 @@ class Zig:
     def identity(self, profile: Profile) -> str:
         """Compiler and runtime that objects of this profile depend on."""
         options = profile.toolchains["zig"]
-        return f"zig-{self.version}-{options.target}-{options.cpu}"
+        return f"zig-{self._version}-{options.target}-{options.cpu}"
 
     def _runtime_folder(self, profile: Profile) -> Path:
         options = profile.toolchains["zig"]
@@ -143,7 +162,7 @@ class Zig:
             if done.code != 0 or line is None:
                 raise BuildError(
                     f"zig cannot make programs for {options.target} with CPU {options.cpu}: "
-                    f"{_first_error(done.stderr)}",
+                    f"{first_error(done.stderr)}",
                     "see 'zig targets' for the names it knows",
                 )
             words = shlex.split(line)
@@ -163,24 +182,28 @@ class Zig:
             if not folder.exists():
                 staged.rename(folder)
 
-    def compile(self, source: str, flags: Sequence[str], output: Path, folder: Path) -> None:
+    def compile(
+        self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
+    ) -> None:
         """Compiles ``source``, relative to ``folder``.
 
         Raises:
             BuildError: with the compiler's first error.
         """
+        del profile
         driver = "c++" if source.endswith(".cc") else "cc"
         done = self._call([driver, *flags, "-c", source, "-o", output], folder, _COMPILE_SECONDS)
         if done.code != 0:
-            raise BuildError(
-                f"{source} does not compile: {_first_error(done.stderr)}",
-                "run with --debug to see the command",
-            )
+            raise refusal(f"{source} does not compile", done.stderr)
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``ld.lld``."""
         del profile
         return _LINK
+
+    def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
+        """Flags for zig's own front of the linker."""
+        return (self.compile_flags(profile).optimisation, "-s", "-Wl,--gc-sections")
 
     def link(
         self,
@@ -209,26 +232,27 @@ class Zig:
         words += ["--start-group", *(runtime / name for name in libraries), "--end-group"]
         done = self._call(words, output.parent, _COMPILE_SECONDS)
         if done.code != 0:
-            raise BuildError(
-                f"the program does not link: {_first_error(done.stderr)}",
-                "run with --debug to see the command",
-            )
+            raise refusal("the program does not link", done.stderr)
 
-    def licenses(self) -> tuple[License, ...]:
+    def sysroot(self, profile: Profile) -> Path | None:
+        """None: every program is static."""
+        del profile
+        return None
+
+    def licenses(self, profile: Profile) -> tuple[License, ...]:
         """Licences of the libraries that zig links statically."""
+        del profile
         folder = self._program.parent
+
+        def text(path: str) -> str:
+            return (folder / path).read_text(encoding="utf-8", errors="replace")
+
         return (
-            License(component="musl libc", spdx="MIT", text=folder / "lib/libc/musl/COPYRIGHT"),
+            License(component="musl libc", spdx="MIT", text=text("lib/libc/musl/COPYRIGHT")),
             License(
                 component="LLVM libc++, libc++abi and libunwind",
                 spdx="Apache-2.0 WITH LLVM-exception",
-                text=folder / "lib/libcxx/LICENSE.TXT",
+                text=text("lib/libcxx/LICENSE.TXT"),
             ),
-            License(component="zig compiler runtime", spdx="MIT", text=folder / "LICENSE"),
+            License(component="zig compiler runtime", spdx="MIT", text=text("LICENSE")),
         )
-
-
-def _first_error(text: str) -> str:
-    errors = re.findall(r"^.*?error: .*$", text, re.MULTILINE)
-    lines = errors or text.strip().splitlines()[-1:]
-    return lines[0].strip() if lines else "no message"

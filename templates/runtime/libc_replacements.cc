@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-// zig's static libc copies and clears memory byte by byte; on x86_64 that was a third of an
-// inference of a small convolutional network.
+// musl, as zig builds it, copies and clears memory byte by byte; on x86_64 that was a third of
+// an inference of a small convolutional network.  glibc has its own fast functions.
+#ifndef __GLIBC__
+
 #if defined(__SSE2__) || defined(__ARM_NEON)
 #define LITESMITH_UNALIGNED_BLOCKS 1
 typedef uint8_t Block __attribute__((vector_size(16), aligned(1), may_alias));
@@ -57,12 +59,18 @@ __attribute__((visibility("default"))) void* memset(void* to, int value, size_t 
   return to;
 }
 
+}  // extern "C"
+
+#endif  // __GLIBC__
+
+extern "C" {
+
 // TensorFlow Lite holds a pthreadpool for XNNPACK, which this program does not have.
 __attribute__((visibility("default"))) void pthreadpool_destroy(void*) {}
 
 // The default terminate handler prints the demangled name of an uncaught exception's type.
-// Nothing here throws, and the demangler has 100 KB.
-__attribute__((visibility("default"))) char* __cxa_demangle(const char*, char*, size_t*, int* status) {
+// Nothing here throws, and the demangler has 100 KB.  Hidden: a shared libstdc++ keeps its own.
+__attribute__((visibility("hidden"))) char* __cxa_demangle(const char*, char*, size_t*, int* status) {
   constexpr int kInvalidName = -2;
   if (status != nullptr) *status = kInvalidName;
   return nullptr;

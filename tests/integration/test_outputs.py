@@ -51,7 +51,8 @@ def test_the_manifest(det_armv7: Built) -> None:
     assert manifest["models"] == [{"path": str(DET), "sha256": model}]
     assert manifest["toolchain"] == {
         "name": "zig",
-        "version": toolchains.load("zig", profiles.load("armv7")).version,
+        "version": toolchains.load("zig").version(profiles.load("armv7")),
+        "linkage": "static",
     }
     assert manifest["binary"]["sha256"] == hashlib.sha256(det_armv7.program.read_bytes()).hexdigest()
     assert manifest["binary"]["sizes"] == det_armv7.json("size.json")["binary"]
@@ -118,15 +119,13 @@ def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, 
 
     reported = build("armv7", EXAMPLES / f"{name}.tflite").json("size.json")
     profile, registry = profiles.load("armv7"), ops.load()
-    toolchain, tree = toolchains.load("zig", profile), sources.source_tree()
+    toolchain, tree = toolchains.load("zig"), sources.source_tree()
     model = models.open_model(str(EXAMPLES / f"{name}.tflite"))
     # A project generated for the smaller selection from the start.
     smaller = selection.select([model.analysis], registry).without(op)
     project = generate.generate(name, smaller, profile, toolchain, tree, registry.runtime)
-    builder = building.Builder(
-        profile=profile, toolchain=toolchain, tree=tree, defines=registry.runtime.defines
-    )
-    code = size.sections(builder.build(project).program).code
+    with building.workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+        code = size.sections(builder.build(project).program).code
     assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code
 
 
@@ -195,7 +194,7 @@ def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Pat
     """TensorFlow Lite's create_op_resolver_with_selected_ops.cc with our registration.cc alone."""
     tree = sources.source_tree()
     profile = profiles.load("x86_64")
-    toolchain = toolchains.load("zig", profile)
+    toolchain = toolchains.load("zig")
     flags = toolchain.compile_flags(profile)
     include = [f"-I{folder}" for folder in tree.include_folders()]
     defines = [f"-D{define}" for define in ops.load().runtime.defines]
@@ -204,7 +203,7 @@ def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Pat
     compiled = []
     for source in (str(tmp_path / "registration.cc"), upstream):
         output = tmp_path / (Path(source).name + ".o")
-        toolchain.compile(source, [*flags.for_file(source), *defines, *include], output, tree.root)
+        toolchain.compile(profile, source, [*flags.for_file(source), *defines, *include], output, tree.root)
         compiled.append(output)
     symbols = [_symbols(path) for path in compiled]
     assert "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE" in symbols[0]["defined"]

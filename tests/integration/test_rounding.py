@@ -34,7 +34,7 @@ def once(x: int, multiplier: int, shift: int) -> int:
 
 def test_our_portable_rounding_is_that_of_the_x86_kernels(tmp_path: Path) -> None:
     profile, tree = profiles.load("x86_64"), sources.source_tree()
-    toolchain = toolchains.load("zig", profile)
+    toolchain = toolchains.load("zig")
     toolchain.prepare(profile)
     flags = toolchain.compile_flags(profile)
     include = [f"-I{folder}" for folder in tree.include_folders()]
@@ -43,7 +43,7 @@ def test_our_portable_rounding_is_that_of_the_x86_kernels(tmp_path: Path) -> Non
     objects = []
     for source in (tmp_path / "main.cc", own):
         objects.append(tmp_path / f"{source.name}.o")
-        toolchain.compile(str(source), [*flags.for_file("x.cc"), *include], objects[-1], tree.root)
+        toolchain.compile(profile, str(source), [*flags.for_file("x.cc"), *include], objects[-1], tree.root)
     toolchain.link(profile, objects, tmp_path / "program", strip=True)
 
     rng = random.Random(1)

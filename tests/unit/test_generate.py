@@ -32,7 +32,7 @@ def det(registry: Registry) -> Selection:
 
 def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: Path | None = None) -> Project:
     profile = profiles.load(target)
-    toolchain = toolchains.load("zig", profile)
+    toolchain = toolchains.load("zig")
     return generate.generate("det", det, profile, toolchain, tree, ops.load().runtime, embedded)
 
 
@@ -96,7 +96,7 @@ def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceT
 
 
 def test_flags_of_single_files() -> None:
-    flags = toolchains.load("zig", profiles.load("x86_64")).compile_flags(profiles.load("x86_64"))
+    flags = toolchains.load("zig").compile_flags(profiles.load("x86_64"))
     assert flags.optimisation == "-O2"
     assert flags.for_file("ruy/ruy/kernel_avx512.cc")[-1] == "-mavx512dq"
     assert "-std=c++17" in flags.for_file("tensorflow/x.cc")

@@ -99,3 +99,36 @@ def test_no_sizes(text: str) -> None:
 )
 def test_frequencies(text: str, hertz: int) -> None:
     assert profiles.parse_frequency(text) == hertz
+
+
+def test_the_first_toolchain_is_the_default() -> None:
+    profile = profiles.load("armv7")
+    assert profile.choose(None) == (profile, "zig")
+    assert profile.choose("docker") == (profile, "docker")
+
+
+def test_a_toolchain_with_its_linkage() -> None:
+    profile = profiles.load("armv7")
+    assert profile.toolchains["gcc"].linkage == "dynamic"
+    chosen, name = profile.choose("gcc:static")
+    assert name == "gcc"
+    assert chosen.toolchains["gcc"].linkage == "static"
+    assert chosen.toolchains["docker"].linkage == "dynamic"
+    assert chosen.name == "armv7"
+
+
+@pytest.mark.parametrize(
+    ("target", "toolchain", "parts"),
+    [
+        ("armv7", "gc", ["unknown toolchain 'gc'", "perhaps you meant 'gcc'"]),
+        ("armv7", "msvc", ["unknown toolchain 'msvc'", "zig, gcc, docker"]),
+        ("armv6", "gcc", ["armv6 has no toolchain 'gcc'", "it has zig"]),
+        ("armv7", "gcc:shared", ["gcc:shared", "linkage"]),
+        ("armv7", "zig:dynamic", ["zig links statically"]),
+    ],
+)
+def test_a_toolchain_that_cannot_be_used(target: str, toolchain: str, parts: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        profiles.load(target).choose(toolchain)
+    for part in parts:
+        assert part in str(caught.value)

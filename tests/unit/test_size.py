@@ -26,10 +26,8 @@ MAP = """\
 """
 
 
-def test_bytes_by_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "map").write_text(MAP)
-    monkeypatch.setattr(size, "_allocated_sections", lambda _: frozenset({".ARM.exidx", ".text", ".rodata"}))
-    found = size.bytes_by_object(tmp_path / "map", tmp_path / "program")
+def test_bytes_by_object() -> None:
+    found = size.bytes_by_object(MAP, {".ARM.exidx": 0x20, ".text": 0x100, ".rodata": 0x30})
     assert found == {
         "/c/objects/aa/one.o": 0x10 + 0x40,
         "/c/objects/bb/two.o": 0x80 + 0x18,
@@ -38,6 +36,64 @@ def test_bytes_by_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "": 0x10 + 0x20 + 0x18,
     }
     assert sum(found.values()) == 0x20 + 0x100 + 0x30
+
+
+GNU_MAP = """\
+Archive member included to satisfy reference by file (symbol)
+
+/c/objects/aa/one.o           (unused)
+Discarded input sections
+
+ .text._ZN7unusedE
+                0x0000000000000000       0x9c /c/objects/aa/one.o
+
+Linker script and memory map
+
+LOAD /c/objects/aa/one.o
+                0x0000000000010154                . = (SEGMENT_START ("text-segment", 0x10000))
+
+.interp         0x0000000000010154       0x19
+ *(.interp)
+ .interp        0x0000000000010154       0x19 /usr/lib/crt1.o
+
+.dynsym         0x0000000000010170      0x6e0
+ .dynsym        0x0000000000010170      0x6e0 /usr/lib/crt1.o
+
+.text           0x0000000000010900      0x200
+ *(.text.unlikely .text.*_unlikely)
+ .text          0x0000000000010900       0x40 /c/my objects äö/aa/one.o
+                0x0000000000010900                main
+ .text._ZN3fooEverylongindeed
+                0x0000000000010940       0x80 /c/objects/bb/two.o
+                0x0000000000010940                foo(int)
+ *fill*         0x00000000000109c0        0x4
+ .text          0x00000000000109c4       0x20 /usr/lib/libc.a(memcpy.o)
+
+.rodata.str1.1.output
+                0x0000000000020000       0x30
+ .rodata.str1.1
+                0x0000000000020000       0x10 /c/objects/bb/two.o
+                                         0x5e (size before relaxing)
+
+.bss            0x0000000000030000      0x500
+ .bss.y         0x0000000000030000      0x500 /c/objects/bb/two.o
+.comment        0x0000000000000000       0x1f
+ .comment       0x0000000000000000       0x1f /c/objects/bb/two.o
+"""
+
+
+def test_bytes_by_object_of_gnu_ld() -> None:
+    sections = {".interp": 0x19, ".dynsym": 0x6E0, ".text": 0x200, ".rodata.str1.1.output": 0x30}
+    found = size.bytes_by_object(GNU_MAP, sections)
+    assert found == {
+        "/usr/lib/crt1.o": 0x19,
+        "/c/my objects äö/aa/one.o": 0x40,
+        "/c/objects/bb/two.o": 0x80 + 0x10,
+        "/usr/lib/libc.a": 0x20,
+        # symbols for the loader, padding, and what the map does not explain
+        "": 0x6E0 + (0x200 - 0x40 - 0x80 - 0x20) + 0x20,
+    }
+    assert sum(found.values()) == sum(sections.values())
 
 
 def test_a_file_that_is_no_program(tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ LAYERS = (
     ("console", "paths", "validation"),
     ("files", "process"),
     ("analysis", "profiles", "sources", "zoo"),
-    ("ops", "toolchains", "derive", "models"),
-    ("toolchains.zig", "selection", "reference"),
+    ("ops", "toolchains", "derive", "models", "engine"),
+    ("toolchains.zig", "toolchains.gcc", "images", "selection", "reference"),
+    ("toolchains.docker",),
     ("generate", "verify", "size"),
     ("build", "doctor"),
     ("pipeline",),
-    ("demo", "kernels"),
+    ("demo", "kernels", "matrix"),
     ("bench",),
     ("render",),
     ("commands",),
@@ -34,7 +35,7 @@ LAYERS = (
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 
 # A Protocol's factory names its implementations lazily; results are drawn by type only.
-LAZY = {("toolchains", "toolchains.zig")}
+LAZY = {("toolchains", f"toolchains.{name}") for name in ("zig", "gcc", "docker")}
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from litesmith import engine, images
+from litesmith.engine import EngineError
+from litesmith.errors import ToolError, UsageError
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
+            "does not answer",
+        ),
+        ("error during connect: Get http://x: EOF", "does not answer"),
+        (
+            "permission denied while trying to connect to the Docker daemon socket at unix:///x",
+            "no permission",
+        ),
+        ("permission denied while trying to connect to the docker API at unix:///x", "no permission"),
+        ("write /var/lib/docker/tmp/x: no space left on device", "no disk space"),
+    ],
+)
+def test_what_the_clients_messages_mean(text: str, message: str) -> None:
+    error = engine._explained(text)
+    assert error is not None
+    assert message in error.message
+    assert error.next_step
+
+
+def test_a_message_that_explains_itself() -> None:
+    assert engine._explained("E: Unable to locate package g++-nonsense") is None
+
+
+@pytest.mark.parametrize("folder", ["/a b", "/a,b", '/a"b', "/ä ö,\"x\" 'y'"])
+def test_a_mount_of_any_path(folder: str) -> None:
+    (fields,) = csv.reader([engine._mount(Path(folder), "readonly")])
+    assert fields == ["type=bind", f"source={folder}", f"target={folder}", "readonly"]
+
+
+def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = engine.default_limits()
+    assert usual.memory > 1 << 28
+    assert usual.cpus >= 1
+    monkeypatch.setenv("LITESMITH_DOCKER_MEMORY", "512MiB")
+    monkeypatch.setenv("LITESMITH_DOCKER_CPUS", "0.5")
+    assert engine.default_limits() == engine.Limits(memory=512 << 20, cpus=0.5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("MEMORY", "much"), ("CPUS", "all"), ("MEMORY", "-1GiB")])
+def test_limits_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"LITESMITH_DOCKER_{name}", value)
+    with pytest.raises(UsageError, match=f"{name}.*{value}"):
+        engine.default_limits()
+
+
+def test_no_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EngineError, match="docker is not installed") as caught:
+        engine.require()
+    assert "apt-get install docker.io" in caught.value.next_step
+
+
+def test_every_image_pins_its_base() -> None:
+    found = images.available()
+    assert set(found) == {"armhf", "arm64", "riscv64", "amd64"}
+    for path in found.values():
+        pinned = images.pinned_base(path)
+        assert pinned is not None
+        assert pinned.startswith("debian:bookworm-slim@sha256:")
+        assert "--no-install-recommends" in path.read_text()
+
+
+def test_the_tag_is_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "My Board.Dockerfile"
+    path.write_text("ARG BASE\nFROM ${BASE}\n")
+    first = images.tag_of(path)
+    assert first.startswith("litesmith-my-board:")
+    (tmp_path / "again").mkdir()
+    same = tmp_path / "again" / path.name
+    same.write_text(path.read_text())
+    assert images.tag_of(same) == first
+    path.write_text("ARG BASE\nFROM ${BASE}\nRUN true\n")
+    assert images.tag_of(path) != first
+
+
+def test_an_unknown_image() -> None:
+    with pytest.raises(UsageError, match="no image 'armh'") as caught:
+        images.dockerfile("armh")
+    assert caught.value.next_step == "perhaps you meant 'armhf'"
+
+
+def test_a_dockerfile_by_its_path() -> None:
+    assert images.dockerfile(str(ROOT / "docker/armhf.Dockerfile")).name == "armhf.Dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        (
+            "Step 1\nE: Unable to locate package x\nThe command returned a non-zero code: 100",
+            "E: Unable to locate",
+        ),
+        ("#5 1.02 E: Unable to locate package x\nERROR: failed to solve", "E: Unable to locate package x"),
+        ("dockerfile parse error line 2: unknown instruction: RUM", "dockerfile parse error line 2"),
+        ("", "no message"),
+    ],
+)
+def test_why_an_image_was_not_built(log: str, cause: str) -> None:
+    assert images._cause(log).startswith(cause)
+
+
+def test_a_base_without_debootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "require", lambda: "1.0")
+    monkeypatch.setattr(images.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(ToolError, match="debootstrap is not installed"):
+        images.make_base()
