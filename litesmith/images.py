@@ -139,7 +139,7 @@ def _build(path: Path, tag: str) -> None:
     console.note(f"building the toolchain image {tag} on {description}, once")
     with tempfile.TemporaryDirectory(prefix="litesmith-") as context:
         done = engine.call(
-            *("build", f"--file={path}", f"--tag={tag}", f"--build-arg=BASE={reference}"),
+            *("build", "--force-rm", f"--file={path}", f"--tag={tag}", f"--build-arg=BASE={reference}"),
             *(f"--label={_BASE_LABEL}={description}", context),
             timeout=_BUILD_SECONDS,
         )
@@ -155,7 +155,8 @@ def _build(path: Path, tag: str) -> None:
 
 def _cause(log: str) -> str:
     """The line of a build's log that says why: apt's own errors before the engine's last word."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     apt = [re.sub(r"^#\d+ [\d.]+ ", "", line) for line in lines]
     errors = [line for line in apt if line.startswith("E: ")]
     errors += [

@@ -90,6 +90,8 @@ def build(request: Request) -> Outcome:
 
     registry = ops.load()
     selected = selection.select([model.analysis for model in models], registry)
+    # A compiler that is missing is said before anything is fetched.
+    toolchain.version(profile)
     tree = sources.source_tree()
     with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
         project = generate.generate(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import pipeline, profiles, verify
+from litesmith import engine, pipeline, profiles, toolchains, verify
+from litesmith.engine import EngineError
 from tests.conftest import EXAMPLES
 
 DET = EXAMPLES / "det.tflite"
@@ -39,19 +42,53 @@ Build = Callable[..., Built]
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Builds through the pipeline; programs come from the cache when they are there."""
 
-    def make(target: str, *models: str | Path, embed_model: bool = False) -> Built:
+    def make(
+        target: str, *models: str | Path, embed_model: bool = False, toolchain: str | None = None
+    ) -> Built:
         out = tmp_path_factory.mktemp("build") / "out"
         request = pipeline.Request(
-            target=target, models=tuple(map(str, models)), out=str(out), embed_model=embed_model
+            target=target,
+            models=tuple(map(str, models)),
+            out=str(out),
+            embed_model=embed_model,
+            toolchain=toolchain,
         )
         outcome = pipeline.build(request)
-        runner = verify.find_runner(profiles.load(target))
+        profile, name = profiles.load(target).choose(toolchain)
+        runner = verify.find_runner(profile, sysroot=toolchains.load(name).sysroot(profile))
         assert isinstance(runner, verify.Runner), f"tests need the emulator: {runner}"
         for verdict in outcome.verdicts:
             assert verdict.passed, verdict.line()
         return Built(folder=out, program=outcome.program, runner=runner.argv)
 
     return make
+
+
+def require_or_skip(problem: str) -> None:
+    """Skips a test whose tools are missing; in CI that is a failure."""
+    if problem and os.environ.get("CI"):
+        pytest.fail(problem)
+    elif problem:
+        pytest.skip(problem)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """A Docker engine that answers, with a base for the toolchain images."""
+    try:
+        engine.require()
+    except EngineError as error:
+        require_or_skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def cross_gcc() -> None:
+    """Debian's cross compilers on this machine."""
+    missing = []
+    for name in profiles.available():
+        if options := profiles.load(name).toolchains.get("gcc"):
+            missing += [options.target] if shutil.which(f"{options.target}-g++") is None else []
+    require_or_skip(f"no g++ for {', '.join(missing)}; './inv doctor' has the packages" if missing else "")
 
 
 @pytest.fixture(scope="session")
