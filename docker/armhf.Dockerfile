@@ -3,6 +3,6 @@
 # The base is pinned; './inv docker.base' makes another where no registry can be reached.
 ARG BASE=debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716
 FROM ${BASE}
-RUN apt-get update -qq \
+RUN apt-get update -qq -o APT::Update::Error-Mode=any \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends g++-arm-linux-gnueabihf \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin

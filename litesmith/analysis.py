@@ -81,13 +81,17 @@ class OperatorCode:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out."""
+    """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out.
+
+    ``random`` says that it draws other numbers in each run: a random op without a seed.
+    """
 
     opcode_index: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
     custom_options: bytes
+    random: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +358,19 @@ def _node(entry: Table, where: str, codes: int) -> Node:
         outputs=entry.numbers(2, "i"),
         intermediates=entry.numbers(8, "i"),
         custom_options=bytes(entry.numbers(5, "B")) if options else b"",
+        random=_draws(entry),
     )
+
+
+# RandomOptions in the union BuiltinOptions.
+_RANDOM_OPTIONS = 114
+
+
+def _draws(entry: Table) -> bool:
+    if entry.scalar(3, "B") != _RANDOM_OPTIONS:
+        return False
+    options = entry.table(4)
+    return options is None or (options.scalar(0, "q") == 0 and options.scalar(1, "q") == 0)
 
 
 def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:

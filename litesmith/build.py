@@ -6,7 +6,9 @@ on nothing else: every model of a target shares it.  Our own files are keyed by 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import os
 import shutil
 import tempfile
@@ -31,6 +33,8 @@ from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 
 # Bump when the layout of cached programs changes.
 _PROGRAM_FORMAT = 1
+
+_IN_USE = ".in-use"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +74,21 @@ def workshop(
     for folder in (objects, work):
         folder.mkdir(parents=True, exist_ok=True)
     _sweep(work)
-    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=work, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
-        with toolchain.session(readable=(tree.root, objects), writable=scratch):
+        with (
+            files.locked(scratch / _IN_USE),
+            toolchain.session(readable=(tree.root, objects), writable=scratch),
+        ):
             yield Builder(profile=profile, toolchain=toolchain, tree=tree, defines=defines, scratch=scratch)
 
 
 def _sweep(work: Path) -> None:
-    """Removes what builds that were killed have left."""
-    for folder in work.iterdir():
-        owner = folder.name.partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Removes what builds that were killed have left; those that run hold their mark."""
+    for mark in work.glob(f"*/{_IN_USE}"):
+        with contextlib.suppress(OSError), mark.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True, kw_only=True)

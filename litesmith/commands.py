@@ -26,6 +26,7 @@ from litesmith.errors import LitesmithError, UsageError
 Task = TypeVar("Task", bound=Callable[..., Any])
 
 _INTERRUPTED = 130
+_AGAIN_SECONDS = 0.05
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,6 +36,8 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         # An ordinary end (a CI job that is cancelled) is cleaned up after like Ctrl-C.
         signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt)
+        sys.unraisablehook = _interrupt_again
         try:
             return function(*args, **kwargs)
         except LitesmithError as error:
@@ -64,6 +67,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """Python drops what is raised inside of its own callbacks, a Ctrl-C too: that comes once more."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 _OS_ADVICE = {

@@ -54,13 +54,13 @@ def run(target: str, out: str, seed: int) -> Demo:
 
     model = paths.data_folder("examples") / "det.tflite"
     profile = profiles.load(target)
-    runner = verify.find_runner(profile)
-    if isinstance(runner, str):
-        raise ToolError("the demo runs the program here, and cannot", runner)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         built = pipeline.build(
             pipeline.Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"))
         )
+        runner = verify.find_runner(profile, sysroot=built.sysroot)
+        if isinstance(runner, str):
+            raise ToolError("the demo runs the program here, and cannot", runner)
         shapes = drawing()
         scene = shapes.scene(np.random.default_rng(seed))
         pixels = np.round(scene.image * 255 - 128).astype(np.int8)[None]

@@ -1,24 +1,26 @@
 """The Docker engine: its client's calls, what their errors mean, and containers that go away.
 
-The ``docker`` client knows about contexts, rootless engines and TLS; that is why it is called,
-and not the engine's socket.
+The ``docker`` client knows about contexts and TLS; that is why it is called, and not the
+engine's socket.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith import process
 from litesmith.console import trace
-from litesmith.errors import ToolError, UsageError
+from litesmith.errors import TimeOutError, ToolError, UsageError
 
 _ASK_SECONDS = 60
 _START_SECONDS = 120
@@ -27,8 +29,20 @@ _STOP_SECONDS = 15
 LABEL = "litesmith.container"
 """Label of every container that litesmith starts."""
 
+# Clients of different ages say it differently.
+_UNREACHABLE = (
+    "cannot connect to the docker",
+    "failed to connect to the docker api",
+    "error during connect",
+    "is the docker daemon running",
+    "unable to resolve docker endpoint",
+)
+_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9")
+
 _BYTES_PER_WORKER = 2 << 30
 _MEMORY_SHARE = 0.75
+_KILLED_CODE = 137
+_LEAST_MEMORY = 16 << 20
 _MOST_PROCESSES = 512
 
 
@@ -45,9 +59,7 @@ def _explained(text: str) -> EngineError | None:
             "add yourself to its group ('usermod -aG docker USER', as root) and log in again, or build with "
             "--toolchain gcc or zig",
         )
-    if any(
-        sign in low for sign in ("cannot connect to the docker", "error during connect", "docker daemon is")
-    ):
+    if any(sign in low for sign in _UNREACHABLE):
         return EngineError(
             f"the Docker engine does not answer: {_first_line(text)}",
             "start it ('systemctl start docker', or 'dockerd' as root), or build with --toolchain gcc or zig",
@@ -64,14 +76,11 @@ def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
 
 
-def call(
-    *words: str | Path, timeout: float = _ASK_SECONDS, env: Mapping[str, str] | None = None
-) -> process.Completed:
+def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed:
     """Runs ``docker`` with ``words``; a command that the engine itself refused is returned.
 
     Raises:
-        EngineError: no client, no engine, no permission, or no disk space.
-        ToolError: it ran out of time.
+        EngineError: no client, no engine, no permission, no disk space, or no answer in time.
     """
     program = shutil.which("docker")
     if program is None:
@@ -79,7 +88,13 @@ def call(
             "docker is not installed",
             "install it (Debian: apt-get install docker.io), or build with --toolchain gcc or zig",
         )
-    done = process.run([program, *words], timeout=timeout, env=env)
+    try:
+        done = process.run([program, *words], timeout=timeout)
+    except TimeOutError:
+        raise EngineError(
+            f"the Docker engine does not answer: 'docker {words[0]}' took more than {timeout:.0f} s",
+            "see whether it hangs ('docker info'), or build with --toolchain gcc or zig",
+        ) from None
     if done.code != 0:
         problem = _explained(done.stderr + done.stdout.decode(errors="replace"))
         if problem is not None:
@@ -122,17 +137,25 @@ def default_limits() -> Limits:
     cpus = float(os.cpu_count() or 1)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     memory = min(_BYTES_PER_WORKER * int(cpus), int(physical * _MEMORY_SHARE))
-    named_memory, named_cpus = (os.environ.get(f"LITESMITH_DOCKER_{what}") for what in ("MEMORY", "CPUS"))
-    try:
-        if named_memory:
+    named_memory = os.environ.get("LITESMITH_DOCKER_MEMORY")
+    named_cpus = os.environ.get("LITESMITH_DOCKER_CPUS")
+    if named_memory:
+        with contextlib.suppress(ValueError):
+            memory = 0
             memory = int(str(parse_size(named_memory)))
-        if named_cpus:
+        if memory < _LEAST_MEMORY:
+            raise UsageError(
+                f"LITESMITH_DOCKER_MEMORY={named_memory} is no memory limit for a compiler",
+                "give a size such as 4GiB",
+            )
+    if named_cpus:
+        with contextlib.suppress(ValueError):
+            cpus = math.nan
             cpus = float(named_cpus)
-    except ValueError:
-        raise UsageError(
-            f"LITESMITH_DOCKER_MEMORY={named_memory!r}, LITESMITH_DOCKER_CPUS={named_cpus!r} are no limits",
-            "give a size such as 4GiB, and a number such as 2",
-        ) from None
+        if not 0 < cpus < math.inf:
+            raise UsageError(
+                f"LITESMITH_DOCKER_CPUS={named_cpus} is no number of CPUs", "give a number such as 2"
+            )
     return Limits(memory=memory, cpus=min(cpus, float(os.cpu_count() or 1)))
 
 
@@ -158,7 +181,7 @@ class Container:
         temporary = [f"--env=TMPDIR={folder}" for folder in writable[:1]]
         words = [
             *("docker", "run", "--rm", "--interactive", f"--name={self.name}", f"--label={LABEL}=yes"),
-            *("--pull=never", "--network=none", "--read-only", "--cap-drop=ALL"),
+            *("--pull=never", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"),
             *("--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"),
             *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus:g}"),
             *(f"--pids-limit={_MOST_PROCESSES}", "--env=LC_ALL=C", *temporary),
@@ -185,8 +208,10 @@ class Container:
         if not started:
             message = self._client.communicate()[1].decode(errors="replace")
             self._remove()
+            slow = f"it took more than {_START_SECONDS} s"
+            reason = _first_line(message) if message.strip() else slow
             raise _explained(message) or EngineError(
-                f"no container can be started from {image}: {_first_line(message)}", "see 'docker info'"
+                f"no container can be started from {image}: {reason}", "see 'docker info'"
             )
 
     def run(self, argv: Sequence[str | Path], cwd: Path, timeout: float) -> process.Completed:
@@ -202,7 +227,7 @@ class Container:
                 "the container was stopped from outside in the middle of the build",
                 "run it again: what is compiled already is kept",
             )
-        if done.code != 0 and "signal terminated program" in done.stderr:
+        if done.code == _KILLED_CODE or (done.code != 0 and _KILLED.search(done.stderr)):
             raise EngineError(
                 f"a compiler was killed in its container of {self._limits.memory >> 20} MiB memory",
                 "give it more with LITESMITH_DOCKER_MEMORY, for example 4GiB",

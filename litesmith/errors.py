@@ -55,5 +55,9 @@ class ToolError(LitesmithError):
     """An outside program is missing or failed."""
 
 
+class TimeOutError(ToolError):
+    """An outside program did not end in time; it and its children are gone."""
+
+
 class BuildError(ToolError):
     """The compiler or the linker refused."""

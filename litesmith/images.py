@@ -18,14 +18,16 @@ from pathlib import Path
 from litesmith import console, engine, files, paths, process
 from litesmith.engine import EngineError
 from litesmith.errors import ToolError, UsageError
-from litesmith.sources import debian_mirrors, debian_suites
+from litesmith.sources import debian_suites
 from litesmith.validation import nearest
 
 LOCAL_BASE = "litesmith-base:bookworm"
 """The base that :func:`make_base` makes."""
 
 _RELEASE = "bookworm"
+_REPLACED = f"debian:{_RELEASE}-slim@"
 _BASE_LABEL = "litesmith.base"
+_OFFLINE = ("Temporary failure resolving", "Failed to fetch", "Could not resolve", "Could not connect")
 _PULL_SECONDS = 600
 _BUILD_SECONDS = 1800
 _DEBOOTSTRAP_SECONDS = 1800
@@ -73,7 +75,9 @@ def find(tag: str) -> Image | None:
     """
     done = engine.call("image", "inspect", tag)
     if done.code != 0:
-        return None
+        if "no such image" in done.stderr.lower():
+            return None
+        raise EngineError(f"the Docker engine cannot be asked: {done.stderr.strip()}", "see 'docker info'")
     (found,) = json.loads(done.stdout)
     labels = found["Config"].get("Labels") or {}
     return Image(tag=tag, identifier=found["Id"], base=labels.get(_BASE_LABEL, "unknown"))
@@ -147,9 +151,11 @@ def _build(path: Path, tag: str) -> None:
         log = paths.cache_folder() / "logs" / f"{tag.replace(':', '-')}.log"
         text = done.stdout.decode(errors="replace") + done.stderr
         files.write_atomically(log, text)
+        offline = any(sign in text for sign in _OFFLINE)
+        advice = "check the network and the mirror of the engine's containers" if offline else "correct it"
         raise EngineError(
             f"the image of {path} cannot be built: {_cause(text)}",
-            f"correct it; the engine's whole log is {log}",
+            f"{advice}; the engine's whole log is {log}",
         )
 
 
@@ -166,14 +172,14 @@ def _cause(log: str) -> str:
 
 
 def _base(path: Path) -> tuple[str, str]:
-    """The base for a Dockerfile, and how a manifest calls it: ours where it is there, else the pinned one."""
-    found = find(LOCAL_BASE)
-    if found is not None:
-        return LOCAL_BASE, found.base
+    """The base for a Dockerfile, and how a manifest calls it.
+
+    The pinned one, from the engine or from a registry; ours stands in for Debian's alone.
+    """
     pinned = pinned_base(path)
     if pinned is None:
         raise UsageError(
-            f"{path}: it has no line 'ARG BASE=debian:bookworm-slim@sha256:...'",
+            f"{path}: it has no line 'ARG BASE=NAME@sha256:...', used by 'FROM ${{BASE}}'",
             "start it like the files of docker/",
         )
     if find(pinned) is not None:
@@ -183,17 +189,21 @@ def _base(path: Path) -> tuple[str, str]:
     if done.code == 0:
         return pinned, pinned
     lines = done.stderr.strip().splitlines()
-    console.note(
-        f"it cannot be pulled ({lines[-1] if lines else 'no message'}): making a base with debootstrap"
-    )
-    made = make_base()
+    reason = lines[-1] if lines else "no message"
+    if not pinned.startswith(_REPLACED):
+        raise EngineError(f"{path}: its base {pinned} cannot be pulled: {reason}", "check name and network")
+    console.note(f"it cannot be pulled: {reason}")
+    with files.locked(paths.cache_folder() / "locks" / "base"):
+        made = find(LOCAL_BASE) or make_base()
     return made.tag, made.base
 
 
 def pinned_base(path: Path) -> str | None:
     """The base that a Dockerfile pins by digest."""
-    match = re.search(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return match[1] if match else None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    match = re.search(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", text, re.MULTILINE)
+    used = re.search(r"^FROM \$\{?BASE\}?\s*$", text, re.MULTILINE)
+    return match[1] if match and used else None
 
 
 def make_base() -> Image:
@@ -209,14 +219,18 @@ def make_base() -> Image:
         raise ToolError("debootstrap is not installed", "on Debian: apt-get install debootstrap")
     if os.getuid() != 0:
         raise ToolError("debootstrap needs root to make a base", "run './inv docker.base' as root, once")
-    mirrors = debian_mirrors()
-    if not mirrors:
+    suites = debian_suites(_RELEASE)
+    if not suites:
         raise ToolError("no Debian mirror is known", "name one in LITESMITH_DEBIAN_MIRROR")
+    # Without certificates, apt in the container cannot use a mirror with https.
+    more = ["--include=ca-certificates"] if any(suite.startswith("https") for suite in suites) else []
     console.note(f"making a base of Debian {_RELEASE} with debootstrap, once: half a minute")
     with tempfile.TemporaryDirectory(prefix="litesmith-base-") as scratch:
         root, archive = Path(scratch) / "root", Path(scratch) / "base.tar"
+        # In a mount namespace of its own: what it mounts goes with it, even when it is killed.
+        words = ["unshare", "--mount", program, "--variant=minbase", "--force-check-gpg", *more]
         done = process.run(
-            [program, "--variant=minbase", "--force-check-gpg", _RELEASE, root, mirrors[0]],
+            [*words, _RELEASE, root, suites[0].split()[0]],
             timeout=_DEBOOTSTRAP_SECONDS,
         )
         if done.code != 0:
@@ -226,7 +240,6 @@ def make_base() -> Image:
                 f"debootstrap failed: {errors[0] if errors else 'no message'}",
                 "check the network connection, the mirror and the free disk space",
             )
-        suites = debian_suites(_RELEASE) or (f"{mirrors[0]} {_RELEASE} main",)
         (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
         packed = process.run(
             [

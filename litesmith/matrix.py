@@ -77,11 +77,12 @@ def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str 
     for target, toolchain, model in wanted:
         cell = _build(target, toolchain, model, _folder(out, target, toolchain, model, cells))
         cells.append(cell)
+        # After each cell: an interrupted matrix keeps what it has.
+        matrix = Matrix(cells=tuple(cells))
+        files.write_atomically(out / "matrix.json", files.to_json(matrix.to_json()))
         result = f"{cell.code:,} bytes, {cell.verdict}" if cell.code else f"{cell.verdict}: {cell.reason}"
         place = f"[{len(cells)}/{len(wanted)}] {target}, {cell.toolchain}, {model}"
         console.note(f"{place}: {result}, {cell.seconds:.1f} s")
-    matrix = Matrix(cells=tuple(cells))
-    files.write_atomically(out / "matrix.json", files.to_json(matrix.to_json()))
     return matrix
 
 
@@ -110,7 +111,9 @@ def _build(target: str, toolchain: str | None, model: str, folder: Path) -> Cell
         word = "wrong" if error.exit_code == 4 else "failed"
         reason, exit_code = str(error), error.exit_code
     except OSError as error:
-        word, reason, exit_code = "failed", f"{error.filename or ''}: {error.strerror}", 1
+        word, reason, exit_code = "failed", f"{error.filename or ''}: {error.strerror or error}", 1
+    except (Exception, MemoryError) as error:
+        word, reason, exit_code = "failed", f"internal error: {type(error).__name__}: {error}", 1
     return Cell(
         target=target,
         toolchain=toolchain or "default",

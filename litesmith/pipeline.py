@@ -49,12 +49,13 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a build ended in."""
+    """What a build ended in.  ``sysroot`` has the libraries that a dynamic program runs with."""
 
     folder: Path
     program: Path
     size: SizeReport
     verdicts: tuple[Verdict, ...]
+    sysroot: Path | None
 
     def to_json(self) -> dict[str, Any]:
         """The result for machines."""
@@ -117,7 +118,13 @@ def build(request: Request) -> Outcome:
         (staged_out / "NOTICE").write_text(notice, encoding="utf-8")
         (staged_out / "manifest.json").write_text(files.to_json(manifest), encoding="utf-8")
         files.publish(staged_out, folder, optional=["verify.json"])
-    return Outcome(folder=folder, program=folder / "bin" / project.name, size=measured, verdicts=verdicts)
+    return Outcome(
+        folder=folder,
+        program=folder / "bin" / project.name,
+        size=measured,
+        verdicts=verdicts,
+        sysroot=sysroot,
+    )
 
 
 def _require_ours(folder: Path) -> None:
@@ -257,20 +264,21 @@ def verify_build(
     if not path.is_file():
         hint = " ".join(f"--model {name}" for name in names)
         raise UsageError(f"there is no program {path}", f"run './inv build --target {target} {hint}' first")
-    profile, name = profile.choose(toolchain or _toolchain_of(path))
-    used = toolchains.load(name)
-    sysroot = used.sysroot(profile)
+    recorded = {} if toolchain else _recorded_toolchain(path)
+    spec = f"{recorded['name']}:{recorded['linkage']}" if recorded else toolchain
+    profile, name = profile.choose(spec)
+    sysroot = toolchains.load(name).sysroot(profile, recorded.get("sha256"))
     return tuple(verify.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot) for m in models)
 
 
-def _toolchain_of(program: Path) -> str | None:
-    """Toolchain and linkage of a program, from the manifest of its build."""
+def _recorded_toolchain(program: Path) -> dict[str, str]:
+    """What the manifest of a program's build says about the toolchain; empty when there is none."""
     manifest = program.absolute().parent.parent / "manifest.json"
     try:
         found = json.loads(manifest.read_text(encoding="utf-8"))["toolchain"]
-        return f"{found['name']}:{found['linkage']}"
+        return {key: str(found[key]) for key in ("name", "linkage", "sha256") if key in found}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
 
 
 def warn_unverified(verdicts: Sequence[Verdict]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.console import trace
-from litesmith.errors import ToolError
+from litesmith.errors import TimeOutError, ToolError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +56,27 @@ def kill_children() -> None:
     _running.kill_all()
 
 
+def _inherited(names: Sequence[str] | None) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if names is None or name in names}
+
+
 def run(
     argv: Sequence[str | Path],
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    without: Sequence[str] = (),
+    inherit: Sequence[str] | None = None,
     timeout: float | None = None,
 ) -> Completed:
     """Runs a program to its end; no shell, no standard input.
 
     ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to our
-    environment, variables named in ``without`` are left out of it.
+    environment, or to the variables of it that ``inherit`` names.
     A program that exits with an error is returned, not raised: the caller knows what it means.
 
     Raises:
-        ToolError: the program cannot be started or ran out of time.
+        ToolError: the program cannot be started.
+        TimeOutError: it ran out of time.
     """
     words = tuple(str(word) for word in argv)
     trace(shlex.join(words))
@@ -79,7 +84,7 @@ def run(
         child = subprocess.Popen(
             words,
             cwd=cwd,
-            env={**{k: v for k, v in os.environ.items() if k not in without}, **(env or {})},
+            env={**_inherited(inherit), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -95,7 +100,7 @@ def run(
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise ToolError(f"{Path(words[0]).name} did not end within {timeout:.0f} s") from error
+            raise TimeOutError(f"{Path(words[0]).name} did not end within {timeout:.0f} s") from error
         raise
     finally:
         _running.discard(child.pid)

@@ -214,7 +214,13 @@ def load(target: str) -> Profile:
             raise UsageError(f"unknown target {target!r}", _advice(target, known))
         path = known[target]
     profile = load_yaml(path, Profile)
-    return profile.model_copy(update={"name": path.stem})
+    named = {"name": path.stem}
+    docker = profile.toolchains.get("docker")
+    if docker is None or docker.image is None or "/" not in docker.image:
+        return profile.model_copy(update=named)
+    # A Dockerfile's path is relative to the profile, wherever we are called from.
+    docker = docker.model_copy(update={"image": str(path.parent / docker.image)})
+    return profile.model_copy(update={**named, "toolchains": {**profile.toolchains, "docker": docker}})
 
 
 def _advice(target: str, known: Mapping[str, Path]) -> str:

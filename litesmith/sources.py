@@ -145,10 +145,22 @@ def debian_mirrors() -> tuple[str, ...]:
 
 
 def debian_suites(release: str) -> tuple[str, ...]:
-    """``address suite component`` of each suite of a release that the machine's own apt uses."""
-    targets = _apt_targets("$(REPO_URI) $(RELEASE) $(COMPONENT)")
-    found = dict.fromkeys(line for line in targets if re.match(rf"http\S+ {release}(-\S+)? \S+$", line))
-    return tuple(found)
+    """``address suite component`` of a release's suites, the main one first.
+
+    Those of Debian that the machine's own apt uses; ``LITESMITH_DEBIAN_MIRROR`` replaces the
+    main one's address.  Empty when neither is known.
+    """
+    named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
+    pattern = re.compile(rf"Debian (https?\S+) ({release}(?:-\S+)?) main$")
+    lines = _apt_targets("$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)")
+    found = dict.fromkeys((m[1], m[2]) for line in lines if (m := pattern.match(line)))
+    if named:
+        rest = [(address, suite) for address, suite in found if suite != release]
+        found = dict.fromkeys([(named, release), *rest])
+    elif not any(suite == release for _, suite in found) and (mirrors := debian_mirrors()):
+        found = {(mirrors[0], release): None, **found}
+    ordered = sorted(found, key=lambda item: item[1] != release)
+    return tuple(f"{address} {suite} main" for address, suite in ordered)
 
 
 def _apt_targets(template: str) -> list[str]:

@@ -122,8 +122,14 @@ class Toolchain(Protocol):
             BuildError: the linker refused; the message has its first error.
         """
 
-    def sysroot(self, profile: Profile) -> Path | None:
-        """Loader and shared libraries that programs of the profile need to run; None for static ones."""
+    def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
+        """Loader and shared libraries that programs of the profile need to run; None for static ones.
+
+        ``digest`` is the ``sha256`` of :meth:`describe` when the program was linked.
+
+        Raises:
+            ToolError: another compiler linked it, whose libraries were not kept.
+        """
 
     def licenses(self, profile: Profile) -> tuple[License, ...]:
         """Licences of the libraries that the toolchain puts into a program."""
@@ -148,6 +154,14 @@ def first_error(text: str) -> str:
     errors = re.findall(r"^.*?error: .*$|^.*?undefined reference to .*$", text, re.MULTILINE)
     lines = errors or text.strip().splitlines()[-1:]
     return lines[0].strip() if lines else "no message"
+
+
+def too_long(source: str, seconds: float) -> BuildError:
+    """The error for a compiler that did not end in time."""
+    return BuildError(
+        f"{source} took more than {seconds:.0f} s to compile, and was stopped",
+        "see whether the machine is out of memory, and run this again: what is compiled already is kept",
+    )
 
 
 def refusal(what: str, text: str) -> BuildError:

@@ -21,7 +21,7 @@ from litesmith.profiles import Profile, ToolchainName
 from litesmith.toolchains.gcc import Gcc, Installation
 
 # Bump when what is known about a compiler changes.
-_INSTALLATION_FORMAT = 1
+_INSTALLATION_FORMAT = 3
 
 
 class Docker(Gcc):
@@ -84,7 +84,7 @@ class Docker(Gcc):
         """
         image, triple = self.image(profile), self.options(profile).target
         if triple not in self._installations:
-            key = files.digest_of(_INSTALLATION_FORMAT, image.identifier, triple)
+            key = files.digest_of(_INSTALLATION_FORMAT, image.identifier, triple, profile.architecture)
             known = paths.cache_folder() / "toolchains" / f"docker-{key[:16]}.json"
             if known.is_file():
                 self._installations[triple] = Installation(**json.loads(known.read_text()))

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import files, paths, process
-from litesmith.errors import ToolError
+from litesmith.errors import TimeOutError, ToolError
 from litesmith.profiles import Profile, ToolchainName, ToolchainOptions
-from litesmith.toolchains import CompileFlags, License, first_error, refusal
+from litesmith.toolchains import CompileFlags, License, first_error, refusal, too_long
 
 _COMPILE_SECONDS = 600
 _ASK_SECONDS = 60
@@ -49,17 +49,8 @@ _LINK = (
 # RISC-V has no atomic instruction for single bytes; the archive spares boards a shared library.
 _LIBRARIES_AFTER = {"riscv64": ("-Wl,--push-state,-Bstatic", "-latomic", "-Wl,--pop-state")}
 
-# Directories and options that GCC would take from the environment.
-_ENVIRONMENT = (
-    "CPATH",
-    "C_INCLUDE_PATH",
-    "CPLUS_INCLUDE_PATH",
-    "LIBRARY_PATH",
-    "COMPILER_PATH",
-    "GCC_EXEC_PREFIX",
-    "DEPENDENCIES_OUTPUT",
-    "SUNPRO_DEPENDENCIES",
-)
+# All that GCC gets of our environment; CPATH, LD_RUN_PATH and their like change programs.
+_ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 _PROGRAMS = ("cc1", "cc1plus", "as", "ld")
 _LIBRARIES = (
@@ -67,30 +58,43 @@ _LIBRARIES = (
     *("libc.a", "libc_nonshared.a", "libm.a", "libgcc.a", "libgcc_eh.a", "libstdc++.a", "libatomic.a"),
 )
 _SHARED_LIBRARIES = ("libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "libatomic.so.1")
-_LOADERS = {
-    "armv7": "ld-linux-armhf.so.3",
-    "aarch64": "ld-linux-aarch64.so.1",
-    "riscv64": "ld-linux-riscv64-lp64d.so.1",
-    "x86_64": "ld-linux-x86-64.so.2",
-}
 _HEADERS = (
     *("algorithm", "atomic", "cmath", "condition_variable", "cstdio", "cstring", "functional", "iostream"),
     *("limits", "map", "memory", "mutex", "random", "regex", "string", "thread", "unordered_map", "vector"),
-    *("dlfcn.h", "fcntl.h", "pthread.h", "sys/mman.h", "sys/resource.h", "sys/stat.h", "time.h", "unistd.h"),
+    *("dlfcn.h", "fcntl.h", "pthread.h", "sys/auxv.h", "sys/mman.h", "sys/resource.h", "sys/stat.h"),
+    *("time.h", "unistd.h"),
 )
+_INTRINSICS = {"armv7": ("arm_neon.h",), "aarch64": ("arm_neon.h",), "x86_64": ("cpuid.h", "immintrin.h")}
+
+# Digests of files; of a linker script also those of its members, of a program those of the
+# libraries that do its work.
+_SUMS = """
+working='/\\S*/lib(bfd|opcodes|mpfr|mpc|gmp|isl)\\S*'
+sum() { sha256sum <"$1" | cut -d" " -f1; }
+for f; do
+    sum "$f"
+    case $(head -c 4 "$f" | tr -d '\\0') in
+    "/* G") for m in $(grep -oE '/[^ )]+\\.(a|so[.0-9]*)' "$f"); do sum "$m"; done ;;
+    ?ELF) for m in $(ldd "$f" 2>/dev/null | grep -oE "$working"); do sum "$m"; done ;;
+    esac
+    echo
+done
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
     """A compiler that is there.
 
-    ``digest`` covers everything that goes into a program.  ``runtime`` maps the shared
-    libraries and the loader to their paths.  ``packages`` are the Debian packages with their
-    versions, if any, ``copyrights`` the texts for the C library and for GCC's own libraries.
+    ``digest`` covers everything that goes into a program.  ``loader`` is the path that dynamic
+    programs ask the kernel for; ``runtime`` maps its name and those of the shared libraries to
+    their paths.  ``packages`` are the Debian packages with their versions, if any,
+    ``copyrights`` the texts for the C library and for GCC's own libraries.
     """
 
     version: str
     digest: str
+    loader: str
     runtime: Mapping[str, str]
     packages: Mapping[str, str]
     copyrights: tuple[str, str]
@@ -110,7 +114,7 @@ class Gcc:
 
     def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
         """Runs a command where the compiler is."""
-        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, without=_ENVIRONMENT, timeout=seconds)
+        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=_ENVIRONMENT, timeout=seconds)
 
     def _ask(self, *words: str) -> process.Completed:
         return self._call(words, Path("/"), _ASK_SECONDS)
@@ -143,23 +147,31 @@ class Gcc:
         version = _version(self._ask(compiler, "--version"))
         if version is None:
             raise ToolError(f"{compiler} is not GCC", "put GCC first on the PATH")
-        loader = _LOADERS.get(architecture, "")
+        loader = self._loader(compiler)
         found = self._paths(compiler, loader)
-        sums = self._ask("sha256sum", *found.values())
-        include = [word for header in _HEADERS for word in ("-include", header)]
-        headers = self._ask(compiler, "-std=c++17", "-E", "-P", "-x", "c++", *include, "/dev/null")
+        sums = self._ask("sh", "-ec", _SUMS, "sh", *found.values())
+        include = [
+            word
+            for header in (*_HEADERS, *_INTRINSICS.get(architecture, ()))
+            for word in ("-include", header)
+        ]
+        neon = ("-mfpu=neon", "-march=armv7-a") if architecture == "armv7" else ()
+        # Without -dD: macros that only the kernel's headers have differ between machines, and do
+        # not matter; those of the libraries change with the libraries.
+        headers = self._ask(compiler, "-std=c++17", "-E", "-P", *neon, "-x", "c++", *include, "/dev/null")
         if sums.code != 0 or headers.code != 0:
             raise ToolError(
                 f"{compiler} lacks parts of its C++ library: {first_error(sums.stderr + headers.stderr)}",
                 f"install it again (Debian: apt-get install {package_of(triple)})",
             )
-        digests = [line.split()[0] for line in sums.stdout.decode().splitlines()]
+        digests = sums.stdout.decode().strip().split("\n\n")
         content = [version, *zip(found, digests, strict=True), hashlib.sha256(headers.stdout).hexdigest()]
         packages = self._packages(list(found.values()))
         return Installation(
             version=version,
             digest=files.digest_of(content),
-            runtime={name: found[name] for name in (*_SHARED_LIBRARIES, loader) if name in found},
+            loader=loader,
+            runtime={name: found[name] for name in (*_SHARED_LIBRARIES, Path(loader).name) if name in found},
             packages=packages,
             copyrights=(self._copyright(packages, "libc6-dev"), self._copyright(packages, "libgcc-")),
         )
@@ -171,10 +183,19 @@ class Gcc:
             "--toolchain docker or zig",
         )
 
+    def _loader(self, compiler: str) -> str:
+        """The loader of dynamic programs, from the line that would link one."""
+        done = self._ask(compiler, "-###", "-x", "c++", "/dev/null", "-o", "/dev/null")
+        match = re.search(r"-dynamic-linker \"?(/[^\" ]+)", done.stderr)
+        if match is None:
+            raise ToolError(f"{compiler} makes no programs for Linux", "use a compiler of a -linux- triple")
+        return match[1]
+
     def _paths(self, compiler: str, loader: str) -> dict[str, str]:
         """Where the parts of the compiler lie, by name; those that it does not have are left out."""
         wanted = {name: f"-print-prog-name={name}" for name in _PROGRAMS}
-        wanted |= {name: f"-print-file-name={name}" for name in (*_LIBRARIES, *_SHARED_LIBRARIES, loader)}
+        libraries = (*_LIBRARIES, *_SHARED_LIBRARIES, Path(loader).name)
+        wanted |= {name: f"-print-file-name={name}" for name in libraries}
         # One shell instead of twenty processes: in a container each would cost a round trip.
         script = (
             'compiler=$1; shift; for o in "$@"; do p=$("$compiler" "$o"); case $p in /*) ;; '
@@ -235,7 +256,10 @@ class Gcc:
         driver = "g++" if source.endswith(".cc") else "gcc"
         triple = self.options(profile).target
         words: list[str | Path] = [f"{triple}-{driver}", *flags, "-c", source, "-o", output]
-        done = self._call(words, folder, _COMPILE_SECONDS)
+        try:
+            done = self._call(words, folder, _COMPILE_SECONDS)
+        except TimeOutError:
+            raise too_long(source, _COMPILE_SECONDS) from None
         if done.code != 0:
             raise refusal(f"{source} does not compile", done.stderr)
 
@@ -274,27 +298,48 @@ class Gcc:
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
 
-    def sysroot(self, profile: Profile) -> Path | None:
-        """A folder with loader and shared libraries, copied once, for programs that need them."""
+    def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
+        """A folder with loader and shared libraries, copied once, for programs that need them.
+
+        ``digest`` is that of the compiler that linked the program, when it is known.
+
+        Raises:
+            ToolError: this compiler is another one, and that one's libraries were not kept.
+        """
         if self.options(profile).linkage == "static":
             return None
+        if digest is not None and (kept := self._sysroot_folder(profile, digest)).exists():
+            return kept
         installation = self.installation(profile)
-        name = f"gcc-{self.options(profile).target}-{installation.digest[:16]}"
-        folder = paths.cache_folder() / "toolchains" / name
-        if not folder.exists():
-            with files.staging_folder(folder) as staged:
-                library = staged / "root/lib"
-                library.mkdir(parents=True)
-                for soname, path in installation.runtime.items():
-                    done = self._ask("cat", path)
-                    if done.code != 0:
-                        raise ToolError(f"{path} cannot be read: {done.stderr.strip()}")
-                    (library / soname).write_bytes(done.stdout)
-                    (library / soname).chmod(0o755)
-                (staged / "root/lib64").symlink_to("lib")
-                if not folder.exists():
-                    (staged / "root").rename(folder)
+        if digest not in {None, installation.digest}:
+            raise ToolError(
+                "the program was linked with another compiler than the one that is there",
+                "build it again",
+            )
+        folder = self._sysroot_folder(profile, installation.digest)
+        with files.locked(paths.cache_folder() / "locks" / folder.name):
+            if not folder.exists():
+                self._copy_sysroot(installation, folder)
         return folder
+
+    def _sysroot_folder(self, profile: Profile, digest: str) -> Path:
+        return paths.cache_folder() / "toolchains" / f"gcc-{self.options(profile).target}-{digest[:16]}"
+
+    def _copy_sysroot(self, installation: Installation, folder: Path) -> None:
+        with files.staging_folder(folder) as staged:
+            library = staged / "root/lib"
+            library.mkdir(parents=True)
+            for soname, path in installation.runtime.items():
+                done = self._ask("cat", path)
+                if done.code != 0:
+                    raise ToolError(f"{path} cannot be read: {done.stderr.strip()}")
+                (library / soname).write_bytes(done.stdout)
+                (library / soname).chmod(0o755)
+            place = staged / "root" / Path(installation.loader).parent.relative_to("/")
+            if place != library:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(library.relative_to(staged / "root"))
+            (staged / "root").rename(folder)
 
     def describe(self, profile: Profile) -> dict[str, Any]:
         """What the manifest says about the compiler."""

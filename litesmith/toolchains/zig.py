@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import console, files, paths, process
-from litesmith.errors import BuildError, ToolError
+from litesmith.errors import BuildError, TimeOutError, ToolError
 from litesmith.profiles import Profile, ToolchainName
-from litesmith.toolchains import CompileFlags, License, first_error, refusal
+from litesmith.toolchains import CompileFlags, License, first_error, refusal, too_long
 
 _COMPILE_SECONDS = 600
 _RUNTIME_SECONDS = 900
@@ -192,7 +192,10 @@ class Zig:
         """
         del profile
         driver = "c++" if source.endswith(".cc") else "cc"
-        done = self._call([driver, *flags, "-c", source, "-o", output], folder, _COMPILE_SECONDS)
+        try:
+            done = self._call([driver, *flags, "-c", source, "-o", output], folder, _COMPILE_SECONDS)
+        except TimeOutError:
+            raise too_long(source, _COMPILE_SECONDS) from None
         if done.code != 0:
             raise refusal(f"{source} does not compile", done.stderr)
 
@@ -234,9 +237,9 @@ class Zig:
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
 
-    def sysroot(self, profile: Profile) -> Path | None:
+    def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """None: every program is static."""
-        del profile
+        del profile, digest
         return None
 
     def licenses(self, profile: Profile) -> tuple[License, ...]:

@@ -31,10 +31,17 @@ constexpr int kBadInput = 2;
 constexpr int kUnfit = 3;
 constexpr int kRunFailed = 4;
 
+struct InputShape {
+  std::string name;
+  std::vector<int> dims;
+};
+
 struct Options {
   const char* model = nullptr;
   const char* output_dir = nullptr;
+  const char* signature = nullptr;
   std::vector<const char*> inputs;
+  std::vector<InputShape> shapes;
   int runs = 1;
   int threads = 1;
   bool json = false;
@@ -52,6 +59,9 @@ void Usage(FILE* to, const char* program) {
           "  --model FILE       the .tflite file%s\n"
           "  --input FILE       raw little-endian tensor, once for each input in the model's order;\n"
           "                     zeros where none is given\n"
+          "  --input-shape NAME=1x224x224x3\n"
+          "                     shape of an input, by its own name or its name in the signature\n"
+          "  --signature KEY    run this signature (default: the model's first subgraph)\n"
           "  --output-dir DIR   write out0.bin, out1.bin ... there\n"
           "  --runs N           repeat the inference N times (default 1)\n"
           "  --threads N        threads for the kernels (default 1)\n"
@@ -68,6 +78,23 @@ bool ParseCount(const char* text, int most, int* value) {
   return true;
 }
 
+bool ParseShape(const char* text, InputShape* shape) {
+  // Names of tensors may hold anything, the dimensions come after the last sign.
+  const char* sign = strrchr(text, '=');
+  if (sign == nullptr || sign == text) return false;
+  shape->name.assign(text, sign - text);
+  for (const char* at = sign + 1; *at != '\0';) {
+    char* end = nullptr;
+    errno = 0;
+    const long dim = strtol(at, &end, 10);
+    if (errno != 0 || end == at || dim < 0 || dim > INT32_MAX || (*end != 'x' && *end != '\0')) return false;
+    shape->dims.push_back(static_cast<int>(dim));
+    if (*end == 'x' && end[1] == '\0') return false;
+    at = *end == 'x' ? end + 1 : end;
+  }
+  return true;
+}
+
 // Returns kOk to go on, -1 to stop without an error, or an exit code.
 int ParseArguments(int argc, char** argv, Options* options) {
   for (int i = 1; i < argc; ++i) {
@@ -80,7 +107,8 @@ int ParseArguments(int argc, char** argv, Options* options) {
       options->json = true;
       continue;
     }
-    const bool known = name == "--model" || name == "--input" || name == "--output-dir" || name == "--runs" || name == "--threads";
+    const bool known = name == "--model" || name == "--input" || name == "--input-shape" || name == "--signature" ||
+                       name == "--output-dir" || name == "--runs" || name == "--threads";
     if (!known) {
       fprintf(stderr, "error: unknown option %s; --help lists the options\n", argv[i]);
       return kBadInput;
@@ -91,6 +119,14 @@ int ParseArguments(int argc, char** argv, Options* options) {
     }
     if (name == "--model") options->model = argv[i];
     if (name == "--input") options->inputs.push_back(argv[i]);
+    if (name == "--signature") options->signature = argv[i];
+    if (name == "--input-shape") {
+      options->shapes.emplace_back();
+      if (!ParseShape(argv[i], &options->shapes.back())) {
+        fprintf(stderr, "error: --input-shape %s is not of the form NAME=1x224x224x3\n", argv[i]);
+        return kBadInput;
+      }
+    }
     if (name == "--output-dir") options->output_dir = argv[i];
     if (name == "--runs" && !ParseCount(argv[i], 1000000, &options->runs)) {
       fprintf(stderr, "error: --runs %s is not a number from 1 to 1000000\n", argv[i]);
@@ -127,8 +163,99 @@ std::unique_ptr<tflite::FlatBufferModel> LoadModel(const Options& options) {
   return model;
 }
 
-bool ReadInput(const char* path, tflite::Interpreter* interpreter, int position) {
-  TfLiteTensor* tensor = interpreter->input_tensor(position);
+// The part of the model that runs: its first subgraph, or that of a signature.
+struct Entry {
+  tflite::Interpreter* interpreter;
+  tflite::Subgraph* graph;
+  const char* signature;
+
+  TfLiteTensor* Input(size_t i) const { return graph->tensor(graph->inputs()[i]); }
+  TfLiteTensor* Output(size_t i) const { return graph->tensor(graph->outputs()[i]); }
+
+  TfLiteStatus Invoke() const {
+    if (graph == &interpreter->primary_subgraph()) return interpreter->Invoke();
+    return graph->Invoke();
+  }
+};
+
+bool FindEntry(const Options& options, tflite::Interpreter* interpreter, Entry* entry) {
+  *entry = {interpreter, &interpreter->primary_subgraph(), options.signature};
+  if (options.signature == nullptr) return true;
+  const int index = interpreter->GetSubgraphIndexFromSignature(options.signature);
+  if (index >= 0) {
+    entry->graph = interpreter->subgraph(index);
+    return true;
+  }
+  fprintf(stderr, "error: the model has no signature %s; it has", options.signature);
+  for (const std::string* key : interpreter->signature_keys()) fprintf(stderr, " %s", key->c_str());
+  fprintf(stderr, interpreter->signature_keys().empty() ? " none\n" : "\n");
+  return false;
+}
+
+// Tensor index of the input of that name, -1 when there is none.
+int FindInput(const Entry& entry, const std::string& name) {
+  if (entry.signature != nullptr) {
+    const auto& named = entry.interpreter->signature_inputs(entry.signature);
+    const auto found = named.find(name);
+    if (found != named.end()) return static_cast<int>(found->second);
+  }
+  for (const int index : entry.graph->inputs()) {
+    const char* own = entry.graph->tensor(index)->name;
+    if (own != nullptr && name == own) return index;
+  }
+  return -1;
+}
+
+int SetShapes(const Options& options, const Entry& entry) {
+  for (const InputShape& shape : options.shapes) {
+    const int index = FindInput(entry, shape.name);
+    if (index < 0) {
+      fprintf(stderr, "error: --input-shape %s: there is no such input; the inputs are", shape.name.c_str());
+      for (size_t i = 0; i < entry.graph->inputs().size(); ++i) {
+        fprintf(stderr, " %s", entry.Input(i)->name != nullptr ? entry.Input(i)->name : "(without a name)");
+      }
+      fputc('\n', stderr);
+      return kBadInput;
+    }
+    if (entry.graph->ResizeInputTensor(index, shape.dims) != kTfLiteOk) {
+      fprintf(stderr, "error: --input-shape %s: this input cannot be resized\n", shape.name.c_str());
+      return kBadInput;
+    }
+  }
+  return kOk;
+}
+
+size_t Elements(const TfLiteTensor& tensor) {
+  size_t count = 1;
+  for (int d = 0; tensor.dims != nullptr && d < tensor.dims->size; ++d) count *= tensor.dims->data[d];
+  return count;
+}
+
+// A string tensor: int32 count, count + 1 offsets, the bytes (tensorflow/lite/string_util.h).
+bool StringsAreSound(const TfLiteTensor& tensor) {
+  const size_t count = Elements(tensor);
+  if (tensor.bytes < (count + 2) * sizeof(int32_t)) return false;
+  const auto* head = reinterpret_cast<const int32_t*>(tensor.data.raw);
+  if (head[0] < 0 || static_cast<size_t>(head[0]) != count) return false;
+  int64_t before = static_cast<int64_t>((count + 2) * sizeof(int32_t));
+  for (size_t i = 1; i <= count + 1; ++i) {
+    if (head[i] < before) return false;
+    before = head[i];
+  }
+  return before <= static_cast<int64_t>(tensor.bytes);
+}
+
+void SetEmptyStrings(TfLiteTensor* tensor) {
+  const size_t words = Elements(*tensor) + 2;
+  TfLiteTensorRealloc(words * sizeof(int32_t), tensor);
+  auto* head = reinterpret_cast<int32_t*>(tensor->data.raw);
+  head[0] = static_cast<int32_t>(words - 2);
+  for (size_t i = 1; i < words; ++i) head[i] = static_cast<int32_t>(words * sizeof(int32_t));
+}
+
+bool ReadInput(const char* path, const Entry& entry, size_t position) {
+  TfLiteTensor* tensor = entry.Input(position);
+  const char* name = tensor->name != nullptr ? tensor->name : "";
   FILE* file = fopen(path, "rb");
   if (file == nullptr) {
     fprintf(stderr, "error: %s: %s\n", path, strerror(errno));
@@ -139,30 +266,40 @@ bool ReadInput(const char* path, tflite::Interpreter* interpreter, int position)
   rewind(file);
   if (tensor->type == kTfLiteString && size > 0) TfLiteTensorRealloc(size, tensor);
   if (size < 0 || static_cast<size_t>(size) != tensor->bytes) {
-    fprintf(stderr, "error: %s has %ld bytes, input %d (%s) has %zu\n", path, size, position, tensor->name, tensor->bytes);
+    fprintf(stderr, "error: %s has %ld bytes, input %zu (%s) has %zu\n", path, size, position, name, tensor->bytes);
     fclose(file);
     return false;
   }
   const bool complete = fread(tensor->data.raw, 1, tensor->bytes, file) == tensor->bytes;
   fclose(file);
-  if (!complete) fprintf(stderr, "error: %s cannot be read\n", path);
-  return complete;
+  if (!complete) {
+    fprintf(stderr, "error: %s cannot be read\n", path);
+    return false;
+  }
+  if (tensor->type == kTfLiteString && !StringsAreSound(*tensor)) {
+    fprintf(stderr, "error: %s is no string tensor of %zu elements, as input %zu (%s) needs it: count, offsets, bytes\n",
+            path, Elements(*tensor), position, name);
+    return false;
+  }
+  return true;
 }
 
-int SetInputs(const Options& options, tflite::Interpreter* interpreter) {
-  const size_t count = interpreter->inputs().size();
+int SetInputs(const Options& options, const Entry& entry) {
+  const size_t count = entry.graph->inputs().size();
   if (options.inputs.size() > count) {
     fprintf(stderr, "error: %zu inputs given, the model has %zu\n", options.inputs.size(), count);
     return kBadInput;
   }
   for (size_t i = 0; i < count; ++i) {
-    TfLiteTensor* tensor = interpreter->input_tensor(i);
+    TfLiteTensor* tensor = entry.Input(i);
     if (tensor->allocation_type == kTfLiteMmapRo) {
       fprintf(stderr, "error: input %zu (%s) has constant data in the model\n", i, tensor->name);
       return kBadInput;
     }
     if (i < options.inputs.size()) {
-      if (!ReadInput(options.inputs[i], interpreter, static_cast<int>(i))) return kBadInput;
+      if (!ReadInput(options.inputs[i], entry, i)) return kBadInput;
+    } else if (tensor->type == kTfLiteString) {
+      SetEmptyStrings(tensor);
     } else if (tensor->data.raw != nullptr) {
       memset(tensor->data.raw, 0, tensor->bytes);
     }
@@ -170,9 +307,9 @@ int SetInputs(const Options& options, tflite::Interpreter* interpreter) {
   return kOk;
 }
 
-int WriteOutputs(const Options& options, const tflite::Interpreter& interpreter) {
-  for (size_t i = 0; i < interpreter.outputs().size(); ++i) {
-    const TfLiteTensor* tensor = interpreter.output_tensor(i);
+int WriteOutputs(const Options& options, const Entry& entry) {
+  for (size_t i = 0; i < entry.graph->outputs().size(); ++i) {
+    const TfLiteTensor* tensor = entry.Output(i);
     const std::string path = std::string(options.output_dir) + "/out" + std::to_string(i) + ".bin";
     FILE* file = fopen(path.c_str(), "wb");
     bool written = file != nullptr;
@@ -229,10 +366,10 @@ void PrintDtype(const TfLiteTensor& tensor) {
 
 const char* Name(const TfLiteTensor& tensor) { return tensor.name != nullptr ? tensor.name : ""; }
 
-void PrintJsonTensors(const char* key, const tflite::Interpreter& interpreter, const std::vector<int>& indices) {
+void PrintJsonTensors(const char* key, const Entry& entry, const std::vector<int>& indices) {
   printf("\"%s\": [", key);
   for (size_t i = 0; i < indices.size(); ++i) {
-    const TfLiteTensor& tensor = *interpreter.tensor(indices[i]);
+    const TfLiteTensor& tensor = *entry.graph->tensor(indices[i]);
     printf("%s{\"name\": ", i > 0 ? ", " : "");
     PrintJsonString(Name(tensor));
     fputs(", \"dtype\": \"", stdout);
@@ -274,12 +411,12 @@ int64_t Median(const std::vector<int64_t>& sorted) {
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-void PrintJson(const Options& options, tflite::Interpreter* interpreter, const Measured& measured) {
+void PrintJson(const Options& options, const Entry& entry, const Measured& measured) {
   putchar('{');
-  PrintJsonTensors("inputs", *interpreter, interpreter->inputs());
-  PrintJsonTensors("outputs", *interpreter, interpreter->outputs());
+  PrintJsonTensors("inputs", entry, entry.graph->inputs());
+  PrintJsonTensors("outputs", entry, entry.graph->outputs());
   printf("\"arena_bytes\": %zu, \"peak_rss_bytes\": %lld, \"runs\": %d, \"threads\": %d, ",
-         ArenaBytes(interpreter), PeakResidentBytes(), options.runs, options.threads);
+         ArenaBytes(entry.interpreter), PeakResidentBytes(), options.runs, options.threads);
   PrintMilliseconds("\"latency_ms\": {\"min\": ", measured.latencies.front());
   PrintMilliseconds(", \"median\": ", Median(measured.latencies));
   PrintMilliseconds(", \"max\": ", measured.latencies.back());
@@ -287,9 +424,9 @@ void PrintJson(const Options& options, tflite::Interpreter* interpreter, const M
   fputs("}\n", stdout);
 }
 
-void PrintText(const Options& options, tflite::Interpreter* interpreter, const Measured& measured) {
-  for (size_t i = 0; i < interpreter->outputs().size(); ++i) {
-    const TfLiteTensor& tensor = *interpreter->output_tensor(i);
+void PrintText(const Options& options, const Entry& entry, const Measured& measured) {
+  for (size_t i = 0; i < entry.graph->outputs().size(); ++i) {
+    const TfLiteTensor& tensor = *entry.Output(i);
     printf("out%zu: %s ", i, Name(tensor));
     PrintDtype(tensor);
     putchar('[');
@@ -300,7 +437,7 @@ void PrintText(const Options& options, tflite::Interpreter* interpreter, const M
   PrintMilliseconds(", median ", Median(measured.latencies));
   PrintMilliseconds(", max ", measured.latencies.back());
   printf(" over %d run%s\n", options.runs, options.runs > 1 ? "s" : "");
-  printf("arena %zu bytes, peak RSS %lld bytes", ArenaBytes(interpreter), PeakResidentBytes());
+  printf("arena %zu bytes, peak RSS %lld bytes", ArenaBytes(entry.interpreter), PeakResidentBytes());
   PrintMilliseconds(", first inference after ", measured.first_inference);
   fputs(" ms\n", stdout);
 }
@@ -328,19 +465,24 @@ int Run(int argc, char** argv) {
     fprintf(stderr, "error: the model cannot be loaded; the lines above say why\n");
     return kBadInput;
   }
-  if (interpreter->AllocateTensors() != kTfLiteOk) {
+  Entry entry;
+  if (!FindEntry(options, interpreter.get(), &entry)) return kBadInput;
+  const int shaped = SetShapes(options, entry);
+  if (shaped != kOk) return shaped;
+  // All of them: subgraphs may call each other.
+  if (interpreter->AllocateTensors() != kTfLiteOk || entry.graph->AllocateTensors() != kTfLiteOk) {
     fprintf(stderr, "error: the tensors cannot be allocated; the lines above say why\n");
     return kRunFailed;
   }
 
-  const int set = SetInputs(options, interpreter.get());
+  const int set = SetInputs(options, entry);
   if (set != kOk) return set;
 
   Measured measured;
   measured.latencies.reserve(options.runs);
   for (int run = 0; run < options.runs; ++run) {
     const int64_t before = Microseconds();
-    if (interpreter->Invoke() != kTfLiteOk) {
+    if (entry.Invoke() != kTfLiteOk) {
       fprintf(stderr, "error: the inference failed; the lines above say why\n");
       return kRunFailed;
     }
@@ -351,13 +493,13 @@ int Run(int argc, char** argv) {
   std::sort(measured.latencies.begin(), measured.latencies.end());
 
   if (options.output_dir != nullptr) {
-    const int written = WriteOutputs(options, *interpreter);
+    const int written = WriteOutputs(options, entry);
     if (written != kOk) return written;
   }
   if (options.json) {
-    PrintJson(options, interpreter.get(), measured);
+    PrintJson(options, entry, measured);
   } else {
-    PrintText(options, interpreter.get(), measured);
+    PrintText(options, entry, measured);
   }
   // An earlier write may have failed: musl drops its buffer then, and fflush is content.
   if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -82,6 +82,12 @@ def docker_engine() -> None:
 
 
 @pytest.fixture(scope="session")
+def root() -> None:
+    """Privileges: to become another user, to start an engine, to mount a small disk."""
+    require_or_skip("" if os.getuid() == 0 else "only root can do this")
+
+
+@pytest.fixture(scope="session")
 def cross_gcc() -> None:
     """Debian's cross compilers on this machine."""
     missing = []

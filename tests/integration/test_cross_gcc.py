@@ -21,20 +21,24 @@ pytestmark = pytest.mark.usefixtures("docker_engine", "cross_gcc")
 TARGETS = ("armv7", "aarch64", "riscv64", "x86_64")
 
 
-@pytest.fixture
-def containers_cache(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache in which every object was compiled in a container; kept, because it takes minutes.
+def own_cache(name: str) -> Path:
+    """A kept cache that shares no objects with the usual one.
 
     Host and container would share objects otherwise, and equal bytes would prove nothing.
     """
     usual = paths.cache_folder()
-    folder = usual / "tests" / "containers"
+    folder = usual / "tests" / name
     folder.mkdir(parents=True, exist_ok=True)
     for shared in ("sources", "reference", "zoo"):
         if not (folder / shared).exists():
             (folder / shared).symlink_to(usual / shared)
-    monkeypatch.setenv("LITESMITH_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def containers_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in which every object was compiled in a container; kept, because it takes minutes."""
+    monkeypatch.setenv("LITESMITH_CACHE", str(own_cache("containers")))
 
 
 def path_of(model: str) -> str:
@@ -72,12 +76,16 @@ def test_right_answers_from_a_container(build: Build, target: str, model: str) -
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_container_and_host_give_the_same_bytes(
-    build: Build, target: str, request: pytest.FixtureRequest
+    build: Build, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = build(target, path_of("gesture"), toolchain="gcc")
+    caches = {"gcc": own_cache("host"), "docker": own_cache("containers")}
+    built = {}
+    for toolchain, cache in caches.items():
+        monkeypatch.setenv("LITESMITH_CACHE", str(cache))
+        built[toolchain] = build(target, path_of("gesture"), toolchain=toolchain)
+        monkeypatch.undo()
+    here, there = built["gcc"], built["docker"]
     check(here, "dynamic")
-    request.getfixturevalue("containers_cache")
-    there = build(target, path_of("gesture"), toolchain="docker")
     manifests = [built.json("manifest.json")["toolchain"] for built in (here, there)]
     if manifests[0]["sha256"] != manifests[1]["sha256"]:
         pytest.fail(f"the compilers differ: {manifests}")

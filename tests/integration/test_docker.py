@@ -63,7 +63,7 @@ def test_what_a_container_may_do(image: str, tmp_path: Path) -> None:
         assert run("id", "-u") == (0, f"{os.getuid()}\n")
         assert run("cat", str(readable / "file")) == (0, "content")
         assert run("pwd") == (0, f"{writable}\n")
-        for forbidden in (str(readable / "new"), "/etc/new", "/tmp/new"):
+        for forbidden in (str(readable / "new"), "/etc/new", "/var/tmp/new"):
             code, text = run("touch", forbidden)
             assert code != 0
             assert "Read-only file system" in text
@@ -129,7 +129,7 @@ def build_words(out: Path, *more: str) -> list[str]:
     ]
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+needs_root = pytest.mark.usefixtures("root")
 
 
 @needs_root
@@ -265,7 +265,10 @@ def test_a_build_that_is_ended_takes_its_container_along(
 def test_two_builds_at_once(cache: Path, tmp_path: Path) -> None:
     children = [start_build(tmp_path / name, cache) for name in ("one", "two")]
     wait_for_objects(cache, 1)
-    assert len(our_containers()) >= 1
+    deadline = time.monotonic() + 60
+    while len(our_containers()) < 2:
+        assert time.monotonic() < deadline, "they do not run at once"
+        time.sleep(0.05)
     for child in children:
         stderr = child.communicate(timeout=600)[1]
         assert child.returncode == 0, stderr
@@ -402,10 +405,9 @@ def test_no_disk_space_for_the_cache(tmp_path: Path, cli: Cli, toolchain: str) -
     with small_disk(tmp_path / "disk", "400k") as disk:
         for shared in ("sources", "reference", "toolchains"):
             (disk / shared).symlink_to(paths.cache_folder() / shared)
-        zig_cache = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "zig")}
         done = cli(
             *("build", "--target", "armv7", "--toolchain", toolchain, "--model", GESTURE),
-            env={"LITESMITH_CACHE": str(disk), **zig_cache},
+            env={"LITESMITH_CACHE": str(disk)},
         )
     assert done.returncode == 1
     line = one_error_line(done)

@@ -260,6 +260,16 @@ def test_a_wheel_installed_elsewhere_builds_the_same_program(tmp_path: Path, det
         capture_output=True,
     )
     assert (target / "bin/litesmith").exists()
+    names = "from litesmith import images; print(*images.available())"
+    listed = subprocess.run(
+        [sys.executable, "-c", names],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listed.stdout.split() == ["amd64", "arm64", "armhf", "riscv64"]
     code = "import litesmith.__main__ as m; assert 'installed' in m.__file__; m.main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "build", "--target", "armv7", "--model", str(DET)],

@@ -20,6 +20,10 @@ from tests.conftest import ROOT
         ),
         ("error during connect: Get http://x: EOF", "does not answer"),
         (
+            "failed to connect to the docker API at unix:///x.sock; check if the path is correct",
+            "does not answer",
+        ),
+        (
             "permission denied while trying to connect to the Docker daemon socket at unix:///x",
             "no permission",
         ),
@@ -53,7 +57,13 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.default_limits() == engine.Limits(memory=512 << 20, cpus=0.5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("MEMORY", "much"), ("CPUS", "all"), ("MEMORY", "-1GiB")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("MEMORY", value) for value in ("much", "-1GiB", "0", "1", "1e3")),
+        *(("CPUS", value) for value in ("all", "0", "-2", "nan", "inf")),
+    ],
+)
 def test_limits_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LITESMITH_DOCKER_{name}", value)
     with pytest.raises(UsageError, match=f"{name}.*{value}"):
@@ -90,6 +100,16 @@ def test_the_tag_is_the_content(tmp_path: Path) -> None:
     assert images.tag_of(path) != first
 
 
+def test_a_base_must_be_pinned_and_used(tmp_path: Path) -> None:
+    path = tmp_path / "x.Dockerfile"
+    pin = f"ubuntu:24.04@sha256:{'0' * 64}"
+    path.write_text(f"ARG BASE={pin}\nFROM ${{BASE}}\n")
+    assert images.pinned_base(path) == pin
+    for text in ("FROM ubuntu:24.04\n", "ARG BASE=ubuntu\nFROM ${BASE}\n", f"ARG BASE={pin}\nFROM ubuntu\n"):
+        path.write_text(text)
+        assert images.pinned_base(path) is None
+
+
 def test_an_unknown_image() -> None:
     with pytest.raises(UsageError, match="no image 'armh'") as caught:
         images.dockerfile("armh")
@@ -114,6 +134,12 @@ def test_a_dockerfile_by_its_path() -> None:
 )
 def test_why_an_image_was_not_built(log: str, cause: str) -> None:
     assert images._cause(log).startswith(cause)
+
+
+def test_what_kills_a_compiler() -> None:
+    assert engine._KILLED.search("g++: fatal error: Killed signal terminated program cc1plus")
+    assert engine._KILLED.search("collect2: fatal error: ld terminated with signal 9 [Killed]")
+    assert not engine._KILLED.search("internal compiler error: Segmentation fault signal terminated program")
 
 
 def test_a_base_without_debootstrap(monkeypatch: pytest.MonkeyPatch) -> None:

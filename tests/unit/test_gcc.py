@@ -114,3 +114,11 @@ def test_what_a_refusal_says() -> None:
     full = toolchains.refusal("a.cc does not compile", "cc1plus: fatal error: /x: No space left on device")
     assert "no disk space" in full.message
     assert "LITESMITH_CACHE" in full.next_step
+
+
+def test_the_environment_does_not_reach_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CPATH", "LD_RUN_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"):
+        monkeypatch.setenv(name, "/somewhere")
+    found = gcc.Gcc()._ask("env").stdout.decode()
+    assert "/somewhere" not in found
+    assert "PATH=" in found

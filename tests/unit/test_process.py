@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -56,3 +57,34 @@ def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(child)
+
+
+def test_a_ctrl_c_that_python_drops_comes_again() -> None:
+    """One that arrives while a destructor or an import's callback runs is only printed by Python."""
+    code = """
+import signal, time, weakref
+from litesmith import commands
+
+class Thing: pass
+
+def drop(_): signal.raise_signal(signal.SIGINT)
+
+@commands._guarded
+def work():
+    thing = Thing()
+    reference = weakref.ref(thing, drop)
+    del thing
+    time.sleep(20)
+    raise SystemExit(7)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    work()
+except BaseException as error:
+    raise SystemExit(error.code)
+"""
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert time.monotonic() - start < 15
+    assert "error: interrupted" in done.stderr

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "litesmith"
 
 # From the ground up: a module may import modules of earlier lines, and of its own line nothing.
 LAYERS = (
-    ("__init__", "errors", "flatbuffer", "components"),
+    ("__init__", "errors", "flatbuffer", "components", "tensors"),
     ("console", "paths", "validation"),
     ("files", "process"),
     ("analysis", "profiles", "sources", "zoo"),

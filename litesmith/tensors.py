@@ -1,0 +1,61 @@
+"""Tensors as the programs read and write them: raw, little-endian; strings as TensorFlow Lite packs them.
+
+A string tensor is an array of ``bytes`` (dtype object) here, and in a file: int32 count, count
++ 1 int32 offsets from the start, then the bytes of all strings
+(``tensorflow/lite/string_util.h``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_WORD = 4
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """The NumPy dtype of a schema dtype.
+
+    Raises:
+        TypeError: there is none (resource, variant, int4).
+    """
+    return np.dtype(object) if dtype == "string" else np.dtype(dtype)
+
+
+def to_bytes(array: Array) -> bytes:
+    """The file of a tensor."""
+    if array.dtype.kind != "O":
+        return np.ascontiguousarray(array).tobytes()
+    texts = [bytes(text) for text in array.ravel()]
+    offsets = np.cumsum([_WORD * (len(texts) + 2), *map(len, texts)])
+    return b"".join([np.int32(len(texts)).tobytes(), offsets.astype(np.int32).tobytes(), *texts])
+
+
+def from_bytes(raw: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> Array | None:
+    """The tensor of a file; None when the file does not have the size or the form for it."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if dtype.kind != "O":
+        return np.frombuffer(raw, dtype).reshape(shape) if len(raw) == count * dtype.itemsize else None
+    if len(raw) < _WORD * (count + 2):
+        return None
+    head = np.frombuffer(raw, np.int32, count + 2)
+    offsets = [int(offset) for offset in head[1:]]
+    in_order = all(a <= b for a, b in itertools.pairwise(offsets))
+    if head[0] != count or offsets[0] != _WORD * (count + 2) or offsets[-1] > len(raw) or not in_order:
+        return None
+    array = np.empty(count, object)
+    array[:] = [raw[a:b] for a, b in itertools.pairwise(offsets)]
+    return array.reshape(shape)
+
+
+def as_strings(array: Array) -> Array:
+    """An array of ``bytes`` from one of fixed-length bytes or of text, as NumPy files hold them."""
+    made = np.empty(array.size, object)
+    made[:] = [text.encode() if isinstance(text, str) else bytes(text) for text in array.ravel()]
+    return made.reshape(array.shape)
