@@ -252,6 +252,18 @@ def analyse(path: Path, shown_as: str | None = None) -> ModelAnalysis:
         raise ModelError(f"{path} is damaged: {error}", "convert or copy the model again") from None
 
 
+def analyse_bytes(data: bytes, name: str) -> ModelAnalysis:
+    """Reads a model that is no file; ``name`` stands for its path.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    try:
+        return _analyse(data, Path(name), name)
+    except DamagedError as error:
+        raise ModelError(f"{name} is damaged: {error}", "make the model again") from None
+
+
 def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
     model = flatbuffer.root(data)
     version = model.scalar(0, "I")
@@ -263,7 +275,7 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
     codes = tuple(_operator_code(entry) for entry in model.tables(1))
     buffers = tuple(_buffer_size(entry, len(data)) for entry in model.tables(4))
     subgraphs = tuple(
-        _subgraph(entry, number, buffers, len(codes)) for number, entry in enumerate(model.tables(2))
+        _subgraph(entry, number, buffers, codes) for number, entry in enumerate(model.tables(2))
     )
     if not subgraphs:
         raise DamagedError("it has no subgraph")
@@ -307,7 +319,9 @@ def _buffer_size(entry: Table, file_size: int) -> int:
     return span.size if span else 0
 
 
-def _subgraph(entry: Table, number: int, buffers: tuple[int, ...], codes: int) -> Subgraph:
+def _subgraph(
+    entry: Table, number: int, buffers: tuple[int, ...], codes: tuple[OperatorCode, ...]
+) -> Subgraph:
     where = f"subgraph {number}"
     tensors = tuple(_tensor(t, f"tensor {i} of {where}", buffers) for i, t in enumerate(entry.tables(0)))
     nodes = tuple(_node(n, f"operator {i} of {where}", codes) for i, n in enumerate(entry.tables(3)))
@@ -347,10 +361,10 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
     )
 
 
-def _node(entry: Table, where: str, codes: int) -> Node:
+def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...]) -> Node:
     index = entry.scalar(0, "I")
-    if index >= codes:
-        raise DamagedError(f"{where} has operator code {index} of {codes}")
+    if index >= len(codes):
+        raise DamagedError(f"{where} has operator code {index} of {len(codes)}")
     options = entry.span(5)
     return Node(
         opcode_index=index,
@@ -358,19 +372,18 @@ def _node(entry: Table, where: str, codes: int) -> Node:
         outputs=entry.numbers(2, "i"),
         intermediates=entry.numbers(8, "i"),
         custom_options=bytes(entry.numbers(5, "B")) if options else b"",
-        random=_draws(entry),
+        random=codes[index].code in _RANDOM_CODES and not _seeded(entry),
     )
 
 
-# RandomOptions in the union BuiltinOptions.
-_RANDOM_OPTIONS = 114
+# RANDOM_STANDARD_NORMAL, RANDOM_UNIFORM, MULTINOMIAL
+_RANDOM_CODES = frozenset({146, 148, 149})
 
 
-def _draws(entry: Table) -> bool:
-    if entry.scalar(3, "B") != _RANDOM_OPTIONS:
-        return False
+def _seeded(entry: Table) -> bool:
+    """Whether one of the two numbers of RandomOptions is set."""
     options = entry.table(4)
-    return options is None or (options.scalar(0, "q") == 0 and options.scalar(1, "q") == 0)
+    return options is not None and bool(options.scalar(0, "q") or options.scalar(1, "q"))
 
 
 def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:

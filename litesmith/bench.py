@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litesmith import console, paths, pipeline, profiles, reference, verify
+from litesmith import console, paths, pipeline, profiles, reference, samples, verify
 from litesmith.errors import UsageError, VerificationError
 from litesmith.kernels import KernelRun, kernel_runs
 from litesmith.models import Model, open_model
@@ -86,7 +86,8 @@ def run(models: Sequence[str], runs: int) -> BenchReport:
 
 
 def _measure(model: Model, program: Path, runs: int) -> Speed:
-    inputs = next(iter(verify.samples(model.analysis, model.path).values()))
+    (part, *_) = samples.parts(model.analysis)
+    inputs = next(iter(samples.samples(model.analysis, model.path, part).values())).inputs
     runner = verify.find_runner(profiles.load("x86_64"))
     if isinstance(runner, str):
         raise VerificationError(runner)

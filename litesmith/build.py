@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith import console, files, paths, process
+from litesmith.errors import BuildError
 from litesmith.generate import (
     MODEL_FILE,
-    OWN_SOURCES,
     REGISTRATION,
     REGISTRATION_SYMBOL,
+    SELECTED_OPS,
     Project,
     registration_variants,
 )
 from litesmith.profiles import Profile
+from litesmith.selection import Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 
@@ -112,20 +114,31 @@ class Builder:
             self._compile(jobs)
         return self._link(jobs)
 
-    def without_each_op(self, project: Project) -> dict[str, Path]:
-        """The stripped program linked again without each of its ops, by the op's name.
+    def stripped(self, project: Project) -> Path:
+        """The stripped program alone, for its size.
 
         Raises:
             BuildError: the compiler or the linker refused.
         """
-        text, functions = registration_variants(project.selection)
+        with self._own_folder(project.files, project.embedded) as own:
+            jobs = self._jobs(own, project)
+            self._compile(jobs)
+        return self._link_stripped(jobs)
+
+    def variants(self, project: Project, selections: Mapping[str, Selection]) -> dict[str, Path]:
+        """The stripped program linked again for selections of fewer of its ops, by name.
+
+        Raises:
+            BuildError: the compiler or the linker refused.
+        """
+        text, functions = registration_variants(selections)
         with ExitStack() as folders:
             jobs: dict[str, list[_Job]] = {}
-            for op in project.selection.ops:
-                smaller = project.without(op.name)
+            for name, selection in selections.items():
+                smaller = project.reduced(selection)
                 smaller = dataclasses.replace(smaller, files={**smaller.files, REGISTRATION: text})
                 own = folders.enter_context(self._own_folder(smaller.files, smaller.embedded))
-                jobs[op.name] = self._jobs(own, smaller)
+                jobs[name] = self._jobs(own, smaller)
             self._compile(job for one in jobs.values() for job in one)
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
                 links = {
@@ -135,7 +148,7 @@ class Builder:
                 return {name: link.result() for name, link in links.items()}
 
     def _jobs(self, own: Path, project: Project) -> list[_Job]:
-        ours = [self._own_job(own, name, project) for name in OWN_SOURCES]
+        ours = [self._own_job(own, name, project) for name in project.own_sources]
         return ours + [self._upstream_job(source) for source in project.sources]
 
     @contextmanager
@@ -156,12 +169,14 @@ class Builder:
 
     def _upstream_job(self, source: str) -> _Job:
         flags = self.toolchain.compile_flags(self.profile).for_file(source)
-        include = [f"-I{folder}" for folder in self.tree.include_folders()]
         defines = [f"-D{define}" for define in self.defines]
+        local = self.tree.local.get(source.partition("/")[0])
+        folders = [*self.tree.include_folders(), *(self.tree.local_include_folders() if local else ())]
+        include = [f"-I{folder}" for folder in folders]
         remap = [
             # What a file calls itself (asserts, errors) must not depend on our folders.
-            f"-ffile-prefix-map={s.folder}/="
-            for s in self.tree.sources.values()
+            f"-ffile-prefix-map={known.folder}/="
+            for known in (*self.tree.sources.values(), *([local] if local else ()))
         ]
         every = (*flags, *defines, *include, *remap)
         return _Job(
@@ -176,11 +191,11 @@ class Builder:
         contents = project.files
         flags = self.toolchain.compile_flags(self.profile).for_file(name)
         headers = {file: text for file, text in contents.items() if file.endswith(".h")}
-        model = files.sha256(project.embedded) if project.embedded and name == "selected_ops.cc" else ""
+        model = files.sha256(project.embedded) if project.embedded and name == SELECTED_OPS else ""
         every = (
             *flags,
             *OWN_SOURCE_FLAGS.get(name, ()),
-            *(f"-D{define}" for define in self.defines),
+            *(f"-D{define}" for define in (*self.defines, *project.own_defines)),
             "-I.",
         )
         key = self._object("own", name, contents[name], headers, self.tree.identity, every, model)
@@ -218,9 +233,20 @@ class Builder:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         # A folder: a compiler that is killed leaves temporary files beside its output.
         with self._aside() as aside:
-            self.toolchain.compile(self.profile, job.argument, job.flags, aside / "object.o", job.folder)
+            try:
+                self.toolchain.compile(self.profile, job.argument, job.flags, aside / "object.o", job.folder)
+            except BuildError as error:
+                raise self._where_the_user_has_it(error) from None
             (aside / "object.o").rename(job.output)
         advance(1, job.source.rsplit("/", 1)[-1])
+
+    def _where_the_user_has_it(self, error: BuildError) -> BuildError:
+        """An error in one of the user's own files with the path that the user knows."""
+        message = error.message
+        for local in self.tree.local.values():
+            message = message.replace(f"{local.folder}/", f"{local.origin}/")
+        advice = "correct the file" if message != error.message else error.next_step
+        return BuildError(message, advice)
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:

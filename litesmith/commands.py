@@ -105,6 +105,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _choice(signature: str | None, input_shapes: Any) -> Any:
+    from litesmith import samples
+
+    return samples.Choice(signature=signature, shapes=samples.parse_shapes(input_shapes or ()))
+
+
 def _needed(value: Any, option: str, example: str) -> Any:
     if not value:
         raise UsageError(f"{option} is missing", f"for example {option} {example}")
@@ -112,7 +118,7 @@ def _needed(value: Any, option: str, example: str) -> Any:
 
 
 @_task(
-    iterable=["model"],
+    iterable=["model", "input_shape"],
     help={
         "target": "built-in target name or path of a profile (see targets)",
         "model": "a .tflite file or zoo:NAME; once for each model of the program",
@@ -121,6 +127,9 @@ def _needed(value: Any, option: str, example: str) -> Any:
         "prune": "no dtypes are pruned in this version: with and without, it is the stock selective program",
         "embed-model": "put the model into the binary",
         "verify": "run the program and compare its answers",
+        "custom-ops": "YAML file with custom ops of your own",
+        "input-shape": "NAME=1x224x224x3: verify with this shape of an input",
+        "signature": "verify this signature only",
         "json": "print the result as JSON",
     },
 )
@@ -133,6 +142,9 @@ def build(
     prune: bool = True,
     embed_model: bool = False,
     verify: bool = True,
+    custom_ops: str | None = None,
+    input_shape: Any = None,
+    signature: str | None = None,
     json: bool = False,
 ) -> None:
     """Build the smallest program that runs the model, measure and verify it."""
@@ -147,6 +159,8 @@ def build(
             out=out,
             embed_model=embed_model,
             verify=verify,
+            choice=_choice(signature, input_shape),
+            custom_ops=custom_ops,
         )
     )
     if json:
@@ -157,13 +171,15 @@ def build(
 
 
 @_task(
-    iterable=["model"],
+    iterable=["model", "input_shape"],
     help={
         "target": "target of the build",
         "model": "the model that it was built for",
         "program": "the program (default: where build puts it)",
         "cpu": "another CPU for the emulator, for example max",
         "toolchain": "what it was built with (default: as its manifest says)",
+        "input-shape": "NAME=1x224x224x3: the shape of an input",
+        "signature": "this signature only",
         "json": "print the verdicts as JSON",
     },
 )
@@ -174,6 +190,8 @@ def verify(
     program: str | None = None,
     cpu: str | None = None,
     toolchain: str | None = None,
+    input_shape: Any = None,
+    signature: str | None = None,
     json: bool = False,
 ) -> None:
     """Run a built program and compare its answers with TensorFlow's interpreter."""
@@ -186,6 +204,7 @@ def verify(
         program,
         cpu,
         toolchain,
+        _choice(signature, input_shape),
     )
     if json:
         _print_json([verdict.to_json() for verdict in verdicts])

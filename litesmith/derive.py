@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from litesmith import files
+from litesmith import analysis, files
 from litesmith.errors import SourceError
 from litesmith.sources import SourceTree
 
@@ -94,6 +94,10 @@ class Deriver:
         found = (self._resolve(header) for header in _INCLUDE.findall(self._text(name)))
         return tuple(header for header in found if header is not None)
 
+    def has(self, name: str) -> bool:
+        """Whether the sources hold a file of that name."""
+        return self._path(name).is_file()
+
     def closure(self, roots: Iterable[str]) -> frozenset[str]:
         """All source files that the ``roots`` need, themselves included."""
         waiting, seen = list(roots), set()
@@ -119,12 +123,18 @@ class Deriver:
         return {name: int(code) for name, code in re.findall(r"(\w+)\s*=\s*(\d+)", _COMMENT.sub("", body[1]))}
 
     def _registrations(self) -> dict[str, str]:
-        """Registration function → the kernel file that defines it."""
-        definition = re.compile(r"TfLiteRegistration\s*\*\s*(Register_\w+)\s*\(\s*(?:void)?\s*\)\s*\{")
+        """Registration function, with ``builtin::`` or ``custom::`` → the kernel file that defines it."""
+        definition = re.compile(
+            r"namespace (?:tflite::ops::)?(builtin|custom)\s*\{"
+            r"|TfLiteRegistration\s*\*\s*(Register_\w+)\s*\(\s*(?:void)?\s*\)\s*\{"
+        )
         found: dict[str, str] = {}
         for path in sorted(self._path(_KERNELS).glob("*.cc")):
-            for name in definition.findall(path.read_text(encoding="utf-8", errors="replace")):
-                found.setdefault(name, f"{_KERNELS}/{path.name}")
+            namespace = ""
+            for opened, name in definition.findall(path.read_text(encoding="utf-8", errors="replace")):
+                namespace = opened or namespace
+                if name:
+                    found.setdefault(f"{namespace}::{name}", f"{_KERNELS}/{path.name}")
         return found
 
     def registry(self) -> dict[str, Any]:
@@ -133,20 +143,22 @@ class Deriver:
         codes = self.builtin_codes()
         where = self._registrations()
         core = self.closure(_CORE_ROOTS)
+        tried = _tried_dtypes({code: name for name, code in codes.items()})
         result: dict[str, Any] = {}
 
         def add(name: str, code: int, custom: bool, function: str, versions: tuple[int, int]) -> None:
-            bare = function.rsplit("::", 1)[-1]
-            if bare not in where:
-                raise SourceError(f"no kernel file defines {bare}")
-            namespace = "tflite::ops::custom" if custom else "tflite::ops::builtin"
+            # Some functions stand in both namespaces, in different files.
+            key = f"{'custom' if custom else 'builtin'}::{function.rsplit('::', 1)[-1]}"
+            if key not in where:
+                raise SourceError(f"no kernel file defines {key}")
             result[f"ops/{name.lower()}.json"] = {
                 "name": name,
                 "code": code,
                 "custom": custom,
-                "registration": f"{namespace}::{bare}",
+                "registration": f"tflite::ops::{key}",
                 "versions": list(versions),
-                "sources": sorted(self.closure([where[bare]]) - core),
+                "dtypes": tried.get(name, []),
+                "sources": sorted(self.closure([where[key]]) - core),
             }
 
         for name, function, lowest, highest in _ADD_BUILTIN.findall(register):
@@ -164,6 +176,17 @@ class Deriver:
         }
         result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}
         return result
+
+
+def _tried_dtypes(names: Mapping[int, str]) -> dict[str, list[str]]:
+    """Dtypes of the tensors that models of each op have; the tests run all of these models."""
+    from litesmith import op_models
+
+    found: dict[str, set[str]] = {}
+    for case in op_models.all_cases():
+        for use in analysis.analyse_bytes(case.content, case.name).ops():
+            found.setdefault(use.name or names[use.code], set()).update(use.dtypes)
+    return {name: sorted(dtypes) for name, dtypes in found.items()}
 
 
 def _newer_names() -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from litesmith import __version__, paths
 from litesmith.ops import Runtime
 from litesmith.profiles import Profile
-from litesmith.selection import Selection
+from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 
@@ -35,6 +35,12 @@ REGISTRATION = "registration.cc"
 REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
 """The file that defines ``RegisterSelectedOps``, and that function's symbol (Itanium C++ ABI)."""
 
+MODEL_CHECK = "model_check.cc"
+_NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
+
+SELECTED_OPS = "selected_ops.cc"
+"""The file that says what the program was built for."""
+
 MODEL_FILE = "model.tflite"
 """Name of an embedded model inside of the project."""
 
@@ -53,17 +59,34 @@ class Project:
     sources: tuple[str, ...]
     defines: tuple[str, ...]
     embedded: Path | None
+    model_check: bool
 
-    def without(self, op: str) -> Project:
-        """The same project less one op: what it is compared with to find the op's cost."""
-        smaller = self.selection.without(op)
+    @property
+    def own_sources(self) -> tuple[str, ...]:
+        """Our C++ files that are compiled, in link order."""
+        return tuple(name for name in OWN_SOURCES if self.model_check or name != MODEL_CHECK)
+
+    @property
+    def own_defines(self) -> tuple[str, ...]:
+        """Defines for our own files only."""
+        return () if self.model_check else (_NO_MODEL_CHECK,)
+
+    def unchecked(self) -> Project:
+        """The same project without the check of the model before it is loaded."""
+        return dataclasses.replace(self, model_check=False)
+
+    def reduced(self, smaller: Selection) -> Project:
+        """The same project for fewer of its ops, all but the registration.
+
+        It is linked with a function of :func:`registration_variants` in the registration's place.
+        """
         needed = {source for kept in smaller.ops for source in kept.sources}
         dropped = {source for old in self.selection.ops for source in old.sources} - needed
         size = self.embedded.stat().st_size if self.embedded else 0
         return dataclasses.replace(
             self,
             selection=smaller,
-            files={**self.files, **registration_files(smaller, size)},
+            files={**self.files, SELECTED_OPS: _selected_ops(smaller, size)},
             sources=tuple(source for source in self.sources if source not in dropped),
         )
 
@@ -103,44 +126,37 @@ def _c_string(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def registration_files(selection: Selection, embedded_size: int) -> dict[str, str]:
-    """The two files that depend on the selection: the registration and the table of ops.
-
-    They name no model, so that programs for models of the same ops are the same program.
-    """
-    values = {
-        "version": __version__,
-        "namespaces": _namespaces(selection),
-        "ops": selection.ops,
-        "embedded": embedded_size,
-    }
-    render = _environment().get_template
-    return {
-        "registration.cc": render("registration.cc.j2").render(values),
-        "selected_ops.cc": render("selected_ops.cc.j2").render(values),
-    }
+def _registration(selection: Selection) -> str:
+    """``RegisterSelectedOps``.  It names no model: models of the same ops share a program."""
+    values = {"version": __version__, "namespaces": _namespaces(selection.ops), "ops": selection.ops}
+    return _environment().get_template("registration.cc.j2").render(values)
 
 
-def _namespaces(selection: Selection) -> dict[str, list[str]]:
+def _selected_ops(selection: Selection, embedded_size: int) -> str:
+    """The table of what the program was built for."""
+    values = {"version": __version__, "ops": selection.ops, "embedded": embedded_size}
+    return _environment().get_template("selected_ops.cc.j2").render(values)
+
+
+def _namespaces(ops: Iterable[SelectedOp]) -> dict[str, list[str]]:
     """Registration functions by their C++ namespace."""
     found: dict[str, set[str]] = {}
-    for op in selection.ops:
+    for op in ops:
         namespace, _, function = op.registration.rpartition("::")
         found.setdefault(namespace, set()).add(function)
     return {namespace: sorted(functions) for namespace, functions in sorted(found.items())}
 
 
-def registration_variants(selection: Selection) -> tuple[str, dict[str, str]]:
-    """One C++ file that registers all ops but one, for each op: text, and function by op.
+def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dict[str, str]]:
+    """One C++ file with a registration for each selection: text, and function by name.
 
     One file, because nearly all of the time goes into the headers.
     """
-    functions = {op.name: f"RegisterSelectedOpsWithout{n}" for n, op in enumerate(selection.ops)}
-    variants = [
-        {"function": function, "ops": selection.without(name).ops} for name, function in functions.items()
-    ]
+    functions = {name: f"RegisterVariant{number}" for number, name in enumerate(selections)}
+    variants = [{"function": functions[name], "ops": smaller.ops} for name, smaller in selections.items()]
+    ops = (op for smaller in selections.values() for op in smaller.ops)
     template = _environment().get_template("registration_variants.cc.j2")
-    text = template.render(version=__version__, namespaces=_namespaces(selection), variants=variants)
+    text = template.render(version=__version__, namespaces=_namespaces(ops), variants=variants)
     return text, functions
 
 
@@ -161,6 +177,15 @@ def generate(
 ) -> Project:
     """Renders the project of a selection."""
     sources = upstream_sources(selection, runtime)
+    project = Project(
+        name=name,
+        selection=selection,
+        files={},
+        sources=sources,
+        defines=runtime.defines,
+        embedded=embedded,
+        model_check=profile.model_check,
+    )
     flags = toolchain.compile_flags(profile)
     values = {
         "version": __version__,
@@ -170,12 +195,15 @@ def generate(
         "architecture": profile.architecture,
         "ops": selection.ops,
         "embedded": embedded is not None,
-        "own_sources": OWN_SOURCES,
+        "own_sources": project.own_sources,
         "own_source_flags": OWN_SOURCE_FLAGS,
         "sources": [tree.locate(source) for source in sources],
-        "source_folders": {n: s.folder for n, s in tree.sources.items()},
-        "include_folders": tree.include_folders(),
-        "defines": runtime.defines,
+        "source_folders": {
+            **{n: s.folder for n, s in tree.sources.items()},
+            **{n: s.folder for n, s in tree.local.items()},
+        },
+        "include_folders": (*tree.include_folders(), *tree.local_include_folders()),
+        "defines": (*runtime.defines, *project.own_defines),
         "flags": flags.common,
         "cxx_flags": flags.cxx,
         "target_flags": (*flags.target, flags.optimisation),
@@ -190,18 +218,12 @@ def generate(
     render = _environment().get_template
     files = {
         **runtime_files(),
-        **registration_files(selection, embedded.stat().st_size if embedded else 0),
+        REGISTRATION: _registration(selection),
+        SELECTED_OPS: _selected_ops(selection, embedded.stat().st_size if embedded else 0),
         "CMakeLists.txt": render("CMakeLists.txt.j2").render(values),
         "toolchain.cmake": render(f"toolchain.{toolchain.name}.cmake.j2").render(values),
         "README.md": render("README.md.j2").render(values),
     }
     if toolchain.name == "docker":
         files["in-container"] = render("in-container.j2").render(values)
-    return Project(
-        name=name,
-        selection=selection,
-        files=files,
-        sources=sources,
-        defines=runtime.defines,
-        embedded=embedded,
-    )
+    return dataclasses.replace(project, files=files)

@@ -22,7 +22,8 @@ class Op(Strict):
 
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
     function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
-    highest that the kernel supports.  ``sources`` are what it needs beyond the core runtime,
+    highest that the kernel supports.  ``dtypes`` are those that it was run with beside the
+    reference, on tensors of all its roles.  ``sources`` are what it needs beyond the core runtime,
     as ``component/path``.
     """
 
@@ -31,6 +32,7 @@ class Op(Strict):
     custom: bool
     registration: str
     versions: tuple[int, int]
+    dtypes: tuple[str, ...] = ()
     sources: tuple[str, ...]
 
 
@@ -129,7 +131,11 @@ class Registry:
                 kind="custom",
                 op=name,
                 message=f"{name} is a custom op that this runtime does not have",
-                next_step=close or f"known custom ops: {', '.join(sorted(self.customs))}",
+                next_step=close
+                or (
+                    "describe your own in a file for --custom-ops (see examples/custom_op); "
+                    f"this runtime has {', '.join(sorted(self.customs))}"
+                ),
             )
         newest = max(self.builtins)
         return Problem(

@@ -14,6 +14,7 @@ from typing import Any
 from litesmith import (
     __version__,
     console,
+    custom_ops,
     files,
     generate,
     ops,
@@ -29,6 +30,7 @@ from litesmith.errors import UsageError, VerificationError
 from litesmith.generate import Project
 from litesmith.models import Model, joint_name, open_model
 from litesmith.profiles import Profile
+from litesmith.samples import EVERYTHING, Choice, parts
 from litesmith.size import SizeReport
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
@@ -45,6 +47,8 @@ class Request:
     out: str | None = None
     embed_model: bool = False
     verify: bool = True
+    choice: Choice = EVERYTHING
+    custom_ops: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +90,22 @@ def build(request: Request) -> Outcome:
     if request.embed_model and len(request.models) > 1:
         raise UsageError("--embed-model takes one model", "build one program for each model")
     models = [open_model(name) for name in request.models]
+    for model in models:
+        parts(model.analysis, request.choice)
     folder = Path(request.out) if request.out else default_folder(profile, models)
     _require_ours(folder)
 
     registry = ops.load()
-    selected = selection.select([model.analysis for model in models], registry)
+    if request.custom_ops is None:
+        for model in models:
+            ops.require_supported(registry, model.analysis)
     # A compiler that is missing is said before anything is fetched.
     toolchain.version(profile)
     tree = sources.source_tree()
+    if request.custom_ops is not None:
+        extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
+        registry, tree = extension.registry, extension.tree
+    selected = selection.select([model.analysis for model in models], registry)
     with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
         project = generate.generate(
             joint_name(models),
@@ -141,7 +153,9 @@ def _require_ours(folder: Path) -> None:
 
 def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[str]) -> SizeReport:
     """Sizes of a program, with the marginal cost of each op: linked again without it."""
-    smaller = builder.without_each_op(project)
+    without = {op.name: project.selection.without(op.name) for op in project.selection.ops}
+    smaller = builder.variants(project, without)
+    unchecked = size.sections(builder.stripped(project.unchecked())).code if project.model_check else None
     return size.report(
         binary.program,
         binary.map_file,
@@ -150,6 +164,7 @@ def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[
         core,
         lambda op: size.sections(smaller[op]).code,
         project.embedded.stat().st_size if project.embedded else 0,
+        unchecked,
     )
 
 
@@ -160,7 +175,13 @@ def _verify_all(
         return ()
     verdicts = tuple(
         verify.verify(
-            binary.program, profile, m.analysis, m.path, embedded=request.embed_model, sysroot=sysroot
+            binary.program,
+            profile,
+            m.analysis,
+            m.path,
+            embedded=request.embed_model,
+            sysroot=sysroot,
+            choice=request.choice,
         )
         for m in models
     )
@@ -247,6 +268,7 @@ def verify_build(
     program: str | None = None,
     cpu: str | None = None,
     toolchain: str | None = None,
+    choice: Choice = EVERYTHING,
 ) -> tuple[Verdict, ...]:
     """Verifies an existing program, by default the one that ``build`` would have written.
 
@@ -268,7 +290,10 @@ def verify_build(
     spec = f"{recorded['name']}:{recorded['linkage']}" if recorded else toolchain
     profile, name = profile.choose(spec)
     sysroot = toolchains.load(name).sysroot(profile, recorded.get("sha256"))
-    return tuple(verify.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot) for m in models)
+    return tuple(
+        verify.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot, choice=choice)
+        for m in models
+    )
 
 
 def _recorded_toolchain(program: Path) -> dict[str, str]:

@@ -103,6 +103,7 @@ class Profile(Strict):
     ``flags`` go to every compile of every toolchain; ``source_flags`` maps patterns of source
     paths (``ruy/ruy/kernel_avx.cc``) to flags for these files, which come last.
     ``also_known_as`` are names that people try; they find the profile's own name in the error.
+    ``model_check`` makes programs refuse what is damaged or was not selected, by name.
     ``emulator`` is absent where the build machine runs the program itself.
     """
 
@@ -117,6 +118,7 @@ class Profile(Strict):
     flags: tuple[str, ...]
     source_flags: Mapping[str, tuple[str, ...]] = {}
     emulator: Emulator | None = None
+    model_check: bool = True
     resources: Resources
 
     @field_validator("flags")

@@ -12,18 +12,44 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from litesmith import files, paths, process
+from litesmith.errors import TimeOutError
+from litesmith.tensors import Array, from_bytes, to_bytes
 
-Array = NDArray[Any]
+_SECONDS = 120
+_SECONDS_PER_SAMPLE = 1
 
-_SECONDS = 600
+# Bump when what is stored, or how the interpreter is used, changes.
+_FORMAT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """The part of a model that runs: its first subgraph, or that of a signature.
+
+    ``inputs`` and ``outputs`` are, for a signature, its names in the order of the subgraph's
+    inputs and outputs.
+    """
+
+    signature: str | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One model, the part of it that runs, and the inputs to try, by name."""
+
+    model: Path
+    sha256: str
+    entry: Entry
+    samples: Mapping[str, Sequence[Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,86 +76,149 @@ def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> An
     return Interpreter(str(model), experimental_op_resolver_type=kind, num_threads=threads)
 
 
-def answers(model: Path, sha256: str, samples: Mapping[str, Sequence[Array]]) -> dict[str, Answer]:
-    """What the reference answers to each sample, by the sample's name.
+def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[dict[str, Answer]]:
+    """What the reference answers to each sample, by the sample's name, for each question.
 
-    Cached by the digests of model and inputs and by the interpreter's version.
+    Cached by the digests of model and inputs and by the interpreter's version.  One process
+    answers all that is missing; where a model crashes it, or keeps it busy for ``seconds``,
+    another goes on behind that model.
 
     Raises:
-        ToolError: the interpreter did not end in time.
+        ToolError: the interpreter cannot be started.
     """
-    folder = paths.cache_folder() / "reference"
-    stored = {
-        name: folder / f"{files.digest_of(describe(), sha256, [_digest(v) for v in inputs])}.npz"
-        for name, inputs in samples.items()
-    }
-    missing = {name: inputs for name, inputs in samples.items() if not stored[name].exists()}
-    failed = _run_missing(model, missing, stored) if missing else {}
-    return {
-        name: Answer(outputs=(), error=failed[name])
-        if name in failed
-        else Answer(outputs=_load(stored[name]), error="")
-        for name in samples
-    }
+    jobs = [
+        _Job(question=number, name=name, stored=_stored(question, inputs))
+        for number, question in enumerate(questions)
+        for name, inputs in question.samples.items()
+    ]
+    missing = [job for job in jobs if not job.stored.exists()]
+    failed = _run_missing(questions, missing, seconds) if missing else {}
+    found: list[dict[str, Answer]] = [{} for _ in questions]
+    for job in jobs:
+        error = failed.get((job.question, job.name), "")
+        outputs = () if error else _load(job.stored)
+        found[job.question][job.name] = Answer(outputs=outputs, error=error)
+    return found
 
 
-def _digest(value: Array) -> list[object]:
-    return [str(value.dtype), list(value.shape), files.digest_of(value.tobytes().hex())]
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    question: int
+    name: str
+    stored: Path
 
 
-def _load(path: Path) -> tuple[Array, ...]:
-    with np.load(path) as content:
-        return tuple(content[name] for name in sorted(content.files, key=int))
+def _stored(question: Question, inputs: Sequence[Array]) -> Path:
+    digests = [[str(v.dtype), list(v.shape), files.digest_of(to_bytes(v).hex())] for v in inputs]
+    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests)
+    return paths.cache_folder() / "reference" / f"{key}.npz"
 
 
 def _run_missing(
-    model: Path, samples: Mapping[str, Sequence[Array]], stored: Mapping[str, Path]
-) -> dict[str, str]:
-    """Runs the child; moves what it answered into the cache, returns the errors by sample."""
-    folder = next(iter(stored.values())).parent
+    questions: Sequence[Question], jobs: Sequence[_Job], seconds: float
+) -> dict[tuple[int, str], str]:
+    """Runs children until all is answered; moves answers into the cache, returns the errors."""
+    folder = jobs[0].stored.parent
     folder.mkdir(parents=True, exist_ok=True)
-    errors: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix=".run-", dir=folder) as scratch:
-        for number, inputs in enumerate(samples.values()):
-            _save(Path(scratch) / f"{number}.in.npz", inputs)
-        done = process.run(
-            [sys.executable, "-m", "litesmith.reference", model.absolute(), scratch], timeout=_SECONDS
-        )
-        for number, name in enumerate(samples):
-            output = Path(scratch) / f"{number}.out.npz"
-            report = Path(scratch) / f"{number}.json"
-            if output.exists():
-                output.rename(stored[name])
-            elif report.exists():
-                errors[name] = json.loads(report.read_text())
-            else:
-                errors[name] = f"the interpreter crashed (exit code {done.code})"
+    errors: dict[tuple[int, str], str] = {}
+    with tempfile.TemporaryDirectory(prefix=".run-", dir=folder) as name:
+        scratch = Path(name)
+        for number, job in enumerate(jobs):
+            question = questions[job.question]
+            _save(scratch / f"{number}.in.npz", question.samples[job.name])
+            task = {"model": str(question.model.absolute()), "entry": asdict(question.entry)}
+            files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
+        left = list(range(len(jobs)))
+        while left:
+            words: list[str | Path] = [sys.executable, "-m", "litesmith.reference", scratch, *map(str, left)]
+            limit = seconds + _SECONDS_PER_SAMPLE * len(left)
+            try:
+                ending = f"crashed (exit code {process.run(words, timeout=limit).code})"
+            except TimeOutError:
+                ending = f"did not end within {limit:.0f} s"
+            finished = 0
+            for number in left:
+                output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
+                job = jobs[number]
+                if output.exists():
+                    output.rename(job.stored)
+                elif report.exists():
+                    errors[job.question, job.name] = json.loads(report.read_text())
+                else:
+                    break
+                finished += 1
+            if finished < len(left):
+                job = jobs[left[finished]]
+                errors[job.question, job.name] = f"the interpreter {ending}"
+                finished += 1
+            left = left[finished:]
     return errors
 
 
 def _save(path: Path, values: Sequence[Array]) -> None:
-    named: dict[str, Any] = {str(i): value for i, value in enumerate(values)}
+    """Stores arrays; strings in the form that programs read, because NumPy would pickle them."""
+    named: dict[str, Any] = {}
+    for i, value in enumerate(values):
+        if value.dtype.kind == "O":
+            named[f"{i}_strings"] = np.frombuffer(to_bytes(value), np.uint8)
+            named[f"{i}_shape"] = np.array(value.shape, np.int64)
+        else:
+            named[str(i)] = value
     np.savez(path, **named)
 
 
-def _child(model: Path, folder: Path) -> None:
-    for path in sorted(folder.glob("*.in.npz")):
-        number = path.name.partition(".")[0]
+def _load(path: Path) -> tuple[Array, ...]:
+    values: dict[int, Array] = {}
+    with np.load(path) as content:
+        for name in content.files:
+            number, _, kind = name.partition("_")
+            if kind == "strings":
+                made = from_bytes(
+                    content[name].tobytes(), np.dtype(object), content[f"{number}_shape"].tolist()
+                )
+                assert made is not None, "we wrote it"  # noqa: S101
+                values[int(number)] = made
+            elif not kind:
+                values[int(number)] = content[name]
+    return tuple(values[number] for number in sorted(values))
+
+
+def _child(folder: Path, numbers: Sequence[str]) -> None:
+    for number in numbers:
+        task = json.loads((folder / f"{number}.task.json").read_text())
         try:
-            # A new interpreter each time: variables keep their values between inferences.
-            reference = interpreter(model)
-            reference.allocate_tensors()
-            for detail, value in zip(reference.get_input_details(), _load(path), strict=True):
-                reference.set_tensor(detail["index"], value)
-            reference.invoke()
-            outputs = [np.array(reference.get_tensor(d["index"])) for d in reference.get_output_details()]
+            outputs = _answer(Path(task["model"]), Entry(**task["entry"]), _load(folder / f"{number}.in.npz"))
         except (RuntimeError, ValueError) as error:
-            (folder / f"{number}.json").write_text(json.dumps(" ".join(str(error).split())))
+            files.write_atomically(folder / f"{number}.json", json.dumps(" ".join(str(error).split())))
             continue
         aside = folder / f"{number}.part.npz"
         _save(aside, outputs)
         aside.rename(folder / f"{number}.out.npz")
 
 
+def _answer(model: Path, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
+    # A new interpreter each time: variables keep their values between inferences.
+    reference = interpreter(model)
+    if entry.signature is not None:
+        runner = reference.get_signature_runner(entry.signature)
+        named = runner(**dict(zip(entry.inputs, inputs, strict=True)))
+        return [_plain(named[name]) for name in entry.outputs]
+    for detail, value in zip(reference.get_input_details(), inputs, strict=True):
+        if tuple(detail["shape"]) != value.shape:
+            reference.resize_tensor_input(detail["index"], value.shape)
+    reference.allocate_tensors()
+    for detail, value in zip(reference.get_input_details(), inputs, strict=True):
+        # LiteRT takes a single object for its address.
+        scalar_text = value.dtype.kind == "O" and value.ndim == 0
+        reference.set_tensor(detail["index"], value.astype("S") if scalar_text else value)
+    reference.invoke()
+    return [_plain(reference.get_tensor(detail["index"])) for detail in reference.get_output_details()]
+
+
+def _plain(value: Any) -> Array:
+    array = np.array(value)
+    return array.astype(object) if array.dtype.kind in "SO" else array
+
+
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]), Path(sys.argv[2]))
+    _child(Path(sys.argv[1]), sys.argv[2:])

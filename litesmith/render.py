@@ -138,7 +138,7 @@ def profiles(found: Sequence[Profile]) -> None:
 
 def ops(every: Sequence[Op]) -> None:
     """The op registry as a table."""
-    table = _table("op", "code", "versions", "kernel file")
+    table = _table("op", "code", "versions", "dtypes", "kernel file")
     users = Counter(source for op in every for source in op.sources)
     for op in every:
         # Its own file is the one that the fewest other ops need.
@@ -148,6 +148,7 @@ def ops(every: Sequence[Op]) -> None:
             op.name,
             "custom" if op.custom else str(op.code),
             f"{op.versions[0]} to {op.versions[1]}",
+            ", ".join(op.dtypes),
             upstream_path(own),
         )
     console.stdout().print(table)

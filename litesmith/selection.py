@@ -56,6 +56,10 @@ class Selection:
         """The same selection less one op, to measure what it costs."""
         return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name != op))
 
+    def only(self, op: str) -> Selection:
+        """The same selection with nothing but one op."""
+        return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name == op))
+
     def to_json(self) -> dict[str, Any]:
         """``selection.json``."""
         return {

@@ -67,12 +67,17 @@ class OpSize:
 
 @dataclass(frozen=True, kw_only=True)
 class SizeReport:
-    """``size.json``.  ``core`` and the ``buckets`` beside the ops add up to ``binary.code``."""
+    """``size.json``.  ``core`` and the ``buckets`` beside the ops add up to ``binary.code``.
+
+    ``model_check`` is what the program would shrink by without the check of models before
+    they are loaded; None where the profile leaves it out.
+    """
 
     binary: Sections
     core: int
     ops: Mapping[str, OpSize]
     buckets: Mapping[str, int]
+    model_check: int | None
 
     def to_json(self) -> dict[str, Any]:
         """The contract's form; ``buckets`` comes on top of it."""
@@ -81,6 +86,7 @@ class SizeReport:
             "core": self.core,
             "ops": {name: asdict(size) for name, size in self.ops.items()},
             "buckets": dict(self.buckets),
+            "model_check": self.model_check,
         }
 
 
@@ -189,11 +195,13 @@ def report(
     core_sources: frozenset[str],
     marginal: Callable[[str], int] | None,
     embedded_bytes: int,
+    unchecked: int | None,
 ) -> SizeReport:
     """Measures a program.
 
     ``objects`` maps object paths to sources.  ``marginal`` gives the size of the program
-    without an op; None leaves the marginal costs out.
+    without an op; None leaves the marginal costs out.  ``unchecked`` is that of the program
+    without its model check.
     """
     binary = sections(program)
     users: dict[str, list[str]] = {}
@@ -232,4 +240,5 @@ def report(
             for op in selection.ops
         },
         buckets=dict(sorted(buckets.items())),
+        model_check=None if unchecked is None else binary.code - unchecked,
     )

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
@@ -39,16 +39,39 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocalSource:
+    """Files of the user's own: their folder by content (relative to the tree's root), where they
+    came from, and the folders in it that go on the include path."""
+
+    folder: str
+    origin: Path
+    include: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceTree:
-    """All components.  Compilers run in ``root`` and see relative paths only."""
+    """All components.  Compilers run in ``root`` and see relative paths only.
+
+    ``local`` are the user's own files; the components know nothing of them.
+    """
 
     root: Path
     sources: Mapping[str, Source]
+    local: Mapping[str, LocalSource] = field(default_factory=dict)
 
     def locate(self, name: str) -> str:
         """Path, relative to ``root``, of ``component/path/in/it``."""
         component, _, rest = name.partition("/")
-        return f"{self.sources[component].folder}/{rest}"
+        known = self.local.get(component) or self.sources[component]
+        return f"{known.folder}/{rest}"
+
+    def local_include_folders(self) -> tuple[str, ...]:
+        """What the user's own files add to the include path, relative to ``root``."""
+        return tuple(
+            f"{source.folder}/{inner}" if inner != "." else source.folder
+            for source in self.local.values()
+            for inner in source.include
+        )
 
     def include_folders(self) -> tuple[str, ...]:
         """The include path, relative to ``root``, in order."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from litesmith import files, paths, process
-from litesmith.analysis import ModelAnalysis, Tensor
+from litesmith import files, paths, process, reference
+from litesmith.analysis import ModelAnalysis
 from litesmith.errors import UsageError, VerificationError
 from litesmith.profiles import Profile
+from litesmith.reference import Question
+from litesmith.samples import EVERYTHING, Choice, Part, parts, samples
+from litesmith.tensors import Array, from_bytes, to_bytes
 
 FLOAT_TOLERANCE = 1e-5
 """Largest error of a float output, as a fraction of the output's range."""
@@ -25,15 +26,12 @@ FLOAT_TOLERANCE = 1e-5
 HOPELESS = 1e9
 """Error of an output whose size or whose NaNs and infinities differ; JSON has no infinity."""
 
-_RANDOM_SAMPLES = 3
 _RUN_SECONDS = 300
 
 _MOST_ELEMENTS = 1 << 28
 
 # Bump when samples, tolerances or the comparison change.
-_FORMAT = 2
-
-Array = NDArray[Any]
+_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,78 +138,11 @@ def _short(version: str, program: str) -> str:
     return f"{program} {number}".strip()
 
 
-def samples(analysis: ModelAnalysis, model: Path) -> dict[str, list[Array]]:
-    """Inputs to try, by name: real ones from ``<model>.inputs.npz``, zeros, and random ones.
-
-    The file beside the model holds arrays named ``<sample>_<input index>``.
-
-    Raises:
-        UsageError: the file's arrays do not fit the model's inputs.
-    """
-    main = analysis.subgraphs[0]
-    tensors = [main.tensors[index] for index in main.inputs]
-    found = _real_samples(model.with_suffix(".inputs.npz"), tensors)
-    found["zeros"] = [np.zeros(t.allocated_shape, _numpy_dtype(t)) for t in tensors]
-    if tensors:
-        # The same numbers for the same model, whatever its path.
-        rng = np.random.default_rng(int(analysis.sha256[:8], 16))
-        for number in range(_RANDOM_SAMPLES):
-            found[f"random {number}"] = [_random(rng, t) for t in tensors]
-    return found
-
-
-def _real_samples(path: Path, tensors: Sequence[Tensor]) -> dict[str, list[Array]]:
-    found: dict[str, list[Array]] = {}
-    if not path.is_file():
-        return found
-    try:
-        with path.open("rb") as stream, np.load(stream) as stored:
-            names = sorted({name.rpartition("_")[0] for name in stored.files})
-            for name in names:
-                found[f"real {name}"] = [stored[f"{name}_{i}"] for i in range(len(tensors))]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} cannot be used as inputs: {error}", "remove or correct it") from None
-    for name, values in found.items():
-        for tensor, value in zip(tensors, values, strict=True):
-            if value.shape != tensor.allocated_shape or value.dtype != _numpy_dtype(tensor):
-                raise UsageError(
-                    f"{path}, {name}: {value.dtype}{list(value.shape)} does not fit the input "
-                    f"{tensor.name!r}, {tensor.dtype}{list(tensor.allocated_shape)}",
-                    "remove or correct it",
-                )
-    return found
-
-
-def _numpy_dtype(tensor: Tensor) -> np.dtype[Any]:
-    try:
-        return np.dtype(tensor.dtype)
-    except TypeError:
-        raise UsageError(
-            f"the input {tensor.name!r} has the dtype {tensor.dtype}, for which there are no samples",
-            "build with --no-verify",
-        ) from None
-
-
-def _random(rng: np.random.Generator, tensor: Tensor) -> Array:
-    dtype, shape = _numpy_dtype(tensor), tensor.allocated_shape
-    if dtype.kind == "f":
-        return rng.uniform(-1, 1, shape).astype(dtype)
-    if dtype.kind == "c":
-        return (rng.uniform(-1, 1, shape) + 1j * rng.uniform(-1, 1, shape)).astype(dtype)
-    if dtype.kind == "b":
-        return rng.integers(0, 2, shape).astype(dtype)
-    if tensor.quantized or dtype.itemsize == 1:
-        limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
-    # Plain integers are indices, lengths or axes more often than not.
-    return rng.integers(0, 2, shape).astype(dtype)
-
-
 def compare(expected: Array, actual: Array) -> tuple[float, float]:
     """Error and tolerance of one output; see :class:`Worst` for the unit."""
+    if expected.dtype.kind in "bO":
+        return float(np.count_nonzero(expected != actual)), 0.0
     if expected.dtype.kind not in "fc":
-        if expected.dtype.kind in "b":
-            return float(np.count_nonzero(expected != actual)), 0.0
         difference = (
             expected.astype(object) - actual.astype(object)
             if expected.dtype.itemsize == 8
@@ -247,7 +178,7 @@ def run_program(
     words = [*runner.argv, str(program), *arguments, "--output-dir", str(outputs)]
     for position, value in enumerate(inputs):
         path = outputs / f"in{position}.bin"
-        path.write_bytes(np.ascontiguousarray(value).tobytes())
+        path.write_bytes(to_bytes(value))
         words += ["--input", str(path)]
     return process.run(words, timeout=_RUN_SECONDS)
 
@@ -261,21 +192,21 @@ def verify(
     embedded: bool = False,
     cpu: str | None = None,
     sysroot: Path | None = None,
+    choice: Choice = EVERYTHING,
 ) -> Verdict:
     """Runs the program on all samples and compares with the reference.
 
-    ``cpu`` and ``sysroot`` are those of :func:`find_runner`.  A verdict is
-    cached by the digests of everything that it depends on.
+    ``cpu`` and ``sysroot`` are those of :func:`find_runner`.  A verdict is cached by the
+    digests of everything that it depends on.
 
     Raises:
         VerificationError: the program failed to run.
-        UsageError: the inputs beside the model do not fit it.
+        UsageError: the inputs beside the model do not fit it, or ``choice`` does not.
     """
-    from litesmith import reference
-
     digest = files.sha256(program)
     runner = find_runner(profile, cpu, sysroot)
-    obstacle = runner if isinstance(runner, str) else _not_comparable(analysis)
+    chosen = parts(analysis, choice)
+    obstacle = runner if isinstance(runner, str) else _not_comparable(analysis, chosen)
     if isinstance(runner, str) or obstacle:
         return Verdict(
             passed=None,
@@ -297,30 +228,64 @@ def verify(
         reference.describe(),
         runner.description,
         embedded,
+        choice.signature,
+        {name: list(shape) for name, shape in choice.shapes.items()},
     )
     cached = paths.cache_folder() / "verdicts" / f"{key}.json"
     if cached.is_file():
         return _from_json(cached)
-    tried = samples(analysis, model)
-    expected = reference.answers(model, analysis.sha256, tried)
+    verdict = _compare_all(program, runner, analysis, model, chosen, embedded, digest)
+    files.write_atomically(cached, files.to_json(verdict.to_json()))
+    return verdict
+
+
+def _compare_all(
+    program: Path,
+    runner: Runner,
+    analysis: ModelAnalysis,
+    model: Path,
+    chosen: Sequence[Part],
+    embedded: bool,
+    digest: str,
+) -> Verdict:
+    tried = [samples(analysis, model, part) for part in chosen]
+    answers = reference.answers(
+        [
+            Question(
+                model=model,
+                sha256=analysis.sha256,
+                entry=part.entry,
+                samples={name: s.inputs for name, s in found.items() if s.expected is None},
+            )
+            for part, found in zip(chosen, tried, strict=True)
+        ]
+    )
     worst: Worst | None = None
     compared = 0
-    for name, inputs in tried.items():
-        answer = expected[name]
-        if answer.error and name.startswith("real"):
-            raise VerificationError(
-                f"{analysis.path}: the reference interpreter cannot run {name}: {answer.error}",
-                "correct the inputs beside the model, or convert it again",
-            )
-        if answer.error:
-            # Zeros and random numbers need not make sense to a model: as a shape, as an axis.
-            continue
-        found = _verify_sample(program, runner, analysis, model, name, inputs, answer.outputs, embedded)
-        compared += 1
-        if found is not None and (worst is None or _badness(found) > _badness(worst)):
-            worst = found
-    first_error = next((answer.error for answer in expected.values() if answer.error), "")
-    verdict = Verdict(
+    first_error = ""
+    for part, found, answered in zip(chosen, tried, answers, strict=True):
+        for name, sample in found.items():
+            expected, error = sample.expected, ""
+            if expected is None:
+                expected, error = answered[name].outputs, answered[name].error
+            first_error = first_error or error
+            if error and name.startswith("real"):
+                raise VerificationError(
+                    f"{analysis.path}: the reference interpreter cannot run {name}: {error}",
+                    "correct the inputs beside the model, or convert it again",
+                )
+            if error:
+                # Zeros and random numbers need not make sense to a model: as a shape, as an axis.
+                continue
+            label = f"{part.signature}, {name}" if part.signature is not None else name
+            try:
+                result = verify_sample(program, runner, model, part, label, sample.inputs, expected, embedded)
+            except VerificationError as failure:
+                raise VerificationError(f"{analysis.path}: {failure.message}", failure.next_step) from None
+            compared += 1
+            if result is not None and (worst is None or _badness(result) > _badness(worst)):
+                worst = result
+    return Verdict(
         passed=None if compared == 0 else worst is None or worst.error <= worst.tolerance,
         reason=f"the reference interpreter cannot run it: {first_error}" if compared == 0 else "",
         model=analysis.path,
@@ -330,25 +295,20 @@ def verify(
         ran_with=runner.description,
         program_sha256=digest,
     )
-    files.write_atomically(cached, files.to_json(verdict.to_json()))
-    return verdict
 
 
-# RANDOM_STANDARD_NORMAL, RANDOM_UNIFORM, MULTINOMIAL
-_RANDOM_CODES = frozenset({146, 148, 149})
-
-
-def _not_comparable(analysis: ModelAnalysis) -> str:
+def _not_comparable(analysis: ModelAnalysis, chosen: Sequence[Part]) -> str:
     """Why a model's answers cannot be held against a reference; empty when they can."""
-    if any(entry.code in _RANDOM_CODES for entry in analysis.operator_codes):
-        return "the model draws random numbers, so no two answers are equal"
-    main = analysis.subgraphs[0]
-    for index in (*main.inputs, *main.outputs):
-        tensor = main.tensors[index]
-        if index in main.inputs and math.prod(tensor.allocated_shape) > _MOST_ELEMENTS:
-            return f"the input {tensor.name!r} has {math.prod(tensor.allocated_shape)} elements"
-        if tensor.dtype in {"string", "resource", "variant"}:
-            return f"the tensor {tensor.name!r} has the dtype {tensor.dtype}, which is not compared yet"
+    if any(node.random for subgraph in analysis.subgraphs for node in subgraph.nodes):
+        return "the model draws random numbers without a seed, so no two answers are equal"
+    for part in chosen:
+        for position, tensor in enumerate(part.inputs):
+            count = math.prod(part.shape(position))
+            if count > _MOST_ELEMENTS:
+                return f"the input {tensor.name!r} has {count} elements"
+        for tensor in (*part.inputs, *part.outputs):
+            if tensor.dtype in {"resource", "variant", "int4"}:
+                return f"the tensor {tensor.name!r} has the dtype {tensor.dtype}, which is not compared"
     return ""
 
 
@@ -364,35 +324,42 @@ def _badness(worst: Worst) -> tuple[bool, float]:
     return worst.error > worst.tolerance, worst.error
 
 
-def _verify_sample(
+def verify_sample(
     program: Path,
     runner: Runner,
-    analysis: ModelAnalysis,
     model: Path,
+    part: Part,
     sample: str,
     inputs: Sequence[Array],
     expected: Sequence[Array],
-    embedded: bool,
+    embedded: bool = False,
 ) -> Worst | None:
-    main = analysis.subgraphs[0]
+    """Runs the program on one sample; the output that is farthest from ``expected``.
+
+    Raises:
+        VerificationError: the program failed.
+    """
     worst: Worst | None = None
+    # Inputs may come in another size than the file's: those beside a model of unknown dimensions.
+    sized = {
+        index: value.shape
+        for position, (index, value) in enumerate(zip(part.subgraph.inputs, inputs, strict=True))
+        if value.shape != part.subgraph.tensors[index].allocated_shape or index in part.shapes
+    }
+    part = replace(part, shapes=sized)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         folder = Path(scratch)
-        arguments = [] if embedded else ["--model", str(model)]
+        arguments = [*([] if embedded else ["--model", str(model)]), *part.arguments()]
         done = run_program(runner, program, arguments, inputs, folder)
         if done.code != 0:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]
             raise VerificationError(
-                f"{analysis.path}: the program failed on {sample} with exit code {done.code}: {lines[-1]}",
+                f"the program failed on {sample} with exit code {done.code}: {lines[-1]}",
                 f"it ran with {runner.description}; the program is {program}",
             )
-        for position, (index, value) in enumerate(zip(main.outputs, expected, strict=True)):
-            raw = (folder / f"out{position}.bin").read_bytes()
-            tensor = main.tensors[index]
-            if len(raw) != value.nbytes:
-                error, tolerance = HOPELESS, 0.0
-            else:
-                error, tolerance = compare(value, np.frombuffer(raw, value.dtype).reshape(value.shape))
+        for position, (tensor, value) in enumerate(zip(part.outputs, expected, strict=True)):
+            actual = from_bytes((folder / f"out{position}.bin").read_bytes(), value.dtype, value.shape)
+            error, tolerance = (HOPELESS, 0.0) if actual is None else compare(value, actual)
             found = Worst(
                 sample=sample,
                 output=position,

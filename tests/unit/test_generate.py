@@ -74,13 +74,25 @@ def test_an_embedded_model_is_copied_and_its_size_is_known(
 
 def test_without_an_op_only_its_own_sources_go(det: Selection, tree: SourceTree) -> None:
     whole = project(det, tree)
-    smaller = whole.without("CONV_2D")
+    smaller = whole.reduced(det.without("CONV_2D"))
     gone = set(whole.sources) - set(smaller.sources)
     assert any(source.endswith("kernels/conv.cc") for source in gone)
     assert not any(source.endswith("tensor_utils.cc") for source in gone)
-    assert "CONV_2D" in whole.files["registration.cc"]
-    assert "BuiltinOperator_CONV_2D" not in smaller.files["registration.cc"]
+    assert '"CONV_2D"' in whole.files["selected_ops.cc"]
+    assert '"CONV_2D"' not in smaller.files["selected_ops.cc"]
     assert whole.files["main.cc"] == smaller.files["main.cc"]
+
+
+def test_registrations_of_fewer_ops(det: Selection) -> None:
+    selections = {"one": det.only("CONV_2D"), "none": dataclasses.replace(det, ops=())}
+    text, functions = generate.registration_variants(selections)
+    bodies = {
+        name: text.partition(f"void {function}(")[2].partition("\n}")[0]
+        for name, function in functions.items()
+    }
+    assert bodies["one"].count("AddBuiltin") == 1
+    assert "BuiltinOperator_CONV_2D" in bodies["one"]
+    assert "(void)resolver;" in bodies["none"]
 
 
 def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:

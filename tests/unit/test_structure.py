@@ -20,10 +20,19 @@ LAYERS = (
     ("console", "paths", "validation"),
     ("files", "process"),
     ("analysis", "profiles", "sources", "zoo"),
-    ("ops", "toolchains", "derive", "models", "engine"),
+    ("ops", "toolchains", "models", "engine"),
+    ("op_models.graph",),
+    ("op_models.elementwise",),
+    tuple(
+        f"op_models.{name}" for name in ("control", "matrices", "others", "recurrent", "reductions", "shapes")
+    ),
+    ("op_models",),
+    ("derive",),
+    ("custom_ops",),
     ("toolchains.zig", "toolchains.gcc", "images", "selection", "reference"),
     ("toolchains.docker",),
-    ("generate", "verify", "size"),
+    ("generate", "samples", "size"),
+    ("verify",),
     ("build", "doctor"),
     ("pipeline",),
     ("demo", "kernels", "matrix"),
@@ -49,7 +58,8 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "litesmith":
             inner = node.module.removeprefix("litesmith").lstrip(".")
             if inner:
-                found.add(inner)
+                modules = {f"{inner}.{alias.name}" for alias in node.names} & set(LEVEL)
+                found |= modules or {inner}
             else:
                 found |= {alias.name for alias in node.names if alias.name in LEVEL}
     return found

@@ -5,11 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith import analysis, profiles, verify
+from litesmith import analysis, profiles, samples, verify
+from litesmith.analysis import ModelAnalysis
 from litesmith.errors import UsageError
 from litesmith.verify import FLOAT_TOLERANCE, HOPELESS, Verdict, Worst
 from tests.conftest import EXAMPLES
 from tests.models import Op, build_model
+
+
+def tried(model: ModelAnalysis, path: Path) -> dict[str, tuple[samples.Array, ...]]:
+    """Inputs of the samples for the first subgraph."""
+    (part, *_) = samples.parts(model)
+    return {name: sample.inputs for name, sample in samples.samples(model, path, part).items()}
+
+
+def why_not(path: Path) -> str:
+    model = analysis.analyse(path)
+    return verify._not_comparable(model, samples.parts(model))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "uint32", "uint64"])
@@ -72,7 +84,7 @@ def test_complex_outputs() -> None:
 def test_examples_are_tried_with_real_inputs(name: str) -> None:
     path = EXAMPLES / f"{name}.tflite"
     model = analysis.analyse(path)
-    found = verify.samples(model, path)
+    found = tried(model, path)
     assert [sample for sample in found if sample.startswith("real")] == [f"real {i}" for i in range(4)]
     assert {"zeros", "random 0", "random 1", "random 2"} <= set(found)
     tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
@@ -84,7 +96,7 @@ def test_examples_are_tried_with_real_inputs(name: str) -> None:
 def test_random_inputs_are_the_same_every_time() -> None:
     path = EXAMPLES / "words.tflite"
     model = analysis.analyse(path)
-    first, second = (verify.samples(model, path)["random 1"][0] for _ in range(2))
+    first, second = (tried(model, path)["random 1"][0] for _ in range(2))
     assert np.array_equal(first, second)
     assert first.min() < -100
     assert first.max() > 100
@@ -95,7 +107,7 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
     np.savez(tmp_path / "words.inputs.npz", **{"0_0": np.zeros((1, 2), np.int8)})
     with pytest.raises(UsageError, match=r"words.inputs.npz, real 0: int8\[1, 2\] does not fit"):
-        verify.samples(analysis.analyse(path), path)
+        tried(analysis.analyse(path), path)
 
 
 def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
@@ -103,7 +115,7 @@ def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
     path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
     (tmp_path / "words.inputs.npz").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="cannot be used as inputs"):
-        verify.samples(analysis.analyse(path), path)
+        tried(analysis.analyse(path), path)
 
 
 def test_a_missing_emulator_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -152,11 +164,16 @@ def test_the_line_of_a_verdict() -> None:
 
 @pytest.mark.parametrize(
     ("op", "reason"),
-    [(Op(148), "random numbers"), (Op(0, dtypes=(0, 5)), "'t1' has the dtype string"), (Op(0), "")],
+    [
+        (Op(148), "random numbers"),
+        (Op(0, dtypes=(0, 13)), "'t1' has the dtype resource"),
+        (Op(0, dtypes=(0, 5)), ""),
+        (Op(0), ""),
+    ],
 )
 def test_what_cannot_be_compared_is_said(tmp_path: Path, op: Op, reason: str) -> None:
     (tmp_path / "m.tflite").write_bytes(build_model([op]))
-    found = verify._not_comparable(analysis.analyse(tmp_path / "m.tflite"))
+    found = why_not(tmp_path / "m.tflite")
     assert reason in found
     assert bool(found) == bool(reason)
 
@@ -167,7 +184,7 @@ def test_inputs_files_that_are_damaged(tmp_path: Path, content: bytes) -> None:
     path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
     (tmp_path / "words.inputs.npz").write_bytes(content)
     with pytest.raises(UsageError, match="cannot be used as inputs"):
-        verify.samples(analysis.analyse(path), path)
+        tried(analysis.analyse(path), path)
 
 
 def test_an_input_of_unknown_size_has_the_allocated_shape(tmp_path: Path) -> None:
@@ -177,7 +194,7 @@ def test_an_input_of_unknown_size_has_the_allocated_shape(tmp_path: Path) -> Non
 
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model(change=dynamic))
-    assert verify.samples(analysis.analyse(path), path)["zeros"][0].shape == (4, 4)
+    assert tried(analysis.analyse(path), path)["zeros"][0].shape == (4, 4)
 
 
 def test_an_input_larger_than_the_machine(tmp_path: Path) -> None:
@@ -186,4 +203,10 @@ def test_an_input_larger_than_the_machine(tmp_path: Path) -> None:
 
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model(change=huge))
-    assert "elements" in verify._not_comparable(analysis.analyse(path))
+    assert "elements" in why_not(path)
+
+
+def test_strings_are_compared_one_by_one() -> None:
+    words = np.array([b"a", b"", "ä".encode()], object)
+    assert verify.compare(words, words.copy()) == (0.0, 0.0)
+    assert verify.compare(words, np.array([b"a", b"x", b""], object)) == (2.0, 0.0)

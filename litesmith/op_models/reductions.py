@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.op_models.elementwise import Made, quantized
-from tests.op_models.graph import Graph
+from litesmith.op_models.elementwise import Made, quantized
+from litesmith.op_models.graph import Graph
 
 
 def reduce() -> Made:

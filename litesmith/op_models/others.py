@@ -8,8 +8,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from tests.op_models.elementwise import Made
-from tests.op_models.graph import Graph, strings
+from litesmith.op_models.elementwise import Made
+from litesmith.op_models.graph import Graph, strings
 
 _RNG = np.random.default_rng(3)
 
@@ -136,7 +136,7 @@ def customs() -> Made:
     """The custom ops that upstream registers."""
     g = Graph()
     options = _options({"window_size": 64, "stride": 32, "magnitude_squared": True})
-    g.op("AudioSpectrogram", [g.input([256, 1])], [g.output()], custom=options)
+    g.custom_op("AudioSpectrogram", [g.input([256, 1])], [g.output()], options)
     yield "AudioSpectrogram", "float32", g
     g = Graph()
     options = _options(
@@ -147,14 +147,14 @@ def customs() -> Made:
             "dct_coefficient_count": 8,
         }
     )
-    g.op("Mfcc", [g.input([1, 4, 65]), g.const([16000], "int32")], [g.output()], custom=options)
+    g.custom_op("Mfcc", [g.input([1, 4, 65]), g.const([16000], "int32")], [g.output()], options)
     g.sample("spectrum", _RNG.uniform(0, 3, (1, 4, 65)).astype(np.float32))
     yield "Mfcc", "float32", g
     g = Graph()
     values = g.const([1.0, 2.0, 3.0])
     quantised = g.input([3], "int8", quant=(0.1, 0))
     options = _options({"tolerance": 5.0, "log_if_failed": False})
-    g.op("NumericVerify", [quantised, values], [g.output()], custom=options)
+    g.custom_op("NumericVerify", [quantised, values], [g.output()], options)
     yield "NumericVerify", "int8*", g
     g = Graph()
     options = _options(
@@ -174,7 +174,9 @@ def customs() -> Made:
     )
     anchors = g.const([[0.5, 0.5, 1.0, 1.0], [0.5, 10.5, 1.0, 1.0], [0.5, 100.5, 1.0, 1.0]])
     inputs = [g.input([1, 3, 4]), g.input([1, 3, 3]), anchors]
-    g.op("TFLite_Detection_PostProcess", inputs, [g.output() for _ in range(4)], custom=options)
+    scores = [[[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]]]
+    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array(scores, np.float32))
+    g.custom_op("TFLite_Detection_PostProcess", inputs, [g.output() for _ in range(4)], options)
     yield "TFLite_Detection_PostProcess", "float32", g
 
 

@@ -1,6 +1,7 @@
 """One small model for every op and each combination of dtypes that its kernel has.
 
-:func:`all_cases` makes them; nothing is stored.
+:func:`all_cases` makes them; nothing is stored.  The tests run all of them beside the
+reference, and ``ops_registry/`` says from them which dtypes an op was run with.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import functools
 import re
 from collections.abc import Mapping
 
-from tests.op_models import control, elementwise, matrices, others, recurrent, reductions, shapes
-from tests.op_models.graph import Case
+from litesmith.op_models import control, elementwise, matrices, others, recurrent, reductions, shapes
+from litesmith.op_models.graph import Case
 
 FAMILIES = (elementwise, shapes, reductions, matrices, recurrent, control, others)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.op_models.elementwise import Made
-from tests.op_models.graph import Graph, strings
+from litesmith.op_models.elementwise import Made
+from litesmith.op_models.graph import Graph, strings
 
 
 def branches() -> Made:
@@ -75,7 +75,7 @@ def tables() -> Made:
         contents = {"string": strings(words), "int64": numbers.tobytes()}
         asked = {
             "string": strings([words[2], b"nothing", words[0]]),
-            "int64": np.int64([1 << 40, 5, 7]).tobytes(),
+            "int64": np.array([1 << 40, 5, 7], np.int64).tobytes(),
         }
         default = {"string": strings([b"none"]), "int64": np.int64(-1).tobytes()}
         g.op("CALL_ONCE", [], [], "CallOnce", initSubgraphIndex=1)

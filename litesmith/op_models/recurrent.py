@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.op_models.elementwise import Made
-from tests.op_models.graph import Graph
+from litesmith.op_models.elementwise import Made
+from litesmith.op_models.graph import Graph
 
 _RNG = np.random.default_rng(11)
 _TANH = 4
@@ -82,16 +82,16 @@ def _integer_lstm() -> Graph:
     middle = [g.tensor([], "int16", quant=(2.0**-12, 0)) for _ in range(4)]
     middle.append(g.tensor([], "int8", quant=(1 / 128, 0)))
     inputs = [x, *weights, *recurrent, -1, -1, -1, *biases, -1, -1, output_state, cell_state, -1, -1, -1, -1]
-    g.op(
+    node = g.op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
         inputs,
         [g.output("int8", quant=(1 / 128, 0))],
         "UnidirectionalSequenceLSTM",
-        intermediates=middle,
         fusedActivationFunction=_TANH,
         cellClip=8.0,
         timeMajor=True,
     )
+    node.intermediates = middle
     return g
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +11,12 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from litesmith import ops
-from litesmith.analysis import DTYPES
-
-Array = NDArray[Any]
+from litesmith.analysis import CUSTOM_CODE, DTYPES
+from litesmith.tensors import Array, to_bytes
 
 _NUMBERS = {name: number for number, name in DTYPES.items()}
-_REGISTRY = ops.load()
-_CODES = {op.name: op for op in _REGISTRY.builtins.values()}
 
 Quant = tuple[float, int] | tuple[Sequence[float], Sequence[int], int]
 """Scale and zero point; or one of each for every channel, and the channels' dimension."""
@@ -40,7 +37,7 @@ class Case:
         path.write_bytes(self.content)
         if self.samples:
             stored: dict[str, Any] = {
-                f"{name}_{i}": value
+                f"{name}_{i}": value.astype("S") if value.dtype.kind == "O" else value
                 for name, values in self.samples.items()
                 for i, value in enumerate(values)
             }
@@ -57,7 +54,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         self.model.version = 3
-        self.model.description = b"made by the tests of litesmith"
+        self.model.description = b"made by litesmith"
         self.model.buffers = [schema.BufferT()]
         self.model.operatorCodes = []
         self.model.subgraphs = []
@@ -125,38 +122,39 @@ class Graph:
         inputs: Sequence[int],
         outputs: Sequence[int],
         kind: str | None = None,
-        *,
-        custom: bytes | None = None,
-        intermediates: Sequence[int] = (),
         **options: Any,
-    ) -> None:
-        """A node.  ``kind`` is the table of its options (``Conv2D``), ``custom`` makes it a custom op."""
-        node = schema.OperatorT()
-        node.opcodeIndex = self._code(name, custom is not None)
-        node.inputs, node.outputs = list(inputs), list(outputs)
-        if intermediates:
-            node.intermediates = list(intermediates)
+    ) -> Any:
+        """A node.  ``kind`` is the table of its options (``Conv2D``), ``options`` its fields."""
+        node = self._node(_builtin_code(name), inputs, outputs)
         if kind is not None:
             made = getattr(schema, f"{kind}OptionsT")()
             for key, value in options.items():
-                assert hasattr(made, key), f"{kind}Options has no {key}"
+                if not hasattr(made, key):
+                    raise AttributeError(f"{kind}Options has no {key}")
                 setattr(made, key, value)
             node.builtinOptions = made
             node.builtinOptionsType = getattr(schema.BuiltinOptions, f"{kind}Options")
-        if custom is not None:
-            node.customOptions = list(custom)
-        self.current.operators.append(node)
+        return node
 
-    def _code(self, name: str, custom: bool) -> int:
+    def custom_op(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: bytes = b""
+    ) -> None:
+        """A node of a custom op with its options as bytes."""
         code = schema.OperatorCodeT()
-        if custom:
-            code.builtinCode = code.deprecatedBuiltinCode = 32
-            code.customCode = name.encode()
-            code.version = 1
-        else:
-            op = _CODES[name]
-            code.builtinCode, code.version = op.code, op.versions[1]
-            code.deprecatedBuiltinCode = min(op.code, 127)
+        code.builtinCode = code.deprecatedBuiltinCode = CUSTOM_CODE
+        code.customCode = name.encode()
+        code.version = 1
+        node = self._node(code, inputs, outputs)
+        node.customOptions = list(options)
+
+    def _node(self, code: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+        node = schema.OperatorT()
+        node.opcodeIndex = self._code_index(code)
+        node.inputs, node.outputs = list(inputs), list(outputs)
+        self.current.operators.append(node)
+        return node
+
+    def _code_index(self, code: Any) -> int:
         for index, known in enumerate(self.model.operatorCodes):
             if (known.builtinCode, known.customCode) == (code.builtinCode, code.customCode):
                 return index
@@ -183,6 +181,20 @@ class Graph:
         return bytes(builder.Output())
 
 
+@functools.cache
+def _builtins() -> Mapping[str, ops.Op]:
+    return {op.name: op for op in ops.load().builtins.values()}
+
+
+def _builtin_code(name: str) -> Any:
+    op = _builtins()[name]
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.version = op.code, op.versions[1]
+    # The field that old readers know ends at 127.
+    code.deprecatedBuiltinCode = min(op.code, 127)
+    return code
+
+
 def _quantization(quant: Quant) -> Any:
     made = schema.QuantizationParametersT()
     if len(quant) == 3:
@@ -202,7 +214,5 @@ def _named(tensors: Mapping[str, int]) -> list[Any]:
 
 
 def strings(values: Sequence[bytes]) -> bytes:
-    """TensorFlow Lite's form of a string tensor: count, offsets, bytes."""
-    head = 4 * (len(values) + 2)
-    offsets = np.cumsum([head, *map(len, values)]).astype(np.int32)
-    return np.int32(len(values)).tobytes() + offsets.tobytes() + b"".join(values)
+    """The data of a constant string tensor."""
+    return to_bytes(np.array(values, object))

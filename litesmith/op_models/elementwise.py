@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.op_models.graph import Graph
+from litesmith.op_models.graph import Graph
 
 Made = Iterator[tuple[str, str, Graph]]
 """Op, dtypes, model."""
@@ -91,15 +91,15 @@ def unary() -> Made:
 
 def positive() -> Made:
     """Logarithms and roots, which need inputs above zero; and activations with an odd output scale."""
-    for op, words in (("LOG", "float32 int8*"), ("RSQRT", "float32 int8*")):
+    for op, words in (("LOG", "float32"), ("RSQRT", "float32 int8*")):
         for word in words.split():
             dtype, _ = quantized(word)
-            more = {"quant": (0.05, -128)} if word.endswith("*") else {}
+            more: dict[str, Any] = {"quant": (0.05, -128)} if word.endswith("*") else {}
             g = Graph()
             g.op(
                 op,
                 [g.input([2, 3, 4], dtype, **more)],
-                [g.output(dtype, **({"quant": (0.04, 5)} if more else {}))],
+                [g.output(dtype, quant=(0.04, 5) if more else None)],
             )
             values = np.arange(1, 25).reshape(2, 3, 4)
             g.sample("positive", (values - 120 if more else values * 0.3).astype(dtype))
@@ -118,8 +118,8 @@ def positive() -> Made:
         for word in words.split():
             dtype, more = quantized(word)
             g = Graph()
-            x = g.input([2, 10], dtype, **({"quant": narrow[dtype]} if more else {}))
-            y = g.output(dtype, **({"quant": output[dtype]} if more else {}))
+            x = g.input([2, 10], dtype, quant=narrow[dtype] if more else None)
+            y = g.output(dtype, quant=output[dtype] if more else None)
             g.op(op, [x], [y], kind, **({"beta": 1.0} if op == "SOFTMAX" else {}))
             yield op, word, g
     for word in ("float32", "int8*", "uint8*"):
@@ -240,7 +240,7 @@ def several() -> Made:
         yield "DEQUANTIZE", source, g
     for source, target in (
         *(("float32", word) for word in ("int8", "uint8", "int16")),
-        *(("int8", word) for word in ("int8", "uint8", "int16")),
+        *(("int8", word) for word in ("int8", "uint8")),
         *(("uint8", word) for word in ("int8", "uint8")),
         *(("int16", word) for word in ("int8", "int16", "int32")),
         ("int32", "int8"),

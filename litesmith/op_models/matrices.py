@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.op_models.elementwise import Made, quantized
-from tests.op_models.graph import Graph, Quant
+from litesmith.op_models.elementwise import Made, quantized
+from litesmith.op_models.graph import Graph, Quant
 
 _RNG = np.random.default_rng(7)
 IN: dict[str, Quant] = {"int8": (0.02, 3), "uint8": (0.02, 127), "int16": (0.0005, 0)}

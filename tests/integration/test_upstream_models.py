@@ -1,0 +1,87 @@
+"""The runtime's own test models: what upstream runs gives equal answers, the rest is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from litesmith import pipeline, reference, sources
+from litesmith.components import COMPONENTS
+from litesmith.errors import LitesmithError
+
+TENSORFLOW = next(component for component in COMPONENTS if component.name == "tensorflow")
+TEST_MODELS = dataclasses.replace(
+    TENSORFLOW, name="test-models", keep=("LICENSE", "tensorflow/lite/testdata/"), drop=(), patches=()
+)
+
+RUN = (
+    *("2_subgraphs", "2_subgraphs_dont_delegate_name", "add", "add_quantized", "add_quantized_int8"),
+    *("call_once_mul", "conv3d_huge_im2col", "conv_huge_im2col", "custom_lstm", "dynamic_shapes"),
+    *("empty_model", "lstm", "multi_add", "multi_signatures", "multi_subgraphs_while", "nested_while"),
+    *("string_input_model", "sub", "test_min_runtime", "test_model_redux_precision", "two_subgraphs"),
+    *("unidirectional_sequence_lstm", "while_op_with_forwarding_input", "zero_size_constant"),
+)
+REFUSED = {
+    "0_subgraphs": "it has no subgraph",
+    "no_subgraphs": "it has no subgraph",
+    "custom_sinh": "Sinh is a custom op",
+    "double_flex": "FlexDouble is a Flex op",
+    "multi_add_flex": "FlexAddV2 is a Flex op",
+    "softplus_flex": "FlexSoftplus is a Flex op",
+    "sparse_tensor": "the input 'sparse_tensor' of the model has constant data",
+    "test_custom_node_with_init_data": "the input 'b' of the model has constant data",
+    "test_model": "the input 'input0' of the model has constant data",
+    "test_model_versioned_ops": "the input 'input0' of the model has constant data",
+    "test_model_broken": "is not a .tflite file",
+}
+# Built, and refused when they run, by upstream's interpreter and by the program alike.
+NEITHER = {
+    "add_shared_tensors": "inconsistent model",
+    "segment_sum_invalid_buffer": "lacks data",
+    "tensor_string_data_type": "Type STRING is unsupported",
+}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    tree = sources.source_tree((TEST_MODELS,))
+    return tree.root / tree.sources["test-models"].folder / "tensorflow/lite/testdata"
+
+
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros keep one of these models in its loop for ever."""
+    monkeypatch.setattr(reference.answers, "__defaults__", (20,))
+
+
+def request(path: Path, out: Path) -> pipeline.Request:
+    return pipeline.Request(target="x86_64", models=(str(path),), out=str(out))
+
+
+def test_every_model_is_in_one_of_the_lists(folder: Path) -> None:
+    assert {path.stem for path in folder.glob("*.bin")} == {*RUN, *REFUSED, *NEITHER}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_what_upstream_runs(folder: Path, tmp_path: Path, name: str) -> None:
+    (verdict,) = pipeline.build(request(folder / f"{name}.bin", tmp_path / "out")).verdicts
+    assert verdict.passed is True, verdict.line()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(LitesmithError) as caught:
+        pipeline.build(request(folder / f"{name}.bin", tmp_path / "out"))
+    assert REFUSED[name] in caught.value.message
+    assert caught.value.next_step
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", NEITHER)
+def test_what_fails_in_both(folder: Path, tmp_path: Path, name: str) -> None:
+    built = pipeline.build(request(folder / f"{name}.bin", tmp_path / "out"))
+    (verdict,) = built.verdicts
+    assert verdict.passed is None
+    assert NEITHER[name] in verdict.reason

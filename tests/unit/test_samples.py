@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litesmith import analysis, samples, tensors
+from litesmith.errors import UsageError
+from litesmith.op_models.graph import Graph
+from litesmith.samples import Choice
+
+
+def two_signatures(folder: Path) -> Path:
+    """A model that doubles a vector of unknown length, and one that joins words."""
+    g = Graph()
+    x = g.input([1, 3], signature=[-1, 3])
+    y = g.output()
+    g.op("ADD", [x, x], [y], "Add")
+    g.subgraph("words")
+    a, b = g.input([2], "string"), g.input([2], "string")
+    c = g.output("bool", [2])
+    g.op("EQUAL", [a, b], [c], "Equal")
+    g.signature("double", 0, {"x": x}, {"y": y})
+    g.signature("equal", 1, {"second": b, "first": a}, {"same": c})
+    path = folder / "m.tflite"
+    path.write_bytes(g.content())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "shapes"),
+    [
+        ([], {}),
+        (["x=1x2x3"], {"x": (1, 2, 3)}),
+        (["serving_default_a=b:0=7", "y="], {"serving_default_a=b:0": (7,), "y": ()}),
+    ],
+)
+def test_shapes(words: list[str], shapes: dict[str, tuple[int, ...]]) -> None:
+    assert samples.parse_shapes(words) == shapes
+
+
+@pytest.mark.parametrize("word", ["x", "=1x2", "x=1x", "x=a", "x=-1", "x=1,2", "x=1x2x"])
+def test_no_shapes(word: str) -> None:
+    with pytest.raises(UsageError, match="NAME=1x224x224x3"):
+        samples.parse_shapes([word])
+
+
+def test_the_parts_of_a_model(tmp_path: Path) -> None:
+    model = analysis.analyse(two_signatures(tmp_path))
+    first, second = samples.parts(model)
+    assert (first.signature, second.signature) == (None, "equal")
+    # In the order of the subgraph, whatever the order of the signature's names.
+    assert second.entry.inputs == ("first", "second")
+    assert second.arguments() == ["--signature", "equal"]
+    (only,) = samples.parts(model, Choice(signature="double"))
+    assert only.entry.inputs == ("x",)
+
+
+def test_a_shape_by_either_name(tmp_path: Path) -> None:
+    model = analysis.analyse(two_signatures(tmp_path))
+    for name in ("x", "t0"):
+        part = samples.parts(model, Choice(signature="double", shapes={name: (5, 3)}))[0]
+        assert part.shape(0) == (5, 3)
+        assert part.arguments() == ["--signature", "double", "--input-shape", "t0=5x3"]
+        assert samples.samples(model, tmp_path / "m.tflite", part)["zeros"].inputs[0].shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (Choice(signature="doubl"), "no signature 'doubl'"),
+        (Choice(signature="double", shapes={"z": (1,)}), "no input 'z'"),
+    ],
+)
+def test_what_a_model_does_not_have(tmp_path: Path, choice: Choice, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        samples.parts(analysis.analyse(two_signatures(tmp_path)), choice)
+
+
+def test_stored_inputs_and_outputs(tmp_path: Path) -> None:
+    path = two_signatures(tmp_path)
+    stored = {"a_b_0": np.ones((4, 3), np.float32), "a_b_out0": np.full((4, 3), 2, np.float32)}
+    np.savez(path.with_suffix(".inputs.npz"), **stored)
+    model = analysis.analyse(path)
+    found = samples.samples(model, path, samples.parts(model)[0])["real a_b"]
+    assert found.inputs[0].shape == (4, 3)
+    assert found.expected is not None
+    assert found.expected[0][0, 0] == 2
+
+
+def test_random_strings_and_empty_ones(tmp_path: Path) -> None:
+    path = two_signatures(tmp_path)
+    model = analysis.analyse(path)
+    found = samples.samples(model, path, samples.parts(model)[1])
+    assert found["zeros"].inputs[0].tolist() == [b"", b""]
+    assert all(isinstance(word, bytes) for word in found["random 0"].inputs[1])
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (3,), (2, 2)])
+def test_strings_there_and_back(shape: tuple[int, ...]) -> None:
+    words = tensors.as_strings(np.array(["", "ä", "x" * 300, "two words"])[: max(int(np.prod(shape)), 1)])
+    made = words[: int(np.prod(shape))].reshape(shape)
+    again = tensors.from_bytes(tensors.to_bytes(made), np.dtype(object), shape)
+    assert again is not None
+    assert again.tolist() == made.tolist()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        np.array([1, 8], np.int32).tobytes(),
+        np.array([2, 12, 12], np.int32).tobytes(),
+        np.array([1, 12, 8], np.int32).tobytes(),
+        np.array([1, 12, 99], np.int32).tobytes(),
+        np.array([1, 8, 12], np.int32).tobytes(),
+    ],
+)
+def test_bytes_that_are_no_strings(raw: bytes) -> None:
+    assert tensors.from_bytes(raw, np.dtype(object), (1,)) is None
+
+
+def test_numbers_of_another_size() -> None:
+    assert tensors.from_bytes(b"123", np.dtype("int16"), (2,)) is None
