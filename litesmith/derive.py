@@ -57,6 +57,8 @@ _DEFINES = (
     "FLATBUFFERS_LOCALE_INDEPENDENT=0",
 )
 
+_SMALL = {"float16": "kTfLiteFloat16", "int4": "kTfLiteInt4"}
+
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 _ADD_BUILTIN = re.compile(
     r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
@@ -137,6 +139,13 @@ class Deriver:
                     found.setdefault(f"{namespace}::{name}", f"{_KERNELS}/{path.name}")
         return found
 
+    def _lacks(self, kernel: str, tried: Iterable[str]) -> list[str]:
+        """Small dtypes that a kernel does not have: it tells dtypes apart, and never names them."""
+        text = self._text(kernel)
+        tells_apart = "kTfLiteFloat32" in text or "kTfLiteInt8" in text
+        named = {dtype for dtype, word in _SMALL.items() if word in text}
+        return [dtype for dtype in _SMALL if tells_apart and dtype not in named and dtype not in tried]
+
     def registry(self) -> dict[str, Any]:
         """File name below ``ops_registry/`` → content."""
         register = _COMMENT.sub("", self._text(_REGISTER))
@@ -158,6 +167,7 @@ class Deriver:
                 "registration": f"tflite::ops::{key}",
                 "versions": list(versions),
                 "dtypes": tried.get(name, []),
+                "lacks": self._lacks(where[key], tried.get(name, [])),
                 "sources": sorted(self.closure([where[key]]) - core),
             }
 

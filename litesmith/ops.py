@@ -23,7 +23,8 @@ class Op(Strict):
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
     function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
     highest that the kernel supports.  ``dtypes`` are those that it was run with beside the
-    reference, on tensors of all its roles.  ``sources`` are what it needs beyond the core runtime,
+    reference, on tensors of all its roles, ``lacks`` the small ones that newer kernels have and
+    this one has not.  ``sources`` are what it needs beyond the core runtime,
     as ``component/path``.
     """
 
@@ -33,6 +34,7 @@ class Op(Strict):
     registration: str
     versions: tuple[int, int]
     dtypes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     sources: tuple[str, ...]
 
 
@@ -104,6 +106,14 @@ class Registry:
                 ),
                 next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
             )
+        elif set(use.dtypes) & set(op.lacks):
+            dtype = min(set(use.dtypes) & set(op.lacks))
+            yield Problem(
+                kind="dtype",
+                op=name,
+                message=f"{name} with the dtype {dtype} has no kernel in this runtime",
+                next_step=_DTYPE_ADVICE[dtype],
+            )
         elif use.versions[0] < op.versions[0]:
             yield Problem(
                 kind="version",
@@ -122,7 +132,8 @@ class Registry:
                 message=f"{name} is a Flex op: it needs all of TensorFlow on the board",
                 next_step=(
                     "convert without tf.lite.OpsSet.SELECT_TF_OPS and replace "
-                    f"tf.{name.removeprefix('Flex')} by operations with a builtin op"
+                    f"tf.{name.removeprefix('Flex')} by operations with a builtin op, "
+                    "or write it as a custom op (--custom-ops)"
                 ),
             )
         if use.custom:
@@ -150,6 +161,13 @@ class Registry:
         )
 
 
+_DTYPE_ADVICE: Mapping[str, str] = {
+    "float16": (
+        "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
+        "makes weights alone float16, behind DEQUANTIZE"
+    ),
+    "int4": "convert with int8 weights; int4 weights are for CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED",
+}
 _GENERAL_VERSION_ADVICE = (
     "convert with TensorFlow 2.14, whose converter writes the versions that this runtime has"
 )

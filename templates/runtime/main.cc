@@ -3,15 +3,18 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -525,4 +528,17 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace litesmith
 
-int main(int argc, char** argv) { return litesmith::Run(argc, argv); }
+int main(int argc, char** argv) {
+  // Kernels end the program when a value, such as a scale of a damaged model, makes no sense.
+  signal(SIGABRT, [](int) {
+    constexpr char kMessage[] = "error: a kernel stopped on a value that makes no sense; the model may be damaged\n";
+    (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
+    _exit(litesmith::kRunFailed);
+  });
+  // Without exceptions nobody could catch what operator new throws.
+  std::set_new_handler([] {
+    fputs("error: the run needs more memory than there is\n", stderr);
+    _Exit(litesmith::kRunFailed);
+  });
+  return litesmith::Run(argc, argv);
+}

@@ -29,7 +29,7 @@ class Built:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         words = [*self.runner, str(self.program), *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=120)
 
     def json(self, name: str) -> Any:
         return json.loads((self.folder / name).read_text())
