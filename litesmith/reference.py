@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from litesmith.tensors import Array, from_bytes, to_bytes
 
 _SECONDS = 120
 _SECONDS_PER_SAMPLE = 1
+_CPU_SECONDS = 3600
 
 # Bump when what is stored, or how the interpreter is used, changes.
 _FORMAT = 3
@@ -184,6 +186,8 @@ def _load(path: Path) -> tuple[Array, ...]:
 
 
 def _child(folder: Path, numbers: Sequence[str]) -> None:
+    # Should our parent be killed, a model that never ends does not run for ever.
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     for number in numbers:
         task = json.loads((folder / f"{number}.task.json").read_text())
         try:
