@@ -16,7 +16,7 @@ QUANT: dict[str, tuple[float, int]] = {"int8": (0.03, -3), "uint8": (0.03, 120),
 
 # Op, options, dtypes; a star marks a quantised tensor.
 _UNARY = (
-    ("ABS", "Abs", "float32 int8* int16*"),
+    ("ABS", "Abs", "float32 int8* int16* int32"),
     ("NEG", "Neg", "float32 int32 int64"),
     ("SQUARE", "Square", "float32"),
     ("SQRT", None, "float32"),
@@ -26,7 +26,7 @@ _UNARY = (
     ("FLOOR", None, "float32"),
     ("CEIL", None, "float32"),
     ("ROUND", None, "float32"),
-    ("SIGN", "Sign", "float32 float64"),
+    ("SIGN", "Sign", "float32 float64 int32"),
     ("ELU", None, "float32 int8*"),
     ("RELU", None, "float32 int8* uint8* int16*"),
     ("RELU6", None, "float32 int8* uint8*"),
@@ -39,7 +39,7 @@ _UNARY = (
 _ARITHMETIC = (
     ("ADD", "Add", "float32 int32 int64 int8* uint8* int16*"),
     ("SUB", "Sub", "float32 int32 int64 int8* uint8* int16*"),
-    ("MUL", "Mul", "float32 int32 int64 int8* uint8* int16*"),
+    ("MUL", "Mul", "float32 int32 int64 int8* uint8* int16* uint32 complex64"),
     ("DIV", "Div", "float32 int32 uint8*"),
     ("MAXIMUM", "MaximumMinimum", "float32 int8* uint8* int16* int32 int64"),
     ("MINIMUM", "MaximumMinimum", "float32 int8* uint8* int16* int32 int64"),
@@ -54,10 +54,10 @@ _ARITHMETIC = (
     ("RIGHT_SHIFT", "RightShift", "int8 uint8 int16 uint16 int32 uint32"),
 )
 _COMPARISONS = (
-    ("EQUAL", "Equal", "float32 int32 int64 int8* uint8* bool"),
+    ("EQUAL", "Equal", "float32 int32 int64 int8* uint8* int16* bool"),
     ("NOT_EQUAL", "NotEqual", "float32 int32 int64 int8* uint8* bool"),
     ("GREATER", "Greater", "float32 int32 int64 int8* uint8*"),
-    ("GREATER_EQUAL", "GreaterEqual", "float32 int32 int64 int8* uint8*"),
+    ("GREATER_EQUAL", "GreaterEqual", "float32 int32 int64 int8* uint8* int16*"),
     ("LESS", "Less", "float32 int32 int64 int8* uint8* int16*"),
     ("LESS_EQUAL", "LessEqual", "float32 int32 int64 int8* uint8*"),
 )
@@ -182,6 +182,10 @@ def several() -> Made:
             # Numbers that every dtype holds; what a cast makes of the others C++ leaves open.
             g.sample("in range", np.arange(15).reshape(5, 3).astype(source))
             yield "CAST", f"{source} to {target}", g
+    for source, target in (("float16", "float32"), ("float32", "float16")):
+        g = Graph()
+        g.op("CAST", [g.input([5, 3], source)], [g.output(target)], "Cast")
+        yield "CAST", f"{source} to {target}", g
     g = Graph()
     g.op("CAST", [g.input([5], "complex64")], [g.output("float32")], "Cast")
     yield "CAST", "complex64 to float32", g
@@ -198,9 +202,12 @@ def several() -> Made:
         g = Graph()
         g.op(op, [g.input([3, 4], "complex64")], [g.output("float32")], kind)
         yield op, "complex64", g
+        g = Graph()
+        g.op(op, [g.input([3, 4], "complex128")], [g.output("float64")], kind)
+        yield op, "complex128", g
     for op, words in (
-        ("SELECT", "float32 bool int8 uint8 int16 int32 int64"),
-        ("SELECT_V2", "float32 bool int8 uint8 int16 int32 int64"),
+        ("SELECT", "float32 bool int8 uint8 int16 int32 uint32 int64"),
+        ("SELECT_V2", "float32 bool int8 uint8 int16 int32 uint32 int64"),
     ):
         for word in words.split():
             g = Graph()
@@ -208,7 +215,7 @@ def several() -> Made:
             both = [g.input([2, 3] if op == "SELECT" or i else [3], word) for i in range(2)]
             g.op(op, [condition, *both], [g.output(word)], "Select" if op == "SELECT" else "SelectV2")
             yield op, word, g
-    for dtype in ("float32", "int32", "int64", "int8", "uint8", "bool"):
+    for dtype in ("float32", "int32", "uint32", "int64", "int8", "uint8", "bool"):
         g = Graph()
         g.op("WHERE", [g.input([3, 4], dtype)], [g.output("int64")], "Where")
         yield "WHERE", dtype, g

@@ -111,6 +111,33 @@ def convolutions() -> Made:
     yield "CONV_3D_TRANSPOSE", "float32", g
 
 
+def four_bits() -> Made:
+    """Weights of four bits, two in a byte."""
+    for op, kind, shape, kernel, channel in (
+        ("CONV_2D", "Conv2D", [1, 6, 6, 4], (6, 3, 3, 4), 0),
+        ("DEPTHWISE_CONV_2D", "DepthwiseConv2D", [1, 6, 6, 8], (1, 3, 3, 8), 3),
+        ("FULLY_CONNECTED", "FullyConnected", [2, 10], (6, 10), 0),
+    ):
+        g = Graph()
+        channels = kernel[channel]
+        packed = _RNG.integers(0, 256, int(np.prod(kernel)) // 2).astype(np.uint8)
+        # -8 has no counterpart, and converters do not write it.
+        packed = np.where((packed & 15) == 8, packed + 1, packed)
+        packed = np.where((packed >> 4) == 8, packed + 16, packed).astype(np.uint8)
+        scales = [0.05] * channels
+        quant: Quant = (0.05, 0) if op == "FULLY_CONNECTED" else (scales, [0] * channels, channel)
+        bias: Quant = (0.001, 0) if op == "FULLY_CONNECTED" else ([0.001] * channels, [0] * channels, 0)
+        weights = g.tensor(kernel, "int4", quant=quant, data=packed)
+        x = g.input(shape, "int8", quant=IN["int8"])
+        b = g.const(np.arange(channels), "int32", quant=bias)
+        steps = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+        options = {} if op == "FULLY_CONNECTED" else steps
+        if op == "DEPTHWISE_CONV_2D":
+            options = {**steps, "depthMultiplier": 1}
+        g.op(op, [x, weights, b], [g.output("int8", quant=OUT["int8"])], kind, **options)
+        yield op, "int8 with int4 weights", g
+
+
 def products() -> Made:
     """Matrix products."""
     for word in ("float32", "int8*", "uint8*", "int16*", "hybrid"):
@@ -195,4 +222,4 @@ def images() -> Made:
     yield "RFFT2D", "float32", g
 
 
-FAMILY = (convolutions, products, pools, images)
+FAMILY = (convolutions, four_bits, products, pools, images)

@@ -16,6 +16,10 @@ _RNG = np.random.default_rng(3)
 
 def lookups() -> Made:
     """Rows by number or by key."""
+    g = Graph()
+    rows = g.const(_RNG.integers(0, 256, (6, 4)), "uint8", quant=(0.01, 0))
+    g.op("EMBEDDING_LOOKUP", [g.const([4, 0, 5], "int32"), rows], [g.output()])
+    yield "EMBEDDING_LOOKUP", "hybrid uint8", g
     for word in ("float32", "hybrid"):
         g = Graph()
         rows = (
@@ -75,6 +79,9 @@ def words() -> Made:
         ("EQUAL", None, "Equal", {}),
         ("NOT_EQUAL", None, "NotEqual", {}),
         ("RESHAPE", [3, 1], "Reshape", {"newShape": [3, 1]}),
+        ("EXPAND_DIMS", [0], "ExpandDims", {}),
+        ("TILE", [2], "Tile", {}),
+        ("GATHER_ND", [[2], [1]], "GatherNd", {}),
     ):
         g = Graph()
         x = g.input([3], "string")
@@ -85,6 +92,20 @@ def words() -> Made:
         g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
         g.sample("empty", np.array([b"", b"", b""], object))
         yield op, "string", g
+    g = Graph()
+    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([1], [2])]
+    g.op("SLICE", [x, *ends], [g.output("string")], "Slice")
+    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+    yield "SLICE", "string", g
+    g = Graph()
+    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([0], [3], [2])]
+    g.op("STRIDED_SLICE", [x, *ends], [g.output("string")], "StridedSlice")
+    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+    yield "STRIDED_SLICE", "string", g
+    g = Graph()
+    g.op("SQUEEZE", [g.input([1, 3], "string")], [g.output("string")], "Squeeze", squeezeDims=[0])
+    g.sample("words", np.array([[b"a", "äöü".encode(), b"cc"]], object))
+    yield "SQUEEZE", "string", g
     g = Graph()
     x, shape = g.input([], "string"), g.const([2, 2], "int32")
     g.op("FILL", [shape, x], [g.output("string")], "Fill")

@@ -39,13 +39,13 @@ def choose() -> Made:
     """Largest, smallest, first, sorted, summed up."""
     for op in ("ARG_MAX", "ARG_MIN"):
         kind = "ArgMax" if op == "ARG_MAX" else "ArgMin"
-        for word in ["float32", "int8*", "uint8*", "int32"]:
+        for word in ["float32", "int8*", "uint8*", "int32", "bool"]:
             dtype, more = quantized(word)
             g = Graph()
             x = g.input([3, 5], dtype, **more)
             g.op(op, [x, g.const(1, "int32")], [g.output("int64")], kind, outputType=4)
             yield op, word, g
-    for word in ["float32", "int8*", "uint8*", "int32", "int64"]:
+    for word in ["float32", "int8*", "uint8*", "int16*", "int32", "int64"]:
         dtype, more = quantized(word)
         g = Graph()
         x = g.input([2, 7], dtype, **more)

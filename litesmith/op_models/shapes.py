@@ -68,6 +68,27 @@ def plain() -> Made:
                 yield "TILE", word, g
 
 
+def unsigned() -> Made:
+    """uint32, which few kernels have."""
+    g = Graph()
+    x, y = g.input([2, 5, 3], "uint32"), g.output("uint32")
+    g.op("SLICE", [x, g.const([0, 1, 1], "int32"), g.const([2, 3, -1], "int32")], [y], "Slice")
+    yield "SLICE", "uint32", g
+    g = Graph()
+    x, y = g.input([4, 5, 3], "uint32"), g.output("uint32")
+    ends = [g.const(v, "int32") for v in ([1, 0, 0], [3, 5, 3], [1, 2, 1])]
+    g.op("STRIDED_SLICE", [x, *ends], [y], "StridedSlice")
+    yield "STRIDED_SLICE", "uint32", g
+    g = Graph()
+    parts = [g.input([2, 3], "uint32") for _ in range(2)]
+    g.op("CONCATENATION", parts, [g.output("uint32")], "Concatenation", axis=1)
+    yield "CONCATENATION", "uint32", g
+    g = Graph()
+    parts = [g.input([2, 3], "uint32") for _ in range(2)]
+    g.op("PACK", parts, [g.output("uint32")], "Pack", axis=0, valuesCount=2)
+    yield "PACK", "uint32", g
+
+
 def padding() -> Made:
     """Borders."""
     edges = [[0, 0], [1, 2], [2, 1], [0, 0]]
@@ -77,17 +98,16 @@ def padding() -> Made:
         x, y = g.input([1, 3, 4, 2], dtype, **more), g.output(dtype, **more)
         g.op("PAD", [x, g.const(edges, "int32")], [y], "Pad")
         yield "PAD", word, g
-        if word != "int16*":
-            g = Graph()
-            x, y = g.input([1, 3, 4, 2], dtype, **more), g.output(dtype, **more)
-            value = g.const(3, dtype, **more)
-            g.op("PADV2", [x, g.const(edges, "int32"), value], [y], "PadV2")
-            yield "PADV2", word, g
+        g = Graph()
+        x, y = g.input([1, 3, 4, 2], dtype, **more), g.output(dtype, **more)
+        value = g.const(3, dtype, **more)
+        g.op("PADV2", [x, g.const(edges, "int32"), value], [y], "PadV2")
+        yield "PADV2", word, g
         g = Graph()
         x, y = g.input([3, 4], dtype, **more), g.output(dtype, **more)
         g.op("MIRROR_PAD", [x, g.const([[1, 2], [2, 1]], "int32")], [y], "MirrorPad", mode=0)
         yield "MIRROR_PAD", word, g
-    for word in ("float32", "int8*", "uint8*", "int32", "int64"):
+    for word in COMMON.split():
         dtype, more = quantized(word)
         g = Graph()
         x, y = g.input([1, 4, 4, 2], dtype, **more), g.output(dtype, **more)
@@ -114,7 +134,7 @@ def together() -> Made:
             parts = [g.input([2, 3], dtype, **more) for _ in range(3)]
             g.op("PACK", parts, [g.output(dtype, **more)], "Pack", axis=1, valuesCount=3)
             yield "PACK", word, g
-        if word not in {"int16*", "int64"}:
+        if word != "int64":
             g = Graph()
             x = g.input([2, 3], dtype, **more)
             g.op("UNPACK", [x], [g.output(dtype, **more) for _ in range(3)], "Unpack", axis=1, num=3)
@@ -136,7 +156,7 @@ def together() -> Made:
 
 def turned() -> Made:
     """Reversals, diagonals, and what picks or places by index."""
-    for word in ("float32", "uint8*", "int16*", "int32", "int64", "bool"):
+    for word in ("float32", "int8*", "uint8*", "int16*", "int32", "int64", "bool"):
         dtype, more = quantized(word)
         g = Graph()
         x, y = g.input([3, 4, 2], dtype, **more), g.output(dtype, **more)
@@ -164,7 +184,7 @@ def turned() -> Made:
         x, y = g.input([3, 4, 2], dtype, **more), g.output(dtype, **more)
         g.op("GATHER_ND", [x, g.const([[0, 1], [2, 3]], "int32")], [y], "GatherNd")
         yield "GATHER_ND", word, g
-    for dtype in ("float32", "int8", "uint8", "int32", "int64"):
+    for dtype in ("float32", "int8", "uint8", "int32", "int64", "bool"):
         g = Graph()
         indices, updates = g.const([[1], [3], [1]], "int32"), g.input([3, 2], dtype)
         g.op("SCATTER_ND", [indices, updates, g.const([5, 2], "int32")], [g.output(dtype)], "ScatterNd")
@@ -209,4 +229,4 @@ def turned() -> Made:
         yield "UNIQUE", dtype, g
 
 
-FAMILY = (plain, padding, together, turned)
+FAMILY = (plain, unsigned, padding, together, turned)
