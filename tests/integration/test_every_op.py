@@ -44,6 +44,15 @@ DIFFERENT = {
 ``test_upstream_versions`` holds them to the interpreter of 2.14.0.
 """
 
+ONE_STEP = {
+    ("aarch64", "DEPTHWISE_CONV_2D_uint8"): "the 3x3 kernel in assembly, which aarch64 alone has",
+    (
+        "aarch64",
+        "RESIZE_BILINEAR_uint8_half",
+    ): "multiplications fused with additions, which x86 does not have",
+}
+"""Cases of the legacy uint8 kernels that an architecture answers one step off now and then."""
+
 TARGETS = ("x86_64", "armv7", "aarch64")
 WORKERS = 2
 
@@ -117,20 +126,21 @@ def test_every_op_has_a_model_or_a_reason() -> None:
     assert len(WITHOUT_A_MODEL) <= 7
 
 
-def check(program: Path, runner: Runner, case: Prepared, *, everything: bool) -> str:
+def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
     """What is wrong with the answers of one case; nothing when all is right."""
+    steps = 1 if (target, case.path.stem) in ONE_STEP else 0
     names = [name for name in case.tried if not case.answers[name].error]
     if not names:
         return f"{case.path.stem}: the reference runs none of its inputs"
     # Inputs made for the op, where zeros and random numbers make no sense to it.
     chosen = [name for name in names if name.startswith("real")] or names
     # Under an emulator each start takes its time: one set of inputs.
-    for name in chosen if everything else chosen[-1:]:
+    for name in chosen if target == "x86_64" else chosen[-1:]:
         sample = case.tried[name]
         worst = verify.verify_sample(
             program, runner, case.path, case.part, name, sample.inputs, case.answers[name].outputs
         )
-        if worst is not None and worst.error > worst.tolerance:
+        if worst is not None and worst.error > max(worst.tolerance, steps):
             return f"{case.path.stem}, {name}: output {worst.output} off by {worst.error}"
     return ""
 
@@ -141,7 +151,7 @@ def test_answers(prepared: dict[str, list[Prepared]], program: Program, target: 
     binary, runner = program(target)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         results = pool.map(
-            lambda case: check(binary, runner, case, everything=target == "x86_64"),
+            lambda case: check(binary, runner, case, target),
             [case for case in prepared[op] if case.path.stem not in DIFFERENT],
         )
     wrong = [result for result in results if result]
