@@ -44,14 +44,10 @@ DIFFERENT = {
 ``test_upstream_versions`` holds them to the interpreter of 2.14.0.
 """
 
-ONE_STEP = {
-    ("aarch64", "DEPTHWISE_CONV_2D_uint8"): "the 3x3 kernel in assembly, which aarch64 alone has",
-    (
-        "aarch64",
-        "RESIZE_BILINEAR_uint8_half",
-    ): "multiplications fused with additions, which x86 does not have",
+DIFFERENT_ON_AARCH64 = {
+    "DEPTHWISE_CONV_2D_uint8": "the 3x3 kernel in assembly, which aarch64 alone has: one step now and then",
 }
-"""Cases of the legacy uint8 kernels that an architecture answers one step off now and then."""
+"""Cases that aarch64 answers otherwise than x86, in upstream's own build as in ours."""
 
 TARGETS = ("x86_64", "armv7", "aarch64")
 WORKERS = 2
@@ -128,7 +124,6 @@ def test_every_op_has_a_model_or_a_reason() -> None:
 
 def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
     """What is wrong with the answers of one case; nothing when all is right."""
-    steps = 1 if (target, case.path.stem) in ONE_STEP else 0
     names = [name for name in case.tried if not case.answers[name].error]
     if not names:
         return f"{case.path.stem}: the reference runs none of its inputs"
@@ -140,7 +135,7 @@ def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
         worst = verify.verify_sample(
             program, runner, case.path, case.part, name, sample.inputs, case.answers[name].outputs
         )
-        if worst is not None and worst.error > max(worst.tolerance, steps):
+        if worst is not None and worst.error > worst.tolerance:
             return f"{case.path.stem}, {name}: output {worst.output} off by {worst.error}"
     return ""
 
@@ -152,7 +147,12 @@ def test_answers(prepared: dict[str, list[Prepared]], program: Program, target: 
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         results = pool.map(
             lambda case: check(binary, runner, case, target),
-            [case for case in prepared[op] if case.path.stem not in DIFFERENT],
+            [
+                case
+                for case in prepared[op]
+                if case.path.stem not in DIFFERENT
+                and not (target == "aarch64" and case.path.stem in DIFFERENT_ON_AARCH64)
+            ],
         )
     wrong = [result for result in results if result]
     assert not wrong, "\n".join(wrong)

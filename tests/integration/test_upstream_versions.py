@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from litesmith import paths
+from litesmith import paths, sources, verify
 from litesmith.op_models import all_cases
-from tests.integration.test_every_op import DIFFERENT, Prepared, Program, prepared, program
+from litesmith.tensors import Array
+from tests.integration.conftest import require_or_skip
+from tests.integration.test_every_op import (
+    DIFFERENT,
+    DIFFERENT_ON_AARCH64,
+    Prepared,
+    Program,
+    prepared,
+    program,
+)
 
 __all__ = ["prepared", "program"]
 
@@ -21,6 +33,13 @@ PINNED = """
 numpy==1.26.4 --hash=sha256:666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5
 tflite-runtime==2.14.0 --hash=sha256:195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d
 """
+PINNED_AARCH64 = """
+numpy==1.26.4 --hash=sha256:7ab55401287bfec946ced39700c053796e7cc0e3acbef09993a9ad2adba6ca6e
+tflite-runtime==2.14.0 --hash=sha256:ce9fa5d770a9725c746dcbf6f59f3178233b3759f09982e8b2db8d2234c333b0
+"""
+# Debian packages of the Python that runs them under the emulator.
+PYTHON = ("libpython3.11-minimal", "libpython3.11-stdlib", "python3.11-minimal")
+LIBRARIES = ("libexpat1", "libffi8", "libgcc-s1", "libgomp1", "libstdc++6", "zlib1g")
 SCRIPT = """
 
 import sys
@@ -55,6 +74,78 @@ def upstream() -> Path:
     return python
 
 
+@pytest.fixture(scope="module")
+def upstream_aarch64() -> tuple[list[str], Path]:
+    """The same interpreter, upstream's aarch64 build, under the emulator: command and its packages."""
+    emulator, debootstrap = shutil.which("qemu-aarch64"), shutil.which("debootstrap")
+    ready = emulator is not None and debootstrap is not None and os.getuid() == 0
+    require_or_skip(
+        "" if ready else "only root can make a Debian for aarch64, with debootstrap and qemu-user"
+    )
+    assert emulator is not None
+    assert debootstrap is not None
+    folder = paths.cache_folder() / "tests" / "tflite-2.14.0-aarch64"
+    root, site = folder / "root", folder / "site"
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        site.mkdir(parents=True)
+        mirror = sources.debian_suites("bookworm")[0].split()[0]
+        names = ",".join((*PYTHON, *LIBRARIES))
+        words = [debootstrap, "--foreign", "--arch=arm64", "--variant=minbase", f"--include={names}"]
+        subprocess.run([*words, "bookworm", root, mirror], check=True, capture_output=True)
+        for name in (*PYTHON, *LIBRARIES):
+            (package,) = (root / "var/cache/apt/archives").glob(f"{name}_*.deb")
+            # Piped: dpkg would put a folder in the place of the link /lib.
+            packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True)
+            tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}"]
+            subprocess.run(tar, input=packed.stdout, check=True)
+        (folder / "requirements.txt").write_text(PINNED_AARCH64)
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        words += ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", f"--target={site}"]
+        words += ["--platform=manylinux_2_34_aarch64", "--platform=manylinux2014_aarch64"]
+        subprocess.run([*words, "-r", folder / "requirements.txt"], check=True)
+        (folder / "ready").touch()
+    return [emulator, "-cpu", "cortex-a53", "-L", str(root), str(root / "usr/bin/python3.11")], site
+
+
+@pytest.mark.parametrize("name", sorted(DIFFERENT_ON_AARCH64))
+def test_upstreams_own_aarch64_build_differs_in_the_same_way(
+    prepared: dict[str, list[Prepared]],
+    program: Program,
+    upstream_aarch64: tuple[list[str], Path],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    command, site = upstream_aarch64
+    (found,) = [one for cases in prepared.values() for one in cases if one.path.stem == name]
+    binary, runner = program("aarch64")
+    differences = []
+    for sample in ("random 0", "random 1", "random 2"):
+        inputs = found.tried[sample].inputs
+        expected = asked(
+            [*command, "-c"], f"import sys; sys.path.insert(0, {str(site)!r})", found.path, inputs, tmp_path
+        )
+        worst = verify.verify_sample(binary, runner, found.path, found.part, sample, inputs, expected)
+        assert worst is not None
+        assert worst.error == 0
+        newest = found.answers[sample].outputs
+        differences.append(max(verify.compare(a, b)[0] for a, b in zip(expected, newest, strict=True)))
+    assert max(differences) == 1
+
+
+def asked(
+    command: Sequence[str | Path], before: str, model: Path, inputs: Sequence[Array], folder: Path
+) -> list[Array]:
+    """What an interpreter answers."""
+    np.savez(folder / "in.npz", **{str(i): value for i, value in enumerate(inputs)})
+    words = [*command, f"{before}\n{SCRIPT}", model, folder / "in.npz", folder / "out.npz"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "out.npz") as stored:
+        return [stored[str(i)] for i in range(len(stored.files))]
+
+
 @pytest.mark.parametrize("name", sorted(DIFFERENT))
 @pytest.mark.parametrize("target", ["x86_64", "armv7", "aarch64"])
 def test_upstreams_own_build_differs_in_the_same_way(
@@ -65,20 +156,11 @@ def test_upstreams_own_build_differs_in_the_same_way(
     target: str,
     name: str,
 ) -> None:
-    from litesmith import verify
-
     (case,) = [case for case in all_cases() if case.name == name]
     (found,) = [one for one in prepared[case.op] if one.path.stem == name]
     binary, runner = program(target)
     sample = found.tried["random 0"]
-    np.savez(tmp_path / "in.npz", **{str(i): value for i, value in enumerate(sample.inputs)})
-    (tmp_path / "run.py").write_text(SCRIPT)
-    words = [upstream, tmp_path / "run.py", found.path, tmp_path / "in.npz", tmp_path / "out.npz"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
-    assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "out.npz") as stored:
-        expected = [stored[str(i)] for i in range(len(stored.files))]
+    expected = asked([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
     worst = verify.verify_sample(binary, runner, found.path, found.part, "random 0", sample.inputs, expected)
     assert worst is not None
     assert worst.error == 0
