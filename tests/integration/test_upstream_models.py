@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,7 @@ def test_what_fails_in_both(folder: Path, tmp_path: Path, name: str) -> None:
     (verdict,) = built.verdicts
     assert verdict.passed is None
     assert NEITHER[name] in verdict.reason
+    words = [str(built.program), "--model", str(folder / f"{name}.bin")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 4
+    assert NEITHER[name] in done.stderr
