@@ -109,10 +109,7 @@ class Builder:
         Raises:
             BuildError: the compiler or the linker refused.
         """
-        with self._own_folder(project.files, project.embedded) as own:
-            jobs = self._jobs(own, project)
-            self._compile(jobs)
-        return self._link(jobs)
+        return self._link(self._compiled(project))
 
     def stripped(self, project: Project) -> Path:
         """The stripped program alone, for its size.
@@ -120,10 +117,7 @@ class Builder:
         Raises:
             BuildError: the compiler or the linker refused.
         """
-        with self._own_folder(project.files, project.embedded) as own:
-            jobs = self._jobs(own, project)
-            self._compile(jobs)
-        return self._link_stripped(jobs)
+        return self._link_stripped(self._compiled(project))
 
     def variants(self, project: Project, selections: Mapping[str, Selection]) -> dict[str, Path]:
         """The stripped program linked again for selections of fewer of its ops, by name.
@@ -146,6 +140,12 @@ class Builder:
                     for name, one in jobs.items()
                 }
                 return {name: link.result() for name, link in links.items()}
+
+    def _compiled(self, project: Project) -> list[_Job]:
+        with self._own_folder(project.files, project.embedded) as own:
+            jobs = self._jobs(own, project)
+            self._compile(jobs)
+        return jobs
 
     def _jobs(self, own: Path, project: Project) -> list[_Job]:
         ours = [self._own_job(own, name, project) for name in project.own_sources]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
-from litesmith.errors import BuildError
+from litesmith.errors import BuildError, TimeOutError
+from litesmith.process import Completed
 from litesmith.profiles import Profile, ToolchainName
+
+COMPILE_SECONDS = 600
+"""The longest that one file may take; linking has as much."""
+
+Call = Callable[[Sequence[str | Path], Path, float], Completed]
+"""Runs a command in a folder, for so many seconds at most."""
 
 OWN_SOURCE_FLAGS: Mapping[str, tuple[str, ...]] = {
     # Else the compiler recognises the loop of memcpy and calls memcpy.
@@ -156,12 +163,21 @@ def first_error(text: str) -> str:
     return lines[0].strip() if lines else "no message"
 
 
-def too_long(source: str, seconds: float) -> BuildError:
-    """The error for a compiler that did not end in time."""
-    return BuildError(
-        f"{source} took more than {seconds:.0f} s to compile, and was stopped",
-        "see whether the machine is out of memory, and run this again: what is compiled already is kept",
-    )
+def run_compiler(call: Call, words: Sequence[str | Path], source: str, folder: Path) -> None:
+    """Runs the command that compiles ``source``.
+
+    Raises:
+        BuildError: it refused, with its first error, or it did not end in time.
+    """
+    try:
+        done = call(words, folder, COMPILE_SECONDS)
+    except TimeOutError:
+        raise BuildError(
+            f"{source} took more than {COMPILE_SECONDS} s to compile, and was stopped",
+            "see whether the machine is out of memory, and run this again: what is compiled already is kept",
+        ) from None
+    if done.code != 0:
+        raise refusal(f"{source} does not compile", done.stderr)
 
 
 def refusal(what: str, text: str) -> BuildError:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import files, paths, process
-from litesmith.errors import TimeOutError, ToolError
+from litesmith.errors import ToolError
 from litesmith.profiles import Profile, ToolchainName, ToolchainOptions
-from litesmith.toolchains import CompileFlags, License, first_error, refusal, too_long
+from litesmith.toolchains import COMPILE_SECONDS, CompileFlags, License, first_error, refusal, run_compiler
 
-_COMPILE_SECONDS = 600
 _ASK_SECONDS = 60
 
 _COMMON = (
@@ -256,12 +255,7 @@ class Gcc:
         driver = "g++" if source.endswith(".cc") else "gcc"
         triple = self.options(profile).target
         words: list[str | Path] = [f"{triple}-{driver}", *flags, "-c", source, "-o", output]
-        try:
-            done = self._call(words, folder, _COMPILE_SECONDS)
-        except TimeOutError:
-            raise too_long(source, _COMPILE_SECONDS) from None
-        if done.code != 0:
-            raise refusal(f"{source} does not compile", done.stderr)
+        run_compiler(self._call, words, source, folder)
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``g++`` for the link step."""
@@ -294,7 +288,7 @@ class Gcc:
             words += ["-Xlinker", f"-Map={map_file}"]
         # Flags last: the libraries among them are for the objects.
         words += ["-o", output, *objects, *self.link_flags(profile)]
-        done = self._call(words, output.parent, _COMPILE_SECONDS)
+        done = self._call(words, output.parent, COMPILE_SECONDS)
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
 

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import console, files, paths, process
-from litesmith.errors import BuildError, TimeOutError, ToolError
+from litesmith.errors import BuildError, ToolError
 from litesmith.profiles import Profile, ToolchainName
-from litesmith.toolchains import CompileFlags, License, first_error, refusal, too_long
+from litesmith.toolchains import COMPILE_SECONDS, CompileFlags, License, first_error, refusal, run_compiler
 
-_COMPILE_SECONDS = 600
 _RUNTIME_SECONDS = 900
 
 # Bump when what is kept of a target's runtime changes.
@@ -192,12 +191,7 @@ class Zig:
         """
         del profile
         driver = "c++" if source.endswith(".cc") else "cc"
-        try:
-            done = self._call([driver, *flags, "-c", source, "-o", output], folder, _COMPILE_SECONDS)
-        except TimeOutError:
-            raise too_long(source, _COMPILE_SECONDS) from None
-        if done.code != 0:
-            raise refusal(f"{source} does not compile", done.stderr)
+        run_compiler(self._call, [driver, *flags, "-c", source, "-o", output], source, folder)
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``ld.lld``."""
@@ -233,7 +227,7 @@ class Zig:
             words.append(f"-Map={map_file}")
         words += ["-o", output, runtime / start, *objects]
         words += ["--start-group", *(runtime / name for name in libraries), "--end-group"]
-        done = self._call(words, output.parent, _COMPILE_SECONDS)
+        done = self._call(words, output.parent, COMPILE_SECONDS)
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
 

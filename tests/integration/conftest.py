@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,23 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         return Built(folder=out, program=outcome.program, runner=runner.argv)
 
     return make
+
+
+def build_by_hand(project: Path, **environment: str) -> None:
+    """Builds a generated project by the line of its own README."""
+    readme = (project / "README.md").read_text().splitlines()
+    (line,) = [x.strip() for x in readme if x.startswith("    cmake ")]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        line,
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "PATH": path, **environment},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def require_or_skip(problem: str) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from litesmith import paths
 from tests.conftest import EXAMPLES, ROOT, Cli
-from tests.integration.conftest import Build, Built
+from tests.integration.conftest import Build, Built, build_by_hand
 from tests.integration.test_targets_and_models import MODELS
 
 pytestmark = pytest.mark.usefixtures("docker_engine", "cross_gcc")
@@ -133,19 +130,7 @@ def test_the_project_is_built_by_the_line_of_its_own_readme(build: Build, tmp_pa
     built = build("armv7", path_of("gesture"), toolchain="docker")
     project = tmp_path / "project, äö"
     shutil.copytree(built.folder / "project", project)
-    readme = (project / "README.md").read_text().splitlines()
-    (line,) = [x.strip() for x in readme if x.startswith("    cmake ")]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        line,
-        shell=True,
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env={**os.environ, "PATH": path, "LITESMITH_CACHE": str(paths.cache_folder())},
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    build_by_hand(project, LITESMITH_CACHE=str(paths.cache_folder()))
     assert (project / "out/gesture").read_bytes() == built.program.read_bytes()
 
 

@@ -15,7 +15,7 @@ import pytest
 from litesmith import build as building
 from litesmith import models, ops, paths, profiles, size, sources, toolchains
 from tests.conftest import EXAMPLES, ROOT, Cli
-from tests.integration.conftest import DET, Build, Built
+from tests.integration.conftest import DET, Build, Built, build_by_hand
 
 
 def digest_tree(folder: Path) -> dict[str, str]:
@@ -167,20 +167,7 @@ def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
 def test_the_project_is_built_by_the_line_of_its_own_readme(det_armv7: Built, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(det_armv7.folder / "project", project)
-    (line,) = [
-        x.strip() for x in (project / "README.md").read_text().splitlines() if x.startswith("    cmake ")
-    ]
-    scripts = str(Path(sys.executable).parent)
-    done = subprocess.run(
-        line,
-        shell=True,
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    build_by_hand(project)
     by_hand = Built(folder=project, program=project / "out/det", runner=det_armv7.runner)
     result = by_hand.run("--model", DET, "--output-dir", tmp_path)
     assert result.returncode == 0, result.stderr
