@@ -79,11 +79,29 @@ class OperatorCode:
         return self.code == CUSTOM_CODE
 
 
+@dataclass(frozen=True, kw_only=True, order=True)
+class DepthwiseRow:
+    """What decides which of its row kernels a DEPTHWISE_CONV_2D runs; -1 where the shape is unknown.
+
+    ``multiplier`` is output channels for each input channel.
+    """
+
+    stride_width: int
+    input_depth: int
+    multiplier: int
+
+    @property
+    def known(self) -> bool:
+        """Whether the model's shapes say all of it."""
+        return self.input_depth > 0 and self.multiplier > 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out.
 
     ``random`` says that it draws other numbers in each run: a random op without a seed.
+    ``depthwise`` is there for DEPTHWISE_CONV_2D.
     """
 
     opcode_index: int
@@ -92,6 +110,7 @@ class Node:
     intermediates: tuple[int, ...]
     custom_options: bytes
     random: bool
+    depthwise: DepthwiseRow | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +149,7 @@ class OpUse:
     count: int
     dtypes: tuple[str, ...]
     options: tuple[Any, ...] = field(default=())
+    depthwise: frozenset[DepthwiseRow] = frozenset()
 
     @property
     def custom(self) -> bool:
@@ -158,6 +178,7 @@ class ModelAnalysis:
         versions: dict[tuple[int, str | None], set[int]] = {}
         counts: Counter[tuple[int, str | None]] = Counter()
         options: dict[tuple[int, str | None], list[Any]] = {}
+        rows: dict[tuple[int, str | None], set[DepthwiseRow]] = {}
         for entry in self.operator_codes:
             key = (entry.code, entry.name)
             dtypes.setdefault(key, set())
@@ -171,6 +192,8 @@ class ModelAnalysis:
                 for index in (*node.inputs, *node.outputs, *node.intermediates):
                     if index >= 0:
                         dtypes[key].add(subgraph.tensors[index].dtype)
+                if node.depthwise is not None:
+                    rows.setdefault(key, set()).add(node.depthwise)
                 if node.custom_options:
                     options[key].append(decode_options(node.custom_options))
         return tuple(
@@ -181,6 +204,7 @@ class ModelAnalysis:
                 count=counts[code, name],
                 dtypes=tuple(sorted(dtypes[code, name])),
                 options=tuple(options[code, name]),
+                depthwise=frozenset(rows.get((code, name), ())),
             )
             for code, name in sorted(dtypes, key=lambda key: (key[0], key[1] or ""))
         )
@@ -324,7 +348,7 @@ def _subgraph(
 ) -> Subgraph:
     where = f"subgraph {number}"
     tensors = tuple(_tensor(t, f"tensor {i} of {where}", buffers) for i, t in enumerate(entry.tables(0)))
-    nodes = tuple(_node(n, f"operator {i} of {where}", codes) for i, n in enumerate(entry.tables(3)))
+    nodes = tuple(_node(n, f"operator {i} of {where}", codes, tensors) for i, n in enumerate(entry.tables(3)))
     inputs, outputs = entry.numbers(1, "i"), entry.numbers(2, "i")
     for index in (*inputs, *outputs):
         if not 0 <= index < len(tensors):
@@ -361,7 +385,7 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
     )
 
 
-def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...]) -> Node:
+def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tuple[Tensor, ...]) -> Node:
     index = entry.scalar(0, "I")
     if index >= len(codes):
         raise DamagedError(f"{where} has operator code {index} of {len(codes)}")
@@ -373,7 +397,29 @@ def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...]) -> Node:
         intermediates=entry.numbers(8, "i"),
         custom_options=bytes(entry.numbers(5, "B")) if options else b"",
         random=codes[index].code in _RANDOM_CODES and not _seeded(entry),
+        depthwise=_depthwise_row(entry, tensors) if codes[index].code == _DEPTHWISE_CODE else None,
     )
+
+
+_DEPTHWISE_CODE = 4
+
+
+def _depthwise_row(entry: Table, tensors: tuple[Tensor, ...]) -> DepthwiseRow:
+    options = entry.table(4)
+
+    def channels(ends: tuple[int, ...]) -> int:
+        shape = tensors[ends[0]].shape if ends and 0 <= ends[0] < len(tensors) else ()
+        return shape[3] if len(shape) == _IMAGE_RANK else -1
+
+    depth, outputs = channels(entry.numbers(1, "i")), channels(entry.numbers(2, "i"))
+    return DepthwiseRow(
+        stride_width=options.scalar(1, "i") if options else 0,
+        input_depth=depth,
+        multiplier=outputs // depth if depth > 0 else -1,
+    )
+
+
+_IMAGE_RANK = 4
 
 
 # RANDOM_STANDARD_NORMAL, RANDOM_UNIFORM, MULTINOMIAL

@@ -29,7 +29,6 @@ from litesmith.generate import (
     registration_variants,
 )
 from litesmith.profiles import Profile
-from litesmith.selection import Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 
@@ -119,18 +118,23 @@ class Builder:
         """
         return self._link_stripped(self._compiled(project))
 
-    def variants(self, project: Project, selections: Mapping[str, Selection]) -> dict[str, Path]:
-        """The stripped program linked again for selections of fewer of its ops, by name.
+    def finished(self, project: Project) -> Path | None:
+        """The stripped program when it is in the cache already, else None."""
+        with self._own_folder(project.files, project.embedded) as own:
+            program = self._program(self._jobs(own, project))
+        return program if program.exists() else None
+
+    def variants(self, projects: Mapping[str, Project]) -> dict[str, Path]:
+        """Stripped programs for fewer ops of one project (see :meth:`Project.reduced`), by name.
 
         Raises:
             BuildError: the compiler or the linker refused.
         """
-        text, functions = registration_variants(selections)
+        text, functions = registration_variants({name: p.selection for name, p in projects.items()})
         with ExitStack() as folders:
             jobs: dict[str, list[_Job]] = {}
-            for name, selection in selections.items():
-                smaller = project.reduced(selection)
-                smaller = dataclasses.replace(smaller, files={**smaller.files, REGISTRATION: text})
+            for name, project in projects.items():
+                smaller = dataclasses.replace(project, files={**project.files, REGISTRATION: text})
                 own = folders.enter_context(self._own_folder(smaller.files, smaller.embedded))
                 jobs[name] = self._jobs(own, smaller)
             self._compile(job for one in jobs.values() for job in one)
@@ -149,7 +153,7 @@ class Builder:
 
     def _jobs(self, own: Path, project: Project) -> list[_Job]:
         ours = [self._own_job(own, name, project) for name in project.own_sources]
-        return ours + [self._upstream_job(source) for source in project.sources]
+        return ours + [self._upstream_job(source, project) for source in project.sources]
 
     @contextmanager
     def _own_folder(self, contents: Mapping[str, str], embedded: Path | None) -> Iterator[Path]:
@@ -167,9 +171,11 @@ class Builder:
         key = files.digest_of(self.toolchain.identity(self.profile), *parts)
         return paths.cache_folder() / "objects" / key[:2] / f"{key}.o"
 
-    def _upstream_job(self, source: str) -> _Job:
+    def _upstream_job(self, source: str, project: Project) -> _Job:
         flags = self.toolchain.compile_flags(self.profile).for_file(source)
-        defines = [f"-D{define}" for define in self.defines]
+        pruning = project.pruning
+        pruned = (*pruning.everywhere, *pruning.by_source.get(source, ()))
+        defines = [f"-D{define}" for define in (*self.defines, *pruned)]
         local = self.tree.local.get(source.partition("/")[0])
         folders = [*self.tree.include_folders(), *(self.tree.local_include_folders() if local else ())]
         include = [f"-I{folder}" for folder in folders]
@@ -267,7 +273,7 @@ class Builder:
                 (aside / "debug").replace(debug)
         return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
 
-    def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
+    def _program(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
         key = files.digest_of(
             _PROGRAM_FORMAT,
             self.toolchain.identity(self.profile),
@@ -275,7 +281,10 @@ class Builder:
             [job.output.name for job in jobs],
             aliases,
         )
-        program = paths.cache_folder() / "programs" / key[:2] / key / "program"
+        return paths.cache_folder() / "programs" / key[:2] / key / "program"
+
+    def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
+        program = self._program(jobs, aliases)
         if not program.exists():
             self.toolchain.prepare(self.profile)
             program.parent.mkdir(parents=True, exist_ok=True)

@@ -124,7 +124,8 @@ def _needed(value: Any, option: str, example: str) -> Any:
         "model": "a .tflite file or zoo:NAME; once for each model of the program",
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static (default: the profile's first)",
         "out": "output folder (default build/<target>/<model name>)",
-        "prune": "no dtypes are pruned in this version: with and without, it is the stock selective program",
+        "prune": "leave out what the models do not need beyond ops: dtypes, kernel variants, runtime parts",
+        "compare-stock": "build the program without pruning, too, and say what was saved",
         "embed-model": "put the model into the binary",
         "verify": "run the program and compare its answers",
         "custom-ops": "YAML file with custom ops of your own",
@@ -140,6 +141,7 @@ def build(
     toolchain: str | None = None,
     out: str | None = None,
     prune: bool = True,
+    compare_stock: bool = False,
     embed_model: bool = False,
     verify: bool = True,
     custom_ops: str | None = None,
@@ -150,7 +152,7 @@ def build(
     """Build the smallest program that runs the model, measure and verify it."""
     from litesmith import pipeline, render
 
-    del ctx, prune
+    del ctx
     outcome = pipeline.build(
         pipeline.Request(
             target=_needed(target, "--target", "armv7"),
@@ -161,6 +163,8 @@ def build(
             verify=verify,
             choice=_choice(signature, input_shape),
             custom_ops=custom_ops,
+            prune=prune,
+            compare_stock=compare_stock,
         )
     )
     if json:

@@ -10,6 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from litesmith.patches import (
+    NO_ABS_TEMPLATE,
+    ONE_ROUNDING,
+    RUY_PRUNING,
+    TENSORFLOW_PRUNING,
+    Patch,
+)
+
 OriginKind = Literal["upstream", "debian"]
 
 
@@ -29,18 +37,6 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patch:
-    """A textual change of one unpacked file: every match of ``find`` becomes ``replace``.
-
-    It must match at least once.
-    """
-
-    path: str
-    find: str
-    replace: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Component:
     """One upstream project.
 
@@ -48,7 +44,8 @@ class Component:
     fragments that are left out of them.  ``include`` is the folder that goes on the
     compiler's include path.  ``license`` names the licence and ``license_file`` its text.
     ``headers_only`` marks code that reaches a program by being included.  ``patches`` are
-    applied when the component is unpacked.
+    applied when the component is unpacked; the files of ``templates/<headers>`` go into its folder
+    ``litesmith`` then.
     """
 
     name: str
@@ -61,6 +58,7 @@ class Component:
     license_file: str
     headers_only: bool = False
     patches: tuple[Patch, ...] = ()
+    headers: str | None = None
 
 
 def _github(
@@ -72,29 +70,6 @@ def _github(
 def _debian(path: str, sha256: str, root: str = "*") -> Origin:
     return Origin(kind="debian", location=f"pool/main/{path}", sha256=sha256, root=root)
 
-
-# Newer C++ libraries have no template std::abs<T> any more.
-_NO_ABS_TEMPLATE = tuple(
-    Patch(
-        path="tensorflow/lite/kernels/elementwise.cc",
-        find=rf"std::abs<{name}>",
-        replace=f"static_cast<{name} (*)({name})>(std::abs)",
-    )
-    for name in ("float", "int32_t")
-)
-
-# ruy's kernels scale int32 accumulators to int8, and not in the same way everywhere: on x86
-# (and so in TensorFlow's interpreter, our reference) they round after the multiplication and
-# again after the shift, on Arm once, so that answers differ by a step here and there and a
-# deep network drifts.  With a rounding multiplication, and without moving one bit of the
-# shift into the multiplication, the Arm kernels do what the x86 kernels do.  The portable
-# kernels get theirs from templates/runtime/apply_multiplier.cc.
-_ONE_ROUNDING = (
-    Patch(path="ruy/kernel_arm32.cc", find=r'"vqdmulh\.s32 ', replace='"vqrdmulh.s32 '),
-    Patch(path="ruy/kernel_arm32.cc", find=r'"vmvn\.i32 q8, #0', replace='"vmov.i32 q8, #0'),
-    Patch(path="ruy/kernel_arm64.cc", find=r'"sqdmulh ', replace='"sqrdmulh '),
-    Patch(path="ruy/kernel_arm64.cc", find=r'"mvni v8\.4s, #0', replace='"movi v8.4s, #0'),
-)
 
 COMPONENTS: tuple[Component, ...] = (
     Component(
@@ -135,7 +110,8 @@ COMPONENTS: tuple[Component, ...] = (
             "/delegates/hexagon/",
             "_test.cc",
         ),
-        patches=_NO_ABS_TEMPLATE,
+        patches=(*NO_ABS_TEMPLATE, *TENSORFLOW_PRUNING),
+        headers="pruning",
         license="Apache-2.0",
         license_file="LICENSE",
     ),
@@ -157,7 +133,7 @@ COMPONENTS: tuple[Component, ...] = (
             ),
         ),
         keep=("LICENSE", "ruy/"),
-        patches=_ONE_ROUNDING,
+        patches=(*ONE_ROUNDING, *RUY_PRUNING),
         license="Apache-2.0",
         license_file="LICENSE",
     ),

@@ -11,15 +11,17 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from litesmith import analysis, files
+from litesmith import analysis, files, schema
 from litesmith.errors import SourceError
 from litesmith.sources import SourceTree
 
 _REGISTER = "tensorflow/tensorflow/lite/core/kernels/register.cc"
 _SCHEMA = "tensorflow/tensorflow/lite/schema/schema.fbs"
+_CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 _KERNELS = "tensorflow/tensorflow/lite/kernels"
 
 _CORE_ROOTS = (
@@ -146,12 +148,27 @@ class Deriver:
         named = {dtype for dtype, word in _SMALL.items() if word in text}
         return [dtype for dtype in _SMALL if tells_apart and dtype not in named and dtype not in tried]
 
+    def _dispatches(self, source: str) -> bool:
+        """Whether a kernel file tells dtypes apart, by no other tensors than those of its own nodes.
+
+        Control flow, variables and tables see tensors of other subgraphs and nodes.  What ops
+        share is the same in every program.
+        """
+        if not re.fullmatch(rf"{_KERNELS}/\w+\.cc", source):
+            return False
+        text = self._text(source)
+        sees_others = "core/subgraph.h" in text or "control_flow_common.h" in text
+        is_kernel = "TfLiteRegistration* Register_" in text
+        return is_kernel and not sees_others and re.search(r"(->|\.)type\b", text) is not None
+
     def registry(self) -> dict[str, Any]:
         """File name below ``ops_registry/`` → content."""
         register = _COMMENT.sub("", self._text(_REGISTER))
         codes = self.builtin_codes()
         where = self._registrations()
         core = self.closure(_CORE_ROOTS)
+        tables = schema.options_tables(self._text(_SCHEMA))
+        options = schema.options_of_ops(self._text(_CONVERSIONS))
         tried = _tried_dtypes({code: name for name, code in codes.items()})
         result: dict[str, Any] = {}
 
@@ -167,6 +184,7 @@ class Deriver:
                 "registration": f"tflite::ops::{key}",
                 "versions": list(versions),
                 "dtypes": tried.get(name, []),
+                **({"options": asdict(tables[options[name][0]])} if options.get(name) else {}),
                 "lacks": self._lacks(where[key], tried.get(name, [])),
                 "sources": sorted(self.closure([where[key]]) - core),
             }
@@ -181,6 +199,9 @@ class Deriver:
                 f"ruy/ruy/{path.name}"
                 for path in self._path("ruy/ruy").glob("*.cc")
                 if not _RUY_NEVER.search(path.name)
+            ),
+            "dispatching": sorted(
+                {source for op in result.values() for source in op["sources"] if self._dispatches(source)}
             ),
             "defines": list(_DEFINES),
         }

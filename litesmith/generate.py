@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from litesmith import __version__, paths
 from litesmith.ops import Runtime
 from litesmith.profiles import Profile
+from litesmith.pruning import NOTHING, Pruning, prune
 from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
@@ -25,6 +26,7 @@ OWN_SOURCES = (
     "selected_ops.cc",
     "main.cc",
     "model_check.cc",
+    "flatbuffer_check.cc",
     "cpuinfo.cc",
     "apply_multiplier.cc",
     "libc_replacements.cc",
@@ -35,7 +37,7 @@ REGISTRATION = "registration.cc"
 REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
 """The file that defines ``RegisterSelectedOps``, and that function's symbol (Itanium C++ ABI)."""
 
-MODEL_CHECK = "model_check.cc"
+_MODEL_CHECKS = frozenset({"model_check.cc", "flatbuffer_check.cc"})
 _NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
 
 SELECTED_OPS = "selected_ops.cc"
@@ -50,7 +52,8 @@ class Project:
     """A generated project: its files, and the upstream sources that go with them.
 
     ``files`` maps names to content.  ``sources`` are ``component/path`` names in link order.
-    ``embedded`` is the model that goes into the binary, if any.
+    ``embedded`` is the model that goes into the binary, if any.  ``pruning`` says what the files
+    are compiled without.
     """
 
     name: str
@@ -60,16 +63,17 @@ class Project:
     defines: tuple[str, ...]
     embedded: Path | None
     model_check: bool
+    pruning: Pruning
 
     @property
     def own_sources(self) -> tuple[str, ...]:
         """Our C++ files that are compiled, in link order."""
-        return tuple(name for name in OWN_SOURCES if self.model_check or name != MODEL_CHECK)
+        return tuple(name for name in OWN_SOURCES if self.model_check or name not in _MODEL_CHECKS)
 
     @property
     def own_defines(self) -> tuple[str, ...]:
-        """Defines for our own files only."""
-        return () if self.model_check else (_NO_MODEL_CHECK,)
+        """Defines for our own files, on top of those of the runtime."""
+        return (*self.pruning.everywhere, *(() if self.model_check else (_NO_MODEL_CHECK,)))
 
     def unchecked(self) -> Project:
         """The same project without the check of the model before it is loaded."""
@@ -89,6 +93,12 @@ class Project:
             files={**self.files, SELECTED_OPS: _selected_ops(smaller, size)},
             sources=tuple(source for source in self.sources if source not in dropped),
         )
+
+    def bare(self, runtime: Runtime) -> Project:
+        """The same project with no op at all: what the runtime alone weighs."""
+        nothing = self.reduced(self.selection.none())
+        pruned = self.pruning is not NOTHING
+        return dataclasses.replace(nothing, pruning=prune(nothing.selection, runtime) if pruned else NOTHING)
 
     def write(self, folder: Path) -> None:
         """Writes the project into an empty folder."""
@@ -134,7 +144,12 @@ def _registration(selection: Selection) -> str:
 
 def _selected_ops(selection: Selection, embedded_size: int) -> str:
     """The table of what the program was built for."""
-    values = {"version": __version__, "ops": selection.ops, "embedded": embedded_size}
+    values = {
+        "version": __version__,
+        "ops": selection.ops,
+        "sparse": selection.sparse,
+        "embedded": embedded_size,
+    }
     return _environment().get_template("selected_ops.cc.j2").render(values)
 
 
@@ -174,8 +189,11 @@ def generate(
     tree: SourceTree,
     runtime: Runtime,
     embedded: Path | None = None,
+    *,
+    pruned: bool = True,
 ) -> Project:
-    """Renders the project of a selection."""
+    """Renders the project of a selection; without ``pruned`` the stock selective program."""
+    pruning = prune(selection, runtime) if pruned else NOTHING
     sources = upstream_sources(selection, runtime)
     project = Project(
         name=name,
@@ -185,6 +203,7 @@ def generate(
         defines=runtime.defines,
         embedded=embedded,
         model_check=profile.model_check,
+        pruning=pruning,
     )
     flags = toolchain.compile_flags(profile)
     values = {
@@ -204,6 +223,9 @@ def generate(
         },
         "include_folders": (*tree.include_folders(), *tree.local_include_folders()),
         "defines": (*runtime.defines, *project.own_defines),
+        "source_defines": {
+            tree.locate(source): made for source in sources if (made := pruning.by_source.get(source))
+        },
         "flags": flags.common,
         "cxx_flags": flags.cxx,
         "target_flags": (*flags.target, flags.optimisation),

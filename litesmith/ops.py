@@ -17,6 +17,16 @@ from litesmith.errors import UnsupportedModelError, UsageError
 from litesmith.validation import Strict, nearest, validate
 
 
+class Options(Strict):
+    """The options table that an op reads: its number in ``BuiltinOptions``, its fields' signs.
+
+    ``litesmith.schema`` says what the signs mean.
+    """
+
+    number: int
+    fields: str
+
+
 class Op(Strict):
     """One op of the runtime.
 
@@ -25,7 +35,7 @@ class Op(Strict):
     highest that the kernel supports.  ``dtypes`` are those that it was run with beside the
     reference, on tensors of all its roles, ``lacks`` the small ones that newer kernels have and
     this one has not.  ``sources`` are what it needs beyond the core runtime,
-    as ``component/path``.
+    as ``component/path``.  ``options`` is absent for ops that have none.
     """
 
     name: str
@@ -35,14 +45,19 @@ class Op(Strict):
     versions: tuple[int, int]
     dtypes: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    options: Options | None = None
     sources: tuple[str, ...]
 
 
 class Runtime(Strict):
-    """What every program needs: sources of the core, of ruy, and defines for all of them."""
+    """What every program needs: sources of the core, of ruy, and defines for all of them.
+
+    ``dispatching`` are the sources of ops that tell dtypes apart by the tensors that they see.
+    """
 
     core: tuple[str, ...]
     ruy: tuple[str, ...]
+    dispatching: tuple[str, ...] = ()
     defines: tuple[str, ...]
 
 

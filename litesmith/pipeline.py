@@ -29,8 +29,11 @@ from litesmith.build import Binary, Builder, license_components, workshop
 from litesmith.errors import UsageError, VerificationError
 from litesmith.generate import Project
 from litesmith.models import Model, joint_name, open_model
+from litesmith.ops import Runtime
 from litesmith.profiles import Profile
+from litesmith.pruning import NOTHING
 from litesmith.samples import EVERYTHING, Choice, parts
+from litesmith.selection import upstream_path
 from litesmith.size import SizeReport
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
@@ -49,17 +52,23 @@ class Request:
     verify: bool = True
     choice: Choice = EVERYTHING
     custom_ops: str | None = None
+    prune: bool = True
+    compare_stock: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a build ended in.  ``sysroot`` has the libraries that a dynamic program runs with."""
+    """What a build ended in.  ``sysroot`` has the libraries that a dynamic program runs with.
+
+    ``stock`` is the code of the same program without pruning, in bytes, where it is known.
+    """
 
     folder: Path
     program: Path
     size: SizeReport
     verdicts: tuple[Verdict, ...]
     sysroot: Path | None
+    stock: int | None
 
     def to_json(self) -> dict[str, Any]:
         """The result for machines."""
@@ -67,6 +76,7 @@ class Outcome:
             "out": str(self.folder),
             "program": str(self.program),
             "size": self.size.to_json(),
+            "stock": self.stock,
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
         }
 
@@ -107,17 +117,22 @@ def build(request: Request) -> Outcome:
         registry, tree = extension.registry, extension.tree
     selected = selection.select([model.analysis for model in models], registry)
     with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
-        project = generate.generate(
-            joint_name(models),
-            selected,
-            profile,
-            toolchain,
-            tree,
-            registry.runtime,
-            models[0].path if request.embed_model else None,
+        project, unpruned = (
+            generate.generate(
+                joint_name(models),
+                selected,
+                profile,
+                toolchain,
+                tree,
+                registry.runtime,
+                models[0].path if request.embed_model else None,
+                pruned=pruned,
+            )
+            for pruned in (request.prune, False)
         )
         binary = builder.build(project)
-        measured = measure(builder, project, binary, frozenset(registry.runtime.core))
+        measured = measure(builder, project, binary, registry.runtime)
+        stock = _stock(builder, unpruned, request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
         manifest = _manifest(project, profile, toolchain, tree, measured, binary)
         notice = _notice(project, profile, tree, toolchain)
@@ -136,7 +151,14 @@ def build(request: Request) -> Outcome:
         size=measured,
         verdicts=verdicts,
         sysroot=sysroot,
+        stock=stock,
     )
+
+
+def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
+    """Code of the program without pruning, in bytes: when it is wanted, or there already."""
+    program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
+    return size.sections(program).code if program else None
 
 
 def _require_ours(folder: Path) -> None:
@@ -151,20 +173,26 @@ def _require_ours(folder: Path) -> None:
         )
 
 
-def measure(builder: Builder, project: Project, binary: Binary, core: frozenset[str]) -> SizeReport:
+# No op is called so.
+_BARE = ""
+
+
+def measure(builder: Builder, project: Project, binary: Binary, runtime: Runtime) -> SizeReport:
     """Sizes of a program, with the marginal cost of each op: linked again without it."""
-    without = {op.name: project.selection.without(op.name) for op in project.selection.ops}
-    smaller = builder.variants(project, without)
+    names = [op.name for op in project.selection.ops]
+    without = {name: project.reduced(project.selection.without(name)) for name in names}
+    smaller = builder.variants({**without, _BARE: project.bare(runtime)})
     unchecked = size.sections(builder.stripped(project.unchecked())).code if project.model_check else None
     return size.report(
         binary.program,
         binary.map_file,
         binary.objects,
         project.selection,
-        core,
+        frozenset(runtime.core),
         lambda op: size.sections(smaller[op]).code,
         project.embedded.stat().st_size if project.embedded else 0,
         unchecked,
+        size.sections(smaller[_BARE]).code,
     )
 
 
@@ -229,8 +257,17 @@ def _manifest(
             "common": flags.common,
             "cxx": flags.cxx,
             "by_source": dict(flags.by_source),
-            "defines": project.defines,
+            "defines": (*project.defines, *project.pruning.everywhere),
             "link": toolchain.link_flags(profile),
+        },
+        "pruning": {
+            "enabled": project.pruning is not NOTHING,
+            "dtypes": {upstream_path(source): kept for source, kept in project.pruning.dtypes.items()},
+            "defines": {
+                upstream_path(source): made
+                for source, made in project.pruning.by_source.items()
+                if source in project.sources
+            },
         },
         "sources": tree.manifest(),
         "embedded_model": project.embedded is not None,

@@ -58,6 +58,10 @@ def outcome(result: Outcome) -> None:
     )
     for verdict in result.verdicts:
         print(verdict.line())
+    if result.stock is not None:
+        saved = result.stock - binary.code
+        share = f"{100 * saved / result.stock:.1f} %"
+        print(f"stock {result.stock:,} bytes, pruned {binary.code:,}, saved {saved:,} ({share})")
 
 
 def analysis(model: ModelAnalysis, registry: Registry) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from litesmith import analysis
-from litesmith.analysis import ModelAnalysis, OpUse
-from litesmith.ops import Op, Registry, require_supported
+from litesmith.analysis import DepthwiseRow, ModelAnalysis, OpUse
+from litesmith.ops import Op, Options, Registry, require_supported
 
 _DTYPE_NUMBERS = {name: number for number, name in analysis.DTYPES.items()}
 
@@ -19,7 +19,7 @@ class SelectedOp:
     """One op of the program.
 
     ``versions`` and ``dtypes`` are those that the models really use, ``count`` the nodes of all
-    models.  ``sources`` are ``component/path`` names.
+    models.  ``sources`` are ``component/path`` names, ``depthwise`` the different rows of the nodes.
     """
 
     name: str
@@ -30,6 +30,21 @@ class SelectedOp:
     dtypes: tuple[str, ...]
     registration: str
     sources: tuple[str, ...]
+    options: Options | None
+    depthwise: tuple[DepthwiseRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of ``selection.json``."""
+        return {
+            "name": self.name,
+            "code": self.code,
+            "custom": self.custom,
+            "versions": self.versions,
+            "count": self.count,
+            "dtypes": self.dtypes,
+            "registration": self.registration,
+            "sources": [upstream_path(source) for source in self.sources],
+        }
 
     @property
     def dtype_mask(self) -> int:
@@ -47,14 +62,22 @@ class SelectedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Everything that decides what goes into the program."""
+    """Everything that decides what goes into the program.
+
+    ``sparse`` says that a model has weights in the sparse format.
+    """
 
     models: tuple[SelectedModel, ...]
     ops: tuple[SelectedOp, ...]
+    sparse: bool
 
     def without(self, op: str) -> Selection:
         """The same selection less one op, to measure what it costs."""
         return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name != op))
+
+    def none(self) -> Selection:
+        """The same models' selection with no op at all: the runtime alone."""
+        return dataclasses.replace(self, ops=())
 
     def only(self, op: str) -> Selection:
         """The same selection with nothing but one op."""
@@ -64,13 +87,7 @@ class Selection:
         """``selection.json``."""
         return {
             "models": [dataclasses.asdict(model) for model in self.models],
-            "ops": [
-                {
-                    **dataclasses.asdict(op),
-                    "sources": [upstream_path(source) for source in op.sources],
-                }
-                for op in self.ops
-            ],
+            "ops": [op.to_json() for op in self.ops],
         }
 
 
@@ -101,6 +118,7 @@ def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
     return Selection(
         models=tuple(SelectedModel(path=m.path, sha256=m.sha256) for m in analyses),
         ops=tuple(_merge(found[key], uses[key]) for key in sorted(uses)),
+        sparse=any(t.sparse for m in analyses for subgraph in m.subgraphs for t in subgraph.tensors),
     )
 
 
@@ -114,4 +132,6 @@ def _merge(op: Op, uses: list[OpUse]) -> SelectedOp:
         dtypes=tuple(sorted({dtype for u in uses for dtype in u.dtypes})),
         registration=op.registration,
         sources=op.sources,
+        options=op.options,
+        depthwise=tuple(sorted({row for u in uses for row in u.depthwise})),
     )

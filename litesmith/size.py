@@ -70,7 +70,8 @@ class SizeReport:
     """``size.json``.  ``core`` and the ``buckets`` beside the ops add up to ``binary.code``.
 
     ``model_check`` is what the program would shrink by without the check of models before
-    they are loaded; None where the profile leaves it out.
+    they are loaded; None where the profile leaves it out.  ``without_ops`` is the code of the
+    same program with no op at all.
     """
 
     binary: Sections
@@ -78,6 +79,7 @@ class SizeReport:
     ops: Mapping[str, OpSize]
     buckets: Mapping[str, int]
     model_check: int | None
+    without_ops: int
 
     def to_json(self) -> dict[str, Any]:
         """The contract's form; ``buckets`` comes on top of it."""
@@ -87,6 +89,7 @@ class SizeReport:
             "ops": {name: asdict(size) for name, size in self.ops.items()},
             "buckets": dict(self.buckets),
             "model_check": self.model_check,
+            "without_ops": self.without_ops,
         }
 
 
@@ -196,12 +199,13 @@ def report(
     marginal: Callable[[str], int] | None,
     embedded_bytes: int,
     unchecked: int | None,
+    without_ops: int,
 ) -> SizeReport:
     """Measures a program.
 
     ``objects`` maps object paths to sources.  ``marginal`` gives the size of the program
     without an op; None leaves the marginal costs out.  ``unchecked`` is that of the program
-    without its model check.
+    without its model check, ``without_ops`` that of the program with no op.
     """
     binary = sections(program)
     users: dict[str, list[str]] = {}
@@ -241,4 +245,5 @@ def report(
         },
         buckets=dict(sorted(buckets.items())),
         model_check=None if unchecked is None else binary.code - unchecked,
+        without_ops=without_ops,
     )

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from litesmith import console, files, paths
-from litesmith.components import COMPONENTS, Component, Origin, Patch
+from litesmith.components import COMPONENTS, Component, Origin
 from litesmith.errors import SourceError
+from litesmith.patches import Patch
 
 _STAMP = ".litesmith.json"
 _CONNECT_AND_READ_SECONDS = 30
@@ -138,8 +139,16 @@ def _unpacking_order(component: Component) -> int:
 
 def _folder(component: Component, origin: Origin) -> str:
     patches = [[patch.path, patch.find, patch.replace] for patch in component.patches]
-    identity = files.digest_of(origin.sha256, origin.root, component.keep, component.drop, patches)
+    headers = {path.name: path.read_text(encoding="utf-8") for path in _own_headers(component)}
+    identity = files.digest_of(origin.sha256, origin.root, component.keep, component.drop, patches, headers)
     return f"{component.name}-{identity[:12]}"
+
+
+def _own_headers(component: Component) -> list[Path]:
+    """Files of ours that go into the component's folder."""
+    if component.headers is None:
+        return []
+    return sorted((paths.data_folder("templates") / component.headers).iterdir())
 
 
 def _find(root: Path, component: Component) -> Source | None:
@@ -314,6 +323,9 @@ class _Fetch:
                 )
             for patch in component.patches:
                 _apply(patch, staged / patch.path, component.name)
+            for header in _own_headers(component):
+                (staged / "litesmith").mkdir(exist_ok=True)
+                shutil.copyfile(header, staged / "litesmith" / header.name)
             (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
             # Another build may have been faster; what it unpacked is the same.
             if not final.exists():

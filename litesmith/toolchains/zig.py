@@ -46,6 +46,21 @@ _LINK = (
     "stack-size=1048576",
     "--no-dynamic-linker",
     "-static",
+    # Functions with the same instructions become one, also where their addresses are taken:
+    # nothing in the runtime compares them but to find unresolved custom ops, refused before.
+    "--icf=all",
+)
+_SCRIPT = "no-unwind-tables.ld"
+
+# What the C++ library does when something is thrown: kernels are compiled without exceptions,
+# nobody would catch it, and the program ends all the same.  Spares the unwinder.
+_THROWING = (
+    *("__cxa_throw", "__cxa_rethrow", "__cxa_allocate_exception", "__cxa_free_exception"),
+    *("__cxa_begin_catch", "__cxa_end_catch", "__cxa_end_cleanup", "__cxa_pure_virtual"),
+    *("__gxx_personality_v0", "_Unwind_Resume", "__abort_message"),
+    *(f"__aeabi_unwind_cpp_pr{number}" for number in range(3)),
+    # std::terminate(), std::unexpected(), std::__throw_system_error(int, char const*)
+    *("_ZSt9terminatev", "_ZSt10unexpectedv", "_ZNSt3__120__throw_system_errorEiPKc"),
 )
 
 # A program that needs every library of the runtime.
@@ -196,7 +211,7 @@ class Zig:
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``ld.lld``."""
         del profile
-        return _LINK
+        return (*_LINK, "-T", _SCRIPT, *(f"--defsym={name}=abort" for name in _THROWING))
 
     def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags for zig's own front of the linker."""
@@ -220,7 +235,8 @@ class Zig:
         runtime = self._runtime_folder(profile)
         recipe = json.loads((runtime / "link.json").read_text())
         start, *libraries = recipe["files"]
-        words: list[str | Path] = ["ld.lld", *_LINK, "-m", recipe["emulation"]]
+        words: list[str | Path] = ["ld.lld", "-L", paths.data_folder("templates") / "link"]
+        words += [*self.link_flags(profile), "-m", recipe["emulation"]]
         words.append("--strip-all" if strip else "--strip-debug")
         words += [f"--defsym={name}={other}" for name, other in (aliases or {}).items()]
         if map_file is not None:

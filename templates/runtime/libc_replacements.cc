@@ -2,6 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <unordered_map>
+
+#include <sched.h>
+#include <unistd.h>
 
 // musl, as zig builds it, copies and clears memory byte by byte; on x86_64 that was a third of
 // an inference of a small convolutional network.  glibc has its own fast functions.
@@ -60,6 +66,93 @@ __attribute__((visibility("default"))) void* memset(void* to, int value, size_t 
 }
 
 }  // extern "C"
+
+#endif  // __GLIBC__
+
+// Without exceptions nobody could catch what operator new throws: the program ends here, and says
+// why.  All of these at once replace those of the C++ library, and the unwinder behind them.
+namespace {
+
+void* Allocate(size_t size, size_t alignment) {
+  void* memory = nullptr;
+  if (size == 0) size = 1;
+  if (alignment <= alignof(max_align_t)) {
+    memory = malloc(size);
+  } else if (posix_memalign(&memory, alignment, size) != 0) {
+    memory = nullptr;
+  }
+  if (memory == nullptr) {
+    constexpr char kMessage[] = "error: the run needs more memory than there is\n";
+    (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
+    constexpr int kRunFailed = 4;
+    _exit(kRunFailed);
+  }
+  return memory;
+}
+
+}  // namespace
+
+#define LITESMITH_VISIBLE __attribute__((visibility("default")))
+
+LITESMITH_VISIBLE void* operator new(size_t size) { return Allocate(size, 0); }
+LITESMITH_VISIBLE void* operator new[](size_t size) { return Allocate(size, 0); }
+LITESMITH_VISIBLE void* operator new(size_t size, std::align_val_t alignment) {
+  return Allocate(size, static_cast<size_t>(alignment));
+}
+LITESMITH_VISIBLE void* operator new[](size_t size, std::align_val_t alignment) {
+  return Allocate(size, static_cast<size_t>(alignment));
+}
+LITESMITH_VISIBLE void operator delete(void* memory) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete[](void* memory) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete(void* memory, size_t) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete[](void* memory, size_t) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete(void* memory, std::align_val_t) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete[](void* memory, std::align_val_t) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete(void* memory, size_t, std::align_val_t) noexcept { free(memory); }
+LITESMITH_VISIBLE void operator delete[](void* memory, size_t, std::align_val_t) noexcept { free(memory); }
+
+// libc++ and musl are part of the program, so that what they refer to can be replaced as well.
+#ifndef __GLIBC__
+
+extern "C" {
+
+// Guards of function-local variables: the first byte is set once they are made, the second while
+// somebody makes them.
+LITESMITH_VISIBLE int __cxa_guard_acquire(uint8_t* guard) {
+  while (__atomic_load_n(guard, __ATOMIC_ACQUIRE) == 0) {
+    if (__atomic_exchange_n(guard + 1, 1, __ATOMIC_ACQUIRE) == 0) {
+      if (__atomic_load_n(guard, __ATOMIC_ACQUIRE) == 0) return 1;
+      __atomic_store_n(guard + 1, 0, __ATOMIC_RELEASE);
+    } else {
+      sched_yield();
+    }
+  }
+  return 0;
+}
+
+LITESMITH_VISIBLE void __cxa_guard_release(uint8_t* guard) {
+  __atomic_store_n(guard, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(guard + 1, 0, __ATOMIC_RELEASE);
+}
+
+LITESMITH_VISIBLE void __cxa_guard_abort(uint8_t* guard) { __atomic_store_n(guard + 1, 0, __ATOMIC_RELEASE); }
+
+}  // extern "C"
+
+_LIBCPP_BEGIN_NAMESPACE_STD
+
+// The number of buckets of a hash table: the smallest prime from `least` on, as libc++ finds it by
+// a wheel and a table of 2 KB.
+LITESMITH_VISIBLE size_t __next_prime(size_t least) {
+  if (least <= 2) return least;
+  for (size_t candidate = least | 1;; candidate += 2) {
+    size_t divisor = 3;
+    while (divisor <= candidate / divisor && candidate % divisor != 0) divisor += 2;
+    if (divisor > candidate / divisor) return candidate;
+  }
+}
+
+_LIBCPP_END_NAMESPACE_STD
 
 #endif  // __GLIBC__
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -14,15 +13,17 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "flatbuffer_check.h"
 #include "model_check.h"
 #include "selected_ops.h"
+#include "tensorflow/lite/allocation.h"
 #include "tensorflow/lite/core/interpreter_builder.h"
 #include "tensorflow/lite/core/model_builder.h"
 #include "tensorflow/lite/mutable_op_resolver.h"
+#include "tensorflow/lite/stderr_reporter.h"
 
 void RegisterSelectedOps(::tflite::MutableOpResolver* resolver);
 
@@ -149,21 +150,24 @@ int ParseArguments(int argc, char** argv, Options* options) {
 
 // A profile may leave the checks out, for models that nobody can exchange or damage.
 #ifdef LITESMITH_NO_MODEL_CHECK
-constexpr auto BuildFromFile = [](const char* path) { return tflite::FlatBufferModel::BuildFromFile(path); };
-constexpr auto BuildFromBuffer = [](const char* data, size_t size) {
-  return tflite::FlatBufferModel::BuildFromBuffer(data, size);
-};
 Fit CheckModel(const tflite::Model&) { return Fit::kFits; }
-#else
-constexpr auto BuildFromFile = [](const char* path) { return tflite::FlatBufferModel::VerifyAndBuildFromFile(path); };
-constexpr auto BuildFromBuffer = [](const char* data, size_t size) {
-  return tflite::FlatBufferModel::VerifyAndBuildFromBuffer(data, size);
-};
 #endif
 
+std::unique_ptr<tflite::FlatBufferModel> BuildModel(std::unique_ptr<tflite::Allocation> allocation) {
+#if defined(LITESMITH_NO_MODEL_CHECK)
+  return tflite::FlatBufferModel::BuildFromAllocation(std::move(allocation));
+#elif defined(LITESMITH_PRUNED)
+  if (!allocation->valid() || !FlatbufferIsSound(allocation->base(), allocation->bytes())) return nullptr;
+  return tflite::FlatBufferModel::BuildFromAllocation(std::move(allocation));
+#else
+  return tflite::FlatBufferModel::VerifyAndBuildFromAllocation(std::move(allocation));
+#endif
+}
+
 std::unique_ptr<tflite::FlatBufferModel> LoadModel(const Options& options) {
+  tflite::ErrorReporter* const reporter = tflite::DefaultErrorReporter();
   if (options.model == nullptr) {
-    return BuildFromBuffer(reinterpret_cast<const char*>(kEmbeddedModel), kEmbeddedModelSize);
+    return BuildModel(std::make_unique<tflite::MemoryAllocation>(kEmbeddedModel, kEmbeddedModelSize, reporter));
   }
   struct stat status;
   if (stat(options.model, &status) != 0) {
@@ -174,7 +178,7 @@ std::unique_ptr<tflite::FlatBufferModel> LoadModel(const Options& options) {
     fprintf(stderr, "error: %s is %s\n", options.model, S_ISREG(status.st_mode) ? "empty" : "not a file");
     return nullptr;
   }
-  auto model = BuildFromFile(options.model);
+  auto model = BuildModel(std::make_unique<tflite::MMAPAllocation>(options.model, reporter));
   if (model == nullptr) fprintf(stderr, "error: %s is damaged or no .tflite file; copy or convert it again\n", options.model);
   return model;
 }
@@ -326,7 +330,9 @@ int SetInputs(const Options& options, const Entry& entry) {
 int WriteOutputs(const Options& options, const Entry& entry) {
   for (size_t i = 0; i < entry.graph->outputs().size(); ++i) {
     const TfLiteTensor* tensor = entry.Output(i);
-    const std::string path = std::string(options.output_dir) + "/out" + std::to_string(i) + ".bin";
+    char name[32];
+    snprintf(name, sizeof(name), "/out%zu.bin", i);
+    const std::string path = std::string(options.output_dir) + name;
     FILE* file = fopen(path.c_str(), "wb");
     bool written = file != nullptr;
     if (written) {
@@ -401,6 +407,11 @@ struct Measured {
   std::vector<int64_t> latencies;  // microseconds, sorted
   int64_t first_inference = 0;     // microseconds from the start of the program
 };
+
+int CompareLatencies(const void* left, const void* right) {
+  const int64_t a = *static_cast<const int64_t*>(left), b = *static_cast<const int64_t*>(right);
+  return (a > b) - (a < b);
+}
 
 size_t ArenaBytes(tflite::Interpreter* interpreter) {
   size_t bytes = 0;
@@ -506,7 +517,8 @@ int Run(int argc, char** argv) {
     measured.latencies.push_back(after - before);
     if (run == 0) measured.first_inference = after - start;
   }
-  std::sort(measured.latencies.begin(), measured.latencies.end());
+  // std::sort would bring more code than everything else here that deals with times.
+  qsort(measured.latencies.data(), measured.latencies.size(), sizeof(int64_t), CompareLatencies);
 
   if (options.output_dir != nullptr) {
     const int written = WriteOutputs(options, entry);
@@ -534,11 +546,6 @@ int main(int argc, char** argv) {
     constexpr char kMessage[] = "error: a kernel stopped on a value that makes no sense; the model may be damaged\n";
     (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
     _exit(litesmith::kRunFailed);
-  });
-  // Without exceptions nobody could catch what operator new throws.
-  std::set_new_handler([] {
-    fputs("error: the run needs more memory than there is\n", stderr);
-    _Exit(litesmith::kRunFailed);
   });
   return litesmith::Run(argc, argv);
 }

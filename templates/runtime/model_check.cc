@@ -84,11 +84,29 @@ Fit CheckEnds(const tflite::SubGraph& subgraph, const flatbuffers::Vector<int32_
   return Fit::kFits;
 }
 
+#ifdef LITESMITH_PRUNED
+Fit CheckSparsity(const tflite::SubGraph& subgraph) {
+  if (kSparseTensors || subgraph.tensors() == nullptr) return Fit::kFits;
+  for (const tflite::Tensor* tensor : *subgraph.tensors()) {
+    if (tensor->sparsity() != nullptr) {
+      fprintf(stderr, "error: this program was built without sparse tensors, such as %s; build it for this model\n",
+              tensor->name() != nullptr ? tensor->name()->c_str() : "one without a name");
+      return Fit::kUnfit;
+    }
+  }
+  return Fit::kFits;
+}
+#endif
+
 Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) {
   for (const auto* indices : {subgraph.inputs(), subgraph.outputs()}) {
     const Fit fit = CheckEnds(subgraph, indices);
     if (fit != Fit::kFits) return fit;
   }
+#ifdef LITESMITH_PRUNED
+  const Fit sparsity = CheckSparsity(subgraph);
+  if (sparsity != Fit::kFits) return sparsity;
+#endif
   if (subgraph.operators() == nullptr) return Fit::kFits;
   const int codes = model.operator_codes() != nullptr ? static_cast<int>(model.operator_codes()->size()) : 0;
   for (const tflite::Operator* node : *subgraph.operators()) {
@@ -108,7 +126,8 @@ Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) 
 
 Fit CheckModel(const tflite::Model& model) {
   const Fit codes = CheckCodes(model);
-  if (codes != Fit::kFits || model.subgraphs() == nullptr) return codes;
+  if (codes != Fit::kFits) return codes;
+  if (model.subgraphs() == nullptr) return Damaged("subgraph", 0);
   for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
     const Fit fit = CheckSubgraph(model, *subgraph);
     if (fit != Fit::kFits) return fit;

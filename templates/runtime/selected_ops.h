@@ -15,10 +15,15 @@ struct SelectedOp {
   int32_t min_version;
   int32_t max_version;
   uint32_t dtypes;       // bit n is set when TensorType n was selected
+  int32_t options;       // BuiltinOptions that the op reads, 0 for none
+  const char* options_fields;  // their signs, see flatbuffer_check.cc
 };
 
 extern const SelectedOp kSelectedOps[];
 extern const size_t kSelectedOpCount;
+
+// Whether weights in the sparse format can be loaded.
+extern const bool kSparseTensors;
 
 // The model inside of the program; size 0 where none was embedded.
 extern const unsigned char* const kEmbeddedModel;

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "litesmith"
 
 # From the ground up: a module may import modules of earlier lines, and of its own line nothing.
 LAYERS = (
-    ("__init__", "errors", "flatbuffer", "components", "tensors"),
-    ("console", "paths", "validation"),
+    ("__init__", "errors", "flatbuffer", "patches", "tensors"),
+    ("components", "console", "paths", "schema", "validation"),
     ("files", "process"),
     ("analysis", "profiles", "sources", "zoo"),
     ("ops", "toolchains", "models", "engine"),
@@ -30,7 +30,7 @@ LAYERS = (
     ("derive",),
     ("custom_ops",),
     ("toolchains.zig", "toolchains.gcc", "images", "selection", "reference"),
-    ("toolchains.docker",),
+    ("toolchains.docker", "pruning"),
     ("generate", "samples", "size"),
     ("verify",),
     ("build", "doctor"),

@@ -5,16 +5,18 @@
 namespace litesmith {
 
 const SelectedOp kSelectedOps[] = {
-    {2, "CONCATENATION", 2, 2, 0x00200},
-    {3, "CONV_2D", 3, 3, 0x00204},
-    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204},
-    {6, "DEQUANTIZE", 2, 2, 0x00201},
-    {14, "LOGISTIC", 2, 2, 0x00200},
-    {22, "RESHAPE", 1, 1, 0x00204},
-    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001},
-    {45, "STRIDED_SLICE", 2, 2, 0x00204},
+    {2, "CONCATENATION", 2, 2, 0x00200, 10, "41"},
+    {3, "CONV_2D", 3, 3, 0x00204, 1, "144144"},
+    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144"},
+    {6, "DEQUANTIZE", 2, 2, 0x00201, 0, ""},
+    {14, "LOGISTIC", 2, 2, 0x00200, 0, ""},
+    {22, "RESHAPE", 1, 1, 0x00204, 17, "d"},
+    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001, 0, ""},
+    {45, "STRIDED_SLICE", 2, 2, 0x00204, 32, "444441"},
 };
 const size_t kSelectedOpCount = 8;
+
+const bool kSparseTensors = false;
 
 const unsigned char* const kEmbeddedModel = nullptr;
 const size_t kEmbeddedModelSize = 0;

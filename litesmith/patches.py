@@ -1,0 +1,302 @@
+"""Textual changes of upstream's files, made when an archive is unpacked.
+
+Some make upstream's code right on every target.  The others lie behind ``LITESMITH_PRUNED``
+or ``LITESMITH_DTYPES``, which only pruned builds define: without them the code is upstream's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A textual change of one unpacked file: every match of ``find`` becomes ``replace``.
+
+    ``find`` is a regular expression, ``replace`` its template.  It must match at least once.
+    """
+
+    path: str
+    find: str
+    replace: str
+
+
+def _plain(text: str) -> str:
+    """A template that is replaced by nothing but ``text``."""
+    return text.replace("\\", r"\\")
+
+
+def _pruned(path: str, original: str, replacement: str) -> Patch:
+    """``original`` stays in stock builds, pruned ones have ``replacement``."""
+    return Patch(
+        path=path,
+        find=re.escape(original),
+        replace=_plain(f"#ifdef LITESMITH_PRUNED\n{replacement}\n#else\n{original}\n#endif"),
+    )
+
+
+def _never(path: str, signature: str, answer: str) -> Patch:
+    """A function that pruned programs never call for its effect returns ``answer`` at once.
+
+    The compiler drops the rest of it, and the linker what only the rest refers to.
+    """
+    return Patch(
+        path=path,
+        find=re.escape(signature),
+        replace=_plain(f"{signature}\n#ifdef LITESMITH_PRUNED\n  return {answer};\n#endif"),
+    )
+
+
+# Newer C++ libraries have no template std::abs<T> any more.
+NO_ABS_TEMPLATE = tuple(
+    Patch(
+        path="tensorflow/lite/kernels/elementwise.cc",
+        find=rf"std::abs<{name}>",
+        replace=f"static_cast<{name} (*)({name})>(std::abs)",
+    )
+    for name in ("float", "int32_t")
+)
+
+# ruy's kernels scale int32 accumulators to int8, and not in the same way everywhere: on x86
+# (and so in TensorFlow's interpreter, our reference) they round after the multiplication and
+# again after the shift, on Arm once, so that answers differ by a step here and there and a
+# deep network drifts.  With a rounding multiplication, and without moving one bit of the
+# shift into the multiplication, the Arm kernels do what the x86 kernels do.  The portable
+# kernels get theirs from templates/runtime/apply_multiplier.cc.
+ONE_ROUNDING = (
+    Patch(path="ruy/kernel_arm32.cc", find=r'"vqdmulh\.s32 ', replace='"vqrdmulh.s32 '),
+    Patch(path="ruy/kernel_arm32.cc", find=r'"vmvn\.i32 q8, #0', replace='"vmov.i32 q8, #0'),
+    Patch(path="ruy/kernel_arm64.cc", find=r'"sqdmulh ', replace='"sqrdmulh '),
+    Patch(path="ruy/kernel_arm64.cc", find=r'"mvni v8\.4s, #0', replace='"movi v8.4s, #0'),
+)
+
+_BUILDER = "tensorflow/lite/core/interpreter_builder.cc"
+_INTERPRETER = "tensorflow/lite/core/interpreter.cc"
+_SUBGRAPH = "tensorflow/lite/core/subgraph.cc"
+_SUBGRAPH_H = "tensorflow/lite/core/subgraph.h"
+_COMMON = "tensorflow/lite/core/c/common.h"
+_KERNELS = "tensorflow/lite/kernels"
+
+# TfLiteTensor::type can only be what the kernels of a file get to see.
+DTYPES = (
+    Patch(
+        path=_COMMON,
+        find=r"(?<=c_api_types\.h\"  // IWYU pragma: export\n)",
+        replace='#include "litesmith/dtypes.h"\n',
+    ),
+    Patch(
+        path=_COMMON,
+        find=(
+            r"  TfLiteType type;\n(?=  // A union of data pointers\. The appropriate type should be used "
+            r"for a typed\n  // tensor based on `type`\.\n  TfLitePtrUnion data;\n  // A pointer to a "
+            r"structure representing the dimensionality interpretation\n)"
+        ),
+        replace="  LITESMITH_TENSOR_TYPE type;\n",
+    ),
+    # Else files of other dtypes would share one copy of it.
+    Patch(
+        path=f"{_KERNELS}/kernel_util.h",
+        find=r"inline bool IsHybridOp\(",
+        replace="static inline bool IsHybridOp(",
+    ),
+)
+
+# Delegates: none is ever applied.
+_NO_DELEGATES = (
+    _pruned(
+        _BUILDER,
+        "  TfLiteStatus status = ApplyDelegates(interpreter->get());",
+        "  TfLiteStatus status = kTfLiteOk;",
+    ),
+    _never(_BUILDER, "inline bool ShouldCreateLazyDelegateProviders(int num_fp32_tensors) {", "false"),
+    _pruned(_INTERPRETER, "  if (ApplyLazyDelegateProviders() == kTfLiteError) return kTfLiteError;", ""),
+    _never(_SUBGRAPH, "TfLiteStatus Subgraph::UndoAllDelegates() {", "kTfLiteOk"),
+    _never(_SUBGRAPH, "TfLiteStatus Subgraph::RedoAllDelegates() {", "kTfLiteOk"),
+    _never(_SUBGRAPH, "void Subgraph::FreeDelegatePartitioningData() {", ""),
+    _pruned(_SUBGRAPH, "  if (!pre_delegation_execution_plan_.empty()) {", "  if (false) {"),
+    _pruned(_SUBGRAPH, "    if (tensor->buffer_handle != kTfLiteNullBufferHandle) {", "    if (false) {"),
+    _never(_SUBGRAPH, "TfLiteStatus Subgraph::EnsureTensorDataIsReadable(int tensor_index) {", "kTfLiteOk"),
+    _pruned(
+        _SUBGRAPH,
+        "registration_externals_(new internal::RegistrationExternalsCache),",
+        "registration_externals_(nullptr),",
+    ),
+)
+
+# Profilers, telemetry and metadata: nobody listens, no kernel asks.
+_NO_OBSERVERS = (
+    _pruned(
+        _BUILDER,
+        "  (*interpreter)\n      ->SetProfilerImpl(tflite::profiling::MaybeCreatePlatformProfiler());",
+        "",
+    ),
+    _pruned(
+        _BUILDER,
+        "  bool telemetry_registered = telemetry_profiler_ != nullptr;",
+        "  constexpr bool telemetry_registered = false;",
+    ),
+    _pruned(_BUILDER, "      metadata_(model.ReadAllMetadata()),", ""),
+    _pruned(
+        _BUILDER,
+        "  if ((*interpreter)->SetMetadata(metadata_) != kTfLiteOk) {\n    return cleanup_and_error();\n  }",
+        "",
+    ),
+    _pruned(
+        _INTERPRETER,
+        "  ScopedRuntimeInstrumentationProfile scoped_runtime_event(root_profiler_.get(),\n"
+        '                                                           "invoke");',
+        '  ScopedRuntimeInstrumentationProfile scoped_runtime_event(nullptr, "invoke");',
+    ),
+    _pruned(
+        _SUBGRAPH, "  context_.GetModelMetadata = GetModelMetadata;", "  context_.GetModelMetadata = nullptr;"
+    ),
+    _pruned(
+        _SUBGRAPH,
+        "  auto status = InvokeImpl();\n"
+        '  telemetry::TelemetryReportEvent(&context_, "Invoke", status);\n'
+        "  return status;",
+        "  return InvokeImpl();",
+    ),
+    _pruned(
+        "tensorflow/lite/core/api/profiler.h",
+        "#define TFLITE_SCOPED_TAGGED_DEFAULT_PROFILE(profiler, tag)          \\\n"
+        "  tflite::ScopedProfile TFLITE_VARNAME_UNIQ(_profile_, __COUNTER__)( \\\n"
+        "      (profiler), (tag))",
+        "#define TFLITE_SCOPED_TAGGED_DEFAULT_PROFILE(profiler, tag)",
+    ),
+    _pruned(
+        "tensorflow/lite/core/api/profiler.h",
+        "#define TFLITE_SCOPED_TAGGED_OPERATOR_PROFILE(profiler, tag, node_index)     \\\n"
+        "  tflite::ScopedOperatorProfile TFLITE_VARNAME_UNIQ(_profile_, __COUNTER__)( \\\n"
+        "      (profiler), (tag), (node_index))",
+        "#define TFLITE_SCOPED_TAGGED_OPERATOR_PROFILE(profiler, tag, node_index)",
+    ),
+    _pruned(_SUBGRAPH, "    if (profiler_) op_name = GetTFLiteOpName(registration);", ""),
+)
+
+# Options of the interpreter that nobody sets.
+_NO_OPTIONS = (
+    _pruned(
+        _BUILDER,
+        "  // Set Interpreter options\n  (*interpreter)->ApplyOptionsImpl(&options_);",
+        "",
+    ),
+    _pruned(
+        _BUILDER,
+        "  if (options_.GetDynamicAllocationForLargeTensors()) {\n"
+        "    (*interpreter)->ApplyOptionsImpl(&options_);\n"
+        "  }",
+        "",
+    ),
+    _never(_SUBGRAPH_H, "  bool ShouldPreserveAllTensors() const {", "false"),
+    _never(_SUBGRAPH_H, "  bool ShouldReleaseDynamicTensors() const {", "false"),
+    _never(_SUBGRAPH_H, "  bool ShouldOptimizeMemoryForLargeTensors() {", "false"),
+    _never(_SUBGRAPH, "void Subgraph::InitializeTensorReleaseMap() {", ""),
+    _never(
+        "tensorflow/lite/arena_planner.cc",
+        ("void ArenaPlanner::DumpDebugInfo(const std::vector<int>& execution_plan) const {"),
+        "",
+    ),
+)
+
+_CONVERSIONS = "tensorflow/lite/core/api/flatbuffer_conversions.cc"
+
+# Options of ops are read by a function for each op: those of the selected ones.
+_ONLY_SELECTED_OPTIONS = (
+    Patch(
+        path=_CONVERSIONS,
+        find=r"(?<!:\n)(    case BuiltinOperator_(\w+): )\{\n",
+        replace=r"\1if (LITESMITH_UNSELECTED(\2)) break; {\n",
+    ),
+    Patch(
+        path=_CONVERSIONS,
+        find=r"(    case BuiltinOperator_(\w+):\n    case BuiltinOperator_(\w+): )\{\n",
+        replace=r"\1if (LITESMITH_UNSELECTED(\2) && LITESMITH_UNSELECTED(\3)) break; {\n",
+    ),
+    Patch(
+        path=_CONVERSIONS,
+        find=re.escape('#include "tensorflow/lite/schema/schema_generated.h"\n'),
+        replace='#include "tensorflow/lite/schema/schema_generated.h"\n#include "litesmith/ops.h"\n',
+    ),
+)
+
+_OPTIMIZED = f"{_KERNELS}/internal/optimized"
+_DEPTHWISE_HEADERS = (
+    f"{_OPTIMIZED}/depthwiseconv_float.h",
+    f"{_OPTIMIZED}/depthwiseconv_uint8.h",
+    f"{_OPTIMIZED}/integer_ops/depthwise_conv.h",
+    f"{_OPTIMIZED}/integer_ops/depthwise_conv_hybrid.h",
+)
+
+# Two dozen kernels for rows of special depths and multipliers: those that a node of the models
+# may run.  Other models run the general one, with the same sums.
+_ONLY_USED_ROWS = tuple(
+    patch
+    for path in _DEPTHWISE_HEADERS
+    for patch in (
+        Patch(
+            path=path,
+            find=r"  if \(!row_accum_func && \(stride_width == 1 \|\| ALLOW_STRIDED\) &&",
+            replace=(
+                "  if (LITESMITH_DEPTHWISE_ROW(ALLOW_STRIDED, FIXED_INPUT_DEPTH, "
+                "FIXED_DEPTH_MULTIPLIER) && \\\\\n"
+                "      !row_accum_func && (stride_width == 1 || ALLOW_STRIDED) &&"
+            ),
+        ),
+        Patch(
+            path=path,
+            find=r'(?=#include "tensorflow/lite/kernels/internal/types\.h")',
+            replace='#include "litesmith/depthwise_rows.h"\n',
+        ),
+    )
+)
+
+# Sparse weights: an other format of tensors, read when they are loaded and by one kernel.
+_DENSE = (
+    Patch(
+        path=_BUILDER,
+        find=r"(?<=const SparsityParameters\* src_sparsity, TfLiteSparsity\*\* sparsity_ptr\) \{\n)",
+        replace="#ifdef LITESMITH_DENSE\n  return kTfLiteOk;\n#endif\n",
+    ),
+    Patch(
+        path=f"{_KERNELS}/fully_connected.cc",
+        find=r"filter->sparsity\b",
+        replace="LITESMITH_SPARSITY(filter)",
+    ),
+)
+
+TENSORFLOW_PRUNING = (
+    *DTYPES,
+    *_NO_DELEGATES,
+    *_NO_OBSERVERS,
+    *_NO_OPTIONS,
+    *_ONLY_SELECTED_OPTIONS,
+    *_ONLY_USED_ROWS,
+    *_DENSE,
+)
+
+# The portable kernels are never chosen where NEON is part of the instruction set; no matrix is
+# packed for later, as nobody switches caching on; only BATCH_MATMUL multiplies the other way round.
+RUY_PRUNING = (
+    Patch(
+        path="ruy/path.h",
+        find=re.escape("constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;"),
+        replace=(
+            "#if defined(LITESMITH_PRUNED) && RUY_PLATFORM_NEON\n"
+            "constexpr Path kDefaultPaths = kDefaultArchPaths;\n"
+            "#else\n"
+            "constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;\n"
+            "#endif"
+        ),
+    ),
+    _never(
+        "ruy/prepare_packed_matrices.cc", "bool ShouldCache(const TrMulParams& params, Side side) {", "false"
+    ),
+    Patch(
+        path="ruy/pack.h",
+        find=r"  if \(src\.layout\.order == Order::kColMajor\) \{",
+        replace="#ifdef LITESMITH_ONE_ORDER\n  constexpr bool kColMajor = true;\n#else\n"
+        "  const bool kColMajor = src.layout.order == Order::kColMajor;\n#endif\n  if (kColMajor) {",
+    ),
+)

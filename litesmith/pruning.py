@@ -1,0 +1,92 @@
+"""Selection → what each upstream file is compiled without: dtypes, ops and kernel variants.
+
+The patches of ``litesmith.patches`` and the headers of ``templates/pruning/`` read the defines
+that are made here.  A define belongs to one file, so that the objects of all others are shared
+by every program of a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from litesmith.ops import Runtime
+from litesmith.selection import Selection
+
+PRUNED = "LITESMITH_PRUNED"
+"""The define of every upstream file and of our own: code that no program of ours runs is left out."""
+
+_CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
+_DEPTHWISE = "tensorflow/tensorflow/lite/kernels/depthwise_conv.cc"
+_BUILDER = "tensorflow/tensorflow/lite/core/interpreter_builder.cc"
+_FULLY_CONNECTED = "tensorflow/tensorflow/lite/kernels/fully_connected.cc"
+_NO_OP = -1
+
+_DENSE = "LITESMITH_DENSE"
+# What matrices look like to ruy is the same for all kernels of a program, which share its templates.
+_ONE_ORDER = "LITESMITH_ONE_ORDER"
+_OTHER_ORDER = "BATCH_MATMUL"
+
+# TfLiteType of tensorflow/lite/core/c/c_api_types.h, which counts in another order than the schema.
+_TFLITE_TYPES: Mapping[str, int] = {
+    name: number
+    for number, name in enumerate(
+        (
+            *("none", "float32", "int32", "uint8", "int64", "string", "bool", "int16", "complex64"),
+            *("int8", "float16", "float64", "complex128", "uint64", "resource", "variant", "uint32"),
+            *("uint16", "int4"),
+        )
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What a program's files are compiled without.
+
+    ``everywhere`` are the defines of all upstream files, ``by_source`` those of single ones.
+    ``dtypes`` are what is left in each kernel file that tells dtypes apart.
+    """
+
+    everywhere: tuple[str, ...]
+    by_source: Mapping[str, tuple[str, ...]]
+    dtypes: Mapping[str, tuple[str, ...]]
+
+
+NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
+"""The stock selective program: all dtypes of the selected ops, upstream's whole core."""
+
+
+def prune(selection: Selection, runtime: Runtime) -> Pruning:
+    """Everything that the models of a selection do not need."""
+    dtypes = kept_dtypes(selection, runtime)
+    by_source = {source: (_dtypes_define(kept),) for source, kept in dtypes.items()}
+    codes = [op.code for op in selection.ops] or [_NO_OP]
+    by_source[_CONVERSIONS] = (f"LITESMITH_OPS={','.join(map(str, dict.fromkeys(codes)))}",)
+    rows = sorted({row for op in selection.ops for row in op.depthwise})
+    if rows and all(row.known for row in rows):
+        numbers = (n for row in rows for n in (row.stride_width, row.input_depth, row.multiplier))
+        define = f"LITESMITH_DEPTHWISE_ROWS={','.join(map(str, numbers))}"
+        by_source[_DEPTHWISE] = (*by_source.get(_DEPTHWISE, ()), define)
+    if not selection.sparse:
+        for source in (_BUILDER, _FULLY_CONNECTED):
+            by_source[source] = (*by_source.get(source, ()), _DENSE)
+    known = not any(op.custom or op.name == _OTHER_ORDER for op in selection.ops)
+    everywhere = (PRUNED, _ONE_ORDER) if known else (PRUNED,)
+    return Pruning(everywhere=everywhere, by_source=by_source, dtypes=dtypes)
+
+
+def kept_dtypes(selection: Selection, runtime: Runtime) -> dict[str, tuple[str, ...]]:
+    """Dtypes that each dispatching file of a selection gets to see: those of all ops that use it."""
+    dispatching = frozenset(runtime.dispatching)
+    found: dict[str, set[str]] = {}
+    for op in selection.ops:
+        for source in dispatching.intersection(op.sources):
+            found.setdefault(source, set()).update(op.dtypes)
+    return {source: tuple(sorted(dtypes)) for source, dtypes in sorted(found.items())}
+
+
+def _dtypes_define(dtypes: tuple[str, ...]) -> str:
+    # An op that stands in the operator-code table and in no node has no dtype: no tensor is seen.
+    mask = sum(1 << _TFLITE_TYPES[dtype] for dtype in dtypes) or 1 << _TFLITE_TYPES["none"]
+    return f"LITESMITH_DTYPES={mask:#x}"

@@ -1,0 +1,145 @@
+// A verifier of flatbuffers that reads a description of the schema instead of being generated
+// from it: a tenth of the generated code.
+//
+// A table is described by one sign for each of its fields, in the order of schema.fbs:
+//   1 2 4 8   a number of so many bytes       a b d h   a vector of such numbers
+//   s         a string                        A .. Z    another table; *A a vector of them
+//   ?         the options of an op            ~         an index vector of a sparse tensor
+//   -         a field that is not read
+// Before the last two stands the field, of one byte, that says which table it is.
+
+#include "flatbuffer_check.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "selected_ops.h"
+
+#ifdef LITESMITH_PRUNED
+
+namespace litesmith {
+namespace {
+
+const char* Fields(char table) {
+  switch (table) {
+    case 'M': return "4*C*G-*B--*S";  // Model
+    case 'C': return "1s44";          // OperatorCode
+    case 'G': return "*Tdd*Os";       // SubGraph
+    case 'T': return "d14sQ1Pd1-";    // Tensor
+    case 'Q': return "--dh--4";       // QuantizationParameters
+    case 'P': return "dd*D";          // SparsityParameters
+    case 'D': return "141~1~";        // DimensionMetadata
+    case 'O': return "4dd1?a1-d88";   // Operator
+    case 'B': return "a88";           // Buffer
+    case 'S': return "*N*Ns-4";       // SignatureDef
+    default: return "s4";             // TensorMap
+  }
+}
+
+// Types that no selected op reads have no description: nobody looks into them.
+const char* OptionsFields(int type) {
+  for (size_t i = 0; i < kSelectedOpCount; ++i) {
+    if (kSelectedOps[i].options == type) return kSelectedOps[i].options_fields;
+  }
+  return "";
+}
+
+const char* SparseFields(int type) { return type == 1 ? "d" : type == 2 ? "b" : type == 3 ? "a" : ""; }
+
+class Verifier {
+ public:
+  Verifier(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+
+  bool Table(size_t at, const char* fields) {
+    // As many as upstream allows; offsets may point to the same table again and again.
+    if (++tables_ > 1000000 || !Number(at, 4)) return false;
+    const size_t vtable = at - static_cast<size_t>(static_cast<ptrdiff_t>(Read<int32_t>(at)));
+    if (!Number(vtable, 2)) return false;
+    const size_t length = Read<uint16_t>(vtable);
+    if (length % 2 != 0 || length < 4 || length > size_ - vtable) return false;
+    int type = 0;
+    for (size_t slot = vtable + 4; *fields != '\0'; ++fields, slot += 2) {
+      const bool vector = *fields == '*';
+      fields += vector;
+      const size_t offset = slot + 2 <= vtable + length ? Read<uint16_t>(slot) : 0;
+      if (offset == 0) {
+        type = 0;
+      } else if (*fields != '-') {
+        if (!Field(at + offset, *fields, vector, type)) return false;
+        type = *fields == '1' ? data_[at + offset] : 0;
+      }
+    }
+    return true;
+  }
+
+  bool Reference(size_t at, char table) {
+    return Follow(&at) && Table(at, Fields(table));
+  }
+
+ private:
+  template <typename T>
+  T Read(size_t at) const {
+    T value;
+    memcpy(&value, data_ + at, sizeof(T));
+    return value;
+  }
+
+  bool Number(size_t at, size_t bytes) const { return at % bytes == 0 && at < size_ && bytes <= size_ - at; }
+
+  // From a field to what it refers to.
+  bool Follow(size_t* at) const {
+    if (!Number(*at, 4)) return false;
+    const uint32_t offset = Read<uint32_t>(*at);
+    if (offset == 0 || offset > INT32_MAX || offset >= size_ - *at) return false;
+    *at += offset;
+    return true;
+  }
+
+  bool Vector(size_t* at, size_t element_bytes, size_t* count) const {
+    if (!Follow(at) || !Number(*at, 4)) return false;
+    *count = Read<uint32_t>(*at);
+    *at += 4;
+    return *count <= (size_ - *at) / element_bytes;
+  }
+
+  bool Field(size_t at, char sign, bool vector, int type) {
+    size_t count;
+    if (vector) {
+      if (!Vector(&at, 4, &count)) return false;
+      for (; count > 0; --count, at += 4) {
+        if (!Reference(at, sign)) return false;
+      }
+      return true;
+    }
+    switch (sign) {
+      case '1':
+      case '2':
+      case '4':
+      case '8': return Number(at, sign - '0');
+      case 'a':
+      case 'b':
+      case 'd':
+      case 'h': return Vector(&at, sign - 'a' + 1, &count);
+      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0;
+      case '?': return Follow(&at) && Table(at, OptionsFields(type));
+      case '~': return Follow(&at) && Table(at, SparseFields(type));
+      default: return Reference(at, sign);
+    }
+  }
+
+  const uint8_t* const data_;
+  const size_t size_;
+  int tables_ = 0;
+};
+
+}  // namespace
+
+bool FlatbufferIsSound(const void* data, size_t size) {
+  constexpr size_t kHeader = 8;
+  return size >= kHeader && memcmp(static_cast<const char*>(data) + 4, "TFL3", 4) == 0 &&
+         Verifier(static_cast<const uint8_t*>(data), size).Reference(0, 'M');
+}
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_PRUNED
