@@ -125,6 +125,7 @@ def _needed(value: Any, option: str, example: str) -> Any:
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static (default: the profile's first)",
         "out": "output folder (default build/<target>/<model name>)",
         "prune": "leave out what the models do not need beyond ops: dtypes, kernel variants, runtime parts",
+        "optimise": "size, balanced or speed (default: as the profile says)",
         "compare-stock": "build the program without pruning, too, and say what was saved",
         "embed-model": "put the model into the binary",
         "verify": "run the program and compare its answers",
@@ -142,6 +143,7 @@ def build(
     out: str | None = None,
     prune: bool = True,
     compare_stock: bool = False,
+    optimise: str | None = None,
     embed_model: bool = False,
     verify: bool = True,
     custom_ops: str | None = None,
@@ -165,6 +167,7 @@ def build(
             custom_ops=custom_ops,
             prune=prune,
             compare_stock=compare_stock,
+            optimise=optimise,
         )
     )
     if json:

@@ -54,6 +54,7 @@ class Request:
     custom_ops: str | None = None
     prune: bool = True
     compare_stock: bool = False
+    optimise: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ def build(request: Request) -> Outcome:
             being right; the output folder is as it was then.
     """
     profile, name = profiles.load(request.target).choose(request.toolchain)
+    if request.optimise is not None:
+        profile = profile.optimised(request.optimise)
     toolchain = toolchains.load(name)
     if not request.models:
         raise UsageError("no model is given", "name one with --model FILE")

@@ -61,6 +61,15 @@ Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
 
 
+Optimise = Literal["size", "balanced", "speed"]
+OPTIMISATIONS: tuple[Optimise, ...] = get_args(Optimise)
+
+_LEVELS: Mapping[Optimise, str] = {"size": "-Os", "balanced": "-O2", "speed": "-O3"}
+# Loops that -Os leaves as they stand, a value at a time: what they take is most of an inference,
+# what they cost in bytes is little.
+_HOT_FILES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {}
+_LEVEL_FLAG = re.compile(r"-O[123sz]")
+
 Linkage = Literal["static", "dynamic"]
 ToolchainName = Literal["zig", "gcc", "docker"]
 ALL_TOOLCHAINS: tuple[ToolchainName, ...] = get_args(ToolchainName)
@@ -100,8 +109,10 @@ class Resources(Strict):
 class Profile(Strict):
     """A board, or a class of boards, that programs are built for.
 
-    ``flags`` go to every compile of every toolchain; ``source_flags`` maps patterns of source
-    paths (``ruy/ruy/kernel_avx.cc``) to flags for these files, which come last.
+    ``optimise`` picks the optimisation level of all files and of single ones; a level of one's
+    own among the ``flags`` stands in its place.  ``flags`` go to every compile of every
+    toolchain; ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to
+    flags for these files, which come last.
     ``also_known_as`` are names that people try; they find the profile's own name in the error.
     ``model_check`` makes programs refuse what is damaged or was not selected, by name.
     ``emulator`` is absent where the build machine runs the program itself.
@@ -115,18 +126,12 @@ class Profile(Strict):
     cpu: str
     float_abi: Literal["hard", "soft", "softfp"]
     toolchains: Mapping[ToolchainName, ToolchainOptions] = Field(min_length=1)
-    flags: tuple[str, ...]
+    optimise: Optimise | None = None
+    flags: tuple[str, ...] = ()
     source_flags: Mapping[str, tuple[str, ...]] = {}
     emulator: Emulator | None = None
     model_check: bool = True
     resources: Resources
-
-    @field_validator("flags")
-    @classmethod
-    def _optimises(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        if not any(re.fullmatch(r"-O[123sz]", flag) for flag in flags):
-            raise ValueError("one optimisation level is needed, for example -Os")
-        return flags
 
     @field_validator("toolchains")
     @classmethod
@@ -140,6 +145,39 @@ class Profile(Strict):
             if name != "docker" and options.image:
                 raise ValueError(f"{name}: only the toolchain docker has an image")
         return toolchains
+
+    @model_validator(mode="after")
+    def _optimises_once(self) -> Profile:
+        has_level = any(_LEVEL_FLAG.fullmatch(flag) for flag in self.flags)
+        if self.optimise is None and not has_level:
+            raise ValueError(f"it lacks optimise: {', '.join(OPTIMISATIONS[:-1])} or {OPTIMISATIONS[-1]}")
+        if self.optimise is not None and has_level:
+            raise ValueError("optimise and a level among the flags contradict each other: leave one out")
+        return self
+
+    @property
+    def compile_flags(self) -> tuple[str, ...]:
+        """The optimisation level and ``flags``."""
+        return (*((_LEVELS[self.optimise],) if self.optimise else ()), *self.flags)
+
+    @property
+    def flags_by_source(self) -> Mapping[str, tuple[str, ...]]:
+        """Flags of single files: those of the optimisation, then ``source_flags``."""
+        return {**(_HOT_FILES.get(self.optimise, {}) if self.optimise else {}), **self.source_flags}
+
+    def optimised(self, optimise: str) -> Profile:
+        """The profile with another optimisation.
+
+        Raises:
+            UsageError: no such optimisation.
+        """
+        if optimise not in OPTIMISATIONS:
+            advice = nearest(optimise, OPTIMISATIONS) or f"there are {', '.join(OPTIMISATIONS)}"
+            raise UsageError(f"unknown optimisation {optimise!r}", advice)
+        content = self.model_dump()
+        content["flags"] = tuple(flag for flag in self.flags if not _LEVEL_FLAG.fullmatch(flag))
+        content["optimise"] = optimise
+        return validate(content, Profile, f"--optimise {optimise}, {self.name}")
 
     @model_validator(mode="after")
     def _zig_does_as_it_is_told(self) -> Profile:

@@ -131,7 +131,7 @@ def profiles(found: Sequence[Profile]) -> None:
             profile.cpu,
             profile.float_abi,
             ", ".join(f"{name} ({options.linkage})" for name, options in profile.toolchains.items()),
-            " ".join(profile.flags),
+            " ".join((profile.optimise or "", *profile.flags)).strip(),
             profile.emulator.program if profile.emulator else "this machine",
             human_size(resources.flash),
             human_size(resources.ram),

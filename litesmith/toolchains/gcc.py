@@ -232,9 +232,9 @@ class Gcc:
         options = self.options(profile)
         return CompileFlags(
             target=_target_flags(profile, options),
-            common=(*profile.flags, *_COMMON, *options.flags),
+            common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
-            by_source=profile.source_flags,
+            by_source=profile.flags_by_source,
         )
 
     def identity(self, profile: Profile) -> str:

@@ -135,9 +135,9 @@ class Zig:
         options = profile.toolchains["zig"]
         return CompileFlags(
             target=("-target", options.target, f"-mcpu={options.cpu}"),
-            common=(*profile.flags, *_COMMON, *options.flags),
+            common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
-            by_source=profile.source_flags,
+            by_source=profile.flags_by_source,
         )
 
     def identity(self, profile: Profile) -> str:

@@ -14,19 +14,9 @@ import numpy as np
 import pytest
 
 from litesmith import paths, sources, verify
-from litesmith.op_models import all_cases
 from litesmith.tensors import Array
 from tests.integration.conftest import require_or_skip
-from tests.integration.test_every_op import (
-    DIFFERENT,
-    DIFFERENT_ON_AARCH64,
-    Prepared,
-    Program,
-    prepared,
-    program,
-)
-
-__all__ = ["prepared", "program"]
+from tests.integration.op_cases import DIFFERENT, DIFFERENT_ON_AARCH64, Prepared, build_program, prepare
 
 # The last wheels of the runtime of our version; the interpreter in it knows NumPy 1 only.
 PINNED = """
@@ -108,17 +98,21 @@ def upstream_aarch64() -> tuple[list[str], Path]:
     return [emulator, "-cpu", "cortex-a53", "-L", str(root), str(root / "usr/bin/python3.11")], site
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prepared]:
+    return {one.path.stem: one for one in prepare(tmp_path_factory.mktemp("ops"))}
+
+
 @pytest.mark.parametrize("name", sorted(DIFFERENT_ON_AARCH64))
 def test_upstreams_own_aarch64_build_differs_in_the_same_way(
-    prepared: dict[str, list[Prepared]],
-    program: Program,
+    prepared: dict[str, Prepared],
     upstream_aarch64: tuple[list[str], Path],
     tmp_path: Path,
     name: str,
 ) -> None:
     command, site = upstream_aarch64
-    (found,) = [one for cases in prepared.values() for one in cases if one.path.stem == name]
-    binary, runner = program("aarch64")
+    found = prepared[name]
+    binary, runner = build_program("aarch64", [found], pruned=True)
     differences = []
     for sample in ("random 0", "random 1", "random 2"):
         inputs = found.tried[sample].inputs
@@ -149,16 +143,14 @@ def asked(
 @pytest.mark.parametrize("name", sorted(DIFFERENT))
 @pytest.mark.parametrize("target", ["x86_64", "armv7", "aarch64"])
 def test_upstreams_own_build_differs_in_the_same_way(
-    prepared: dict[str, list[Prepared]],
-    program: Program,
+    prepared: dict[str, Prepared],
     upstream: Path,
     tmp_path: Path,
     target: str,
     name: str,
 ) -> None:
-    (case,) = [case for case in all_cases() if case.name == name]
-    (found,) = [one for one in prepared[case.op] if one.path.stem == name]
-    binary, runner = program(target)
+    found = prepared[name]
+    binary, runner = build_program(target, [found], pruned=True)
     sample = found.tried["random 0"]
     expected = asked([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
     worst = verify.verify_sample(binary, runner, found.path, found.part, "random 0", sample.inputs, expected)

@@ -132,3 +132,33 @@ def test_a_toolchain_that_cannot_be_used(target: str, toolchain: str, parts: lis
         profiles.load(target).choose(toolchain)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_an_optimisation_is_a_level_and_flags_of_single_files() -> None:
+    size, speed = (profiles.load("armv7").optimised(name) for name in ("size", "speed"))
+    assert size.compile_flags == ("-Os",)
+    assert speed.compile_flags == ("-O3",)
+    assert speed.name == "armv7"
+
+
+def test_flags_of_ones_own_for_a_file_win(tmp_path: Path) -> None:
+    profile = profiles.load("aarch64")
+    assert set(profile.source_flags) <= set(profile.flags_by_source)
+    assert all(profile.flags_by_source[name] == flags for name, flags in profile.source_flags.items())
+
+
+def test_a_level_among_the_flags_gives_way_to_another_optimisation(tmp_path: Path) -> None:
+    text = (
+        (ROOT / "targets/armv7.yaml").read_text().replace("optimise: size", "flags: [-O1, -fno-math-errno]")
+    )
+    path = tmp_path / "board.yaml"
+    path.write_text(text)
+    profile = profiles.load(str(path))
+    assert profile.compile_flags == ("-O1", "-fno-math-errno")
+    assert profile.optimised("balanced").compile_flags == ("-O2", "-fno-math-errno")
+
+
+def test_an_unknown_optimisation_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown optimisation 'sped'") as caught:
+        profiles.load("armv7").optimised("sped")
+    assert "speed" in caught.value.next_step

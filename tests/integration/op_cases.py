@@ -1,0 +1,167 @@
+"""Models of single ops with their inputs and what the reference answers, and programs for many of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from litesmith import (
+    analysis,
+    build,
+    generate,
+    ops,
+    profiles,
+    pruning,
+    reference,
+    samples,
+    selection,
+    sources,
+    toolchains,
+    verify,
+)
+from litesmith.analysis import ModelAnalysis
+from litesmith.op_models import all_cases
+from litesmith.reference import Answer, Question
+from litesmith.samples import Part, Sample
+from litesmith.verify import Runner
+
+REGISTRY = ops.load()
+
+DIFFERENT = {
+    "BATCH_MATMUL_int8_adjoint": "newer kernels scale the accumulator otherwise: one step",
+    "FULLY_CONNECTED_int16": "newer kernels scale the accumulator otherwise: one step",
+    "FULLY_CONNECTED_int16_relu": "newer kernels scale the accumulator otherwise: one step",
+    "TRANSPOSE_CONV_int16": "newer kernels scale the accumulator otherwise: one step",
+    "SUM_int16_over_1": "2.14 sums int16 without rescaling",
+    "SUM_int16_over_02": "2.14 sums int16 without rescaling",
+    "SUM_int16_over_012": "2.14 sums int16 without rescaling",
+}
+"""Cases in which the newest interpreter, our reference, answers otherwise than 2.14.
+
+``test_upstream_versions`` holds them to the interpreter of 2.14.0.
+"""
+
+DIFFERENT_ON_AARCH64 = {
+    "DEPTHWISE_CONV_2D_uint8": "the 3x3 kernel in assembly, which aarch64 alone has: one step now and then",
+}
+"""Cases that aarch64 answers otherwise than x86, in upstream's own build as in ours."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case on disk, with its inputs and what the reference answers."""
+
+    op: str
+    path: Path
+    analysis: ModelAnalysis
+    part: Part
+    tried: Mapping[str, Sample]
+    answers: Mapping[str, Answer]
+
+    def inputs_to_try(self, target: str) -> Sequence[str]:
+        """Names of the inputs that the reference runs; under an emulator, where starts take time, one."""
+        names = [name for name in self.tried if not self.answers[name].error]
+        # Inputs made for the op, where zeros and random numbers make no sense to it.
+        chosen = [name for name in names if name.startswith("real")] or names
+        return chosen if target == "x86_64" else chosen[-1:]
+
+
+def prepare(folder: Path) -> list[Prepared]:
+    """All cases, written into ``folder``."""
+    made = []
+    for case in all_cases():
+        path = case.write(folder)
+        model = analysis.analyse(path)
+        (part,) = samples.parts(model)
+        made.append((case, path, model, part, samples.samples(model, path, part)))
+    questions = [
+        Question(
+            model=path,
+            sha256=model.sha256,
+            entry=part.entry,
+            samples={name: sample.inputs for name, sample in tried.items()},
+        )
+        for _, path, model, part, tried in made
+    ]
+    return [
+        Prepared(op=case.op, path=path, analysis=model, part=part, tried=tried, answers=answers)
+        for (case, path, model, part, tried), answers in zip(made, reference.answers(questions), strict=True)
+    ]
+
+
+@dataclass
+class Round:
+    """Cases that one pruned program can run, every kernel file with the dtypes of each of them alone."""
+
+    dtypes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    cases: list[Prepared] = field(default_factory=list)
+    sparse: bool = False
+
+
+def rounds(cases: Sequence[Prepared]) -> list[Round]:
+    """As few programs as it takes to run each case with kernels of its own dtypes, largest first."""
+    found: list[Round] = []
+    for case in cases:
+        chosen = selection.select([case.analysis], REGISTRY)
+        kept = pruning.kept_dtypes(chosen, REGISTRY.runtime)
+        fitting = (
+            one
+            for one in found
+            if one.sparse == chosen.sparse and all(one.dtypes.get(f, d) == d for f, d in kept.items())
+        )
+        one = next(fitting, None)
+        if one is None:
+            one = Round(sparse=chosen.sparse)
+            found.append(one)
+        one.dtypes.update(kept)
+        one.cases.append(case)
+    return found
+
+
+def build_program(
+    target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
+) -> tuple[Path, Runner]:
+    """A program for all ``cases``, and how it runs here; ``defines`` go to all upstream files."""
+    profile, name = profiles.load(target).choose(None)
+    toolchain, tree, runtime = toolchains.load(name), sources.source_tree(), REGISTRY.runtime
+    chosen = selection.select([case.analysis for case in cases], REGISTRY)
+    with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
+        project = generate.generate("ops", chosen, profile, toolchain, tree, runtime, pruned=pruned)
+        more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))
+        program = builder.stripped(dataclasses.replace(project, pruning=more))
+    runner = verify.find_runner(profile)
+    assert isinstance(runner, Runner), runner
+    return program, runner
+
+
+def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
+    """What is wrong with the answers of one case; nothing when all is right."""
+    names = case.inputs_to_try(target)
+    if not names:
+        return f"{case.path.stem}: the reference runs none of its inputs"
+    for name in names:
+        sample = case.tried[name]
+        worst = verify.verify_sample(
+            program, runner, case.path, case.part, name, sample.inputs, case.answers[name].outputs
+        )
+        if worst is not None and worst.error > worst.tolerance:
+            return f"{case.path.stem}, {name}: output {worst.output} off by {worst.error}"
+    return ""
+
+
+def is_different(case: Prepared, target: str) -> bool:
+    """Whether the reference is known to answer otherwise than this version of the runtime."""
+    return case.path.stem in DIFFERENT or (target == "aarch64" and case.path.stem in DIFFERENT_ON_AARCH64)
+
+
+def output_bytes(program: Path, runner: Runner, case: Prepared, name: str) -> list[bytes]:
+    """The outputs of a case on the inputs ``name``, byte by byte."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        arguments = ["--model", str(case.path), *case.part.arguments()]
+        done = verify.run_program(runner, program, arguments, case.tried[name].inputs, folder)
+        assert done.code == 0, f"{case.path.stem}, {name}: exit code {done.code}: {done.stderr}"
+        return [(folder / f"out{i}.bin").read_bytes() for i in range(len(case.part.outputs))]

@@ -1,0 +1,134 @@
+"""Pruned programs of single ops: their answers, and that no kernel sees a dtype that was left out.
+
+By default the first rounds, in which every op is.  With LITESMITH_EXHAUSTIVE=1 all of them, on all
+targets, and their outputs byte by byte beside those of the stock program of the same target.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from litesmith import selection, verify
+from litesmith.verify import Runner
+from tests.integration.op_cases import (
+    REGISTRY,
+    Prepared,
+    Round,
+    build_program,
+    check,
+    is_different,
+    output_bytes,
+    prepare,
+    rounds,
+)
+
+EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
+ROUNDS = 59
+TRAPS = ("LITESMITH_TRAP_UNLISTED",)
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
+    return prepare(tmp_path_factory.mktemp("ops"))
+
+
+@pytest.fixture(scope="module")
+def every_round(prepared: list[Prepared]) -> list[Round]:
+    return rounds(prepared)
+
+
+@pytest.fixture(scope="module")
+def stock(prepared: list[Prepared]) -> Callable[[str], tuple[Path, Runner]]:
+    """The stock program of a target with all ops."""
+    return functools.cache(lambda target: build_program(target, prepared, pruned=False))
+
+
+def test_every_case_is_in_a_round(prepared: list[Prepared], every_round: list[Round]) -> None:
+    assert sum(len(one.cases) for one in every_round) == len(prepared)
+    assert len(every_round) == ROUNDS
+
+
+@pytest.mark.parametrize("number", range(ROUNDS if EXHAUSTIVE else 2))
+def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], number: int) -> None:
+    """Also among temporaries, and tensors of other nodes: the program would end in a trap."""
+    cases = every_round[number].cases
+    program = build_program("x86_64", cases, pruned=True, defines=TRAPS)
+    wrong = _each(lambda case: check(*program, case, "x86_64"), cases, "x86_64")
+    assert not wrong, "\n".join(wrong)
+
+
+_SOME = [("armv7", 0), ("armv7", 1), ("aarch64", 0), ("aarch64", 1), ("riscv64", 0)]
+_ALL = [(target, n) for target in ("x86_64", "armv7", "aarch64", "riscv64") for n in range(ROUNDS)]
+
+
+@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else _SOME)
+def test_answers(every_round: list[Round], target: str, number: int) -> None:
+    cases = every_round[number].cases
+    program = build_program(target, cases, pruned=True)
+    wrong = _each(lambda case: check(*program, case, target), cases, target)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else [("x86_64", 0)])
+def test_outputs_are_those_of_the_stock_program(
+    every_round: list[Round], stock: Callable[[str], tuple[Path, Runner]], target: str, number: int
+) -> None:
+    cases = every_round[number].cases
+    program = build_program(target, cases, pruned=True)
+
+    def compare(case: Prepared) -> str:
+        different = [
+            name
+            for name in case.inputs_to_try(target)
+            if output_bytes(*program, case, name) != output_bytes(*stock(target), case, name)
+        ]
+        return f"{case.path.stem}: {', '.join(different)}" if different else ""
+
+    stock(target)
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        wrong = [result for result in pool.map(compare, cases) if result]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("source", REGISTRY.runtime.dispatching)
+def test_a_model_of_another_dtype_is_refused_by_name(
+    every_round: list[Round], tmp_path: Path, source: str
+) -> None:
+    """For each kernel file a model of one of its ops, with a dtype that the program is without."""
+    first = every_round[0]
+    program, runner = build_program("x86_64", first.cases, pruned=True, defines=TRAPS)
+    selected = {op.name: op for op in selection.select([c.analysis for c in first.cases], REGISTRY).ops}
+
+    def missing(case: Prepared) -> tuple[str, set[str]]:
+        """An op of that file in the case, and the dtypes that it is without."""
+        for op in selection.select([case.analysis], REGISTRY).ops:
+            known = selected.get(op.name)
+            if known is not None and source in op.sources and not set(op.dtypes) <= set(known.dtypes):
+                return op.name, set(op.dtypes) - set(known.dtypes)
+        return "", set()
+
+    others = [(case, *missing(case)) for one in every_round[1:] for case in one.cases]
+    found = next(((case, op, dtypes) for case, op, dtypes in others if op), None)
+    if found is None:
+        kept = {one.dtypes[source] for one in every_round if source in one.dtypes}
+        assert all(set(dtypes) <= set(first.dtypes[source]) for dtypes in kept)
+        return
+    case, op, dtypes = found
+    done = verify.run_program(runner, program, ["--model", str(case.path)], [], tmp_path)
+    assert done.code == 3, done.stderr
+    assert "error: this program was built without" in done.stderr
+    named = [f"the dtype {dtype} for {op};" in done.stderr for dtype in dtypes]
+    assert any(named) or " version " in done.stderr or "builtin op" in done.stderr, done.stderr
+
+
+def _each(examine: Callable[[Prepared], str], cases: list[Prepared], target: str) -> list[str]:
+    chosen = [case for case in cases if not is_different(case, target)]
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        return [result for result in pool.map(examine, chosen) if result]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from litesmith import schema
+from litesmith.errors import SourceError
+from litesmith.ops import Registry
+
+FBS = """
+enum Padding : byte { SAME, VALID }
+enum Big : int32 { A = 0 }  // a comment; with a semicolon
+union BuiltinOptions {
+  AOptions,
+  BOptions,  // two
+  COptions,
+}
+table AOptions { padding:Padding; stride:int; big:Big; }
+table BOptions {
+  shape:[int];
+  wide:[long];
+  name:string;
+  old:int (deprecated);
+  flag:bool = false;
+}
+table COptions {
+}
+"""
+
+CONVERSIONS = """
+TfLiteStatus ParseA(const Operator* op) {
+  if (const auto* a = op->builtin_options_as_AOptions()) {
+  }
+  return kTfLiteOk;
+}
+TfLiteStatus ParseOpDataTfLite(const Operator* op, BuiltinOperator op_type) {
+  switch (op_type) {
+    case BuiltinOperator_ONE: {
+      return ParseA(op, error_reporter);
+    }
+    case BuiltinOperator_TWO:
+    case BuiltinOperator_THREE: {
+      if (auto* b = op->builtin_options_as_BOptions()) {}
+      return kTfLiteOk;
+    }
+    case BuiltinOperator_FOUR:
+      return kTfLiteOk;
+  }
+  return kTfLiteError;
+}
+"""
+
+
+def test_fields_have_signs() -> None:
+    found = schema.options_tables(FBS)
+    assert {name: (table.number, table.fields) for name, table in found.items()} == {
+        "AOptions": (1, "144"),
+        "BOptions": (2, "dhs-1"),
+        "COptions": (3, ""),
+    }
+
+
+def test_an_unknown_type_is_an_error() -> None:
+    with pytest.raises(SourceError, match=r"AOptions\.padding of schema\.fbs has the type Strange"):
+        schema.options_tables(FBS.replace("padding:Padding", "padding:Strange"))
+
+
+def test_a_schema_without_options_is_an_error() -> None:
+    with pytest.raises(SourceError, match="no union BuiltinOptions"):
+        schema.options_tables("table Model { version:uint; }")
+
+
+def test_parsers_are_followed_and_labels_share_a_block() -> None:
+    assert schema.options_of_ops(CONVERSIONS) == {
+        "ONE": ("AOptions",),
+        "TWO": ("BOptions",),
+        "THREE": ("BOptions",),
+        "FOUR": (),
+    }
+
+
+def test_a_file_without_the_switch_is_an_error() -> None:
+    with pytest.raises(SourceError, match="no ParseOpDataTfLite"):
+        schema.options_of_ops("int main() {}")
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "fields"),
+    [
+        ("CONV_2D", 1, "144144"),
+        ("DEPTHWISE_CONV_2D", 2, "1444144"),
+        ("RESHAPE", 17, "d"),
+        ("FULLY_CONNECTED", 8, "1111"),
+        ("VAR_HANDLE", 111, "ss"),
+        ("BUCKETIZE", 115, "d"),
+        ("CAST", 37, "11"),
+    ],
+)
+def test_options_in_the_registry(registry: Registry, name: str, number: int, fields: str) -> None:
+    (op,) = [op for op in registry.builtins.values() if op.name == name]
+    assert op.options is not None
+    assert (op.options.number, op.options.fields) == (number, fields)
+
+
+@pytest.mark.parametrize("name", ["DEQUANTIZE", "QUANTIZE", "LOGISTIC", "PAD", "TILE"])
+def test_ops_without_options(registry: Registry, name: str) -> None:
+    (op,) = [op for op in registry.builtins.values() if op.name == name]
+    assert op.options is None
