@@ -10,7 +10,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,30 +86,65 @@ def run(models: Sequence[str], runs: int) -> BenchReport:
 
 
 def _measure(model: Model, program: Path, runs: int) -> Speed:
-    (part, *_) = samples.parts(model.analysis)
-    inputs = next(iter(samples.samples(model.analysis, model.path, part).values())).inputs
-    runner = verify.find_runner(profiles.load("x86_64"))
-    if isinstance(runner, str):
-        raise VerificationError(runner)
-    wheel = _Wheel(model.path, inputs, delegates=False)
-    xnnpack = _Wheel(model.path, inputs, delegates=True)
-    ours: list[float] = []
-    each = runs // _ROUNDS
-    with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        for _ in range(_ROUNDS):
-            arguments = ["--model", str(model.path), "--runs", str(each), "--json"]
-            done = verify.run_program(runner, program, arguments, inputs, Path(scratch))
-            if done.code != 0:
-                raise VerificationError(f"{model.analysis.path}: the program failed: {done.stderr.strip()}")
-            ours.append(json.loads(done.stdout)["latency_ms"]["median"])
-            wheel.measure(each)
-            xnnpack.measure(each)
+    taken = Turns(model, [program]).take(runs)
     return Speed(
         model=model.analysis.path if model.analysis.path.startswith("zoo:") else model.path.name,
-        program_ms=statistics.median(ours),
-        wheel_ms=statistics.median(wheel.medians),
-        xnnpack_ms=statistics.median(xnnpack.medians),
+        program_ms=taken.programs[program],
+        wheel_ms=taken.wheel,
+        xnnpack_ms=taken.xnnpack,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """Median milliseconds of programs and of the wheel, without delegates and with XNNPACK."""
+
+    programs: Mapping[Path, float]
+    wheel: float
+    xnnpack: float
+
+
+class Turns:
+    """Programs of one model and the wheel, which take turns on the same input."""
+
+    def __init__(self, model: Model, programs: Sequence[Path]) -> None:
+        runner = verify.find_runner(profiles.load("x86_64"))
+        if isinstance(runner, str):
+            raise VerificationError(runner)
+        (part, *_) = samples.parts(model.analysis)
+        self._inputs = next(iter(samples.samples(model.analysis, model.path, part).values())).inputs
+        self._runner = runner
+        self._model = model
+        self._programs = programs
+
+    def take(self, runs: int) -> Taken:
+        """Measures ``runs`` inferences of each.
+
+        Raises:
+            VerificationError: a program failed.
+        """
+        wheel = _Wheel(self._model.path, self._inputs, delegates=False)
+        xnnpack = _Wheel(self._model.path, self._inputs, delegates=True)
+        ours: dict[Path, list[float]] = {program: [] for program in self._programs}
+        each = runs // _ROUNDS
+        for _ in range(_ROUNDS):
+            for program, medians in ours.items():
+                medians.append(self._program(program, each))
+            wheel.measure(each)
+            xnnpack.measure(each)
+        return Taken(
+            programs={program: statistics.median(medians) for program, medians in ours.items()},
+            wheel=statistics.median(wheel.medians),
+            xnnpack=statistics.median(xnnpack.medians),
+        )
+
+    def _program(self, program: Path, runs: int) -> float:
+        arguments = ["--model", str(self._model.path), "--runs", str(runs), "--json"]
+        with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
+            done = verify.run_program(self._runner, program, arguments, self._inputs, Path(scratch))
+        if done.code != 0:
+            raise VerificationError(f"{self._model.analysis.path}: the program failed: {done.stderr.strip()}")
+        return float(json.loads(done.stdout)["latency_ms"]["median"])
 
 
 class _Wheel:

@@ -409,6 +409,8 @@ def demo(ctx: Context, out: str = "build/demo.png", target: str = "armv7", seed:
 
 
 @_task(
+    name="speed",
+    default=True,
     iterable=["model"],
     help={
         "model": "models to measure (default: zoo and examples)",
@@ -427,6 +429,54 @@ def bench(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) 
         _print_json(found.to_json())
     else:
         render.bench(found)
+
+
+@_task(
+    name="optimise",
+    iterable=["model"],
+    help={
+        "model": "models to measure (default: four of the zoo and one example)",
+        "runs": "inferences for each measurement",
+        "json": "print the measurements as JSON",
+    },
+)
+def bench_optimise(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
+    """Bytes, instructions and time for each optimisation, pruned beside stock (x86_64)."""
+    from litesmith import levels, render
+
+    del ctx
+    found = levels.run(tuple(model or ()), runs)
+    if json:
+        _print_json(found.to_json())
+    else:
+        render.levels(found)
+
+
+@_task(
+    name="pruning",
+    help={
+        "target": "target of the program",
+        "model": "a .tflite file or zoo:NAME",
+        "toolchain": "zig, gcc or docker",
+        "json": "print the bytes as JSON",
+    },
+)
+def bench_pruning(
+    ctx: Context,
+    target: str = "armv7",
+    model: str = "zoo:vww",
+    toolchain: str | None = None,
+    json: bool = False,
+) -> None:
+    """What each step of pruning brings, in bytes: the program without that step."""
+    from litesmith import ablation, render
+
+    del ctx
+    found = ablation.run(target, model, toolchain)
+    if json:
+        _print_json(found.to_json())
+    else:
+        render.ablation(found)
 
 
 @_task(
@@ -467,7 +517,7 @@ def examples(ctx: Context, name: Any = None) -> None:
 
 def namespace(*, development: bool) -> Collection:
     """The tasks; those that need a checkout only with ``development``."""
-    collection = Collection(build, verify, analyse, targets, zoo, doctor, demo, bench, matrix)
+    collection = Collection(build, verify, analyse, targets, zoo, doctor, demo, matrix)
     ops_collection = Collection("ops")
     ops_collection.add_task(ops_list)
     if development:
@@ -475,6 +525,11 @@ def namespace(*, development: bool) -> Collection:
         for development_task in (run_tests, lint, examples):
             collection.add_task(development_task)
     collection.add_collection(ops_collection)
+    bench_collection = Collection("bench")
+    bench_collection.add_task(bench)
+    bench_collection.add_task(bench_optimise)
+    bench_collection.add_task(bench_pruning)
+    collection.add_collection(bench_collection)
     docker_collection = Collection("docker")
     docker_collection.add_task(base)
     docker_collection.add_task(docker_list)

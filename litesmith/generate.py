@@ -73,7 +73,8 @@ class Project:
     @property
     def own_defines(self) -> tuple[str, ...]:
         """Defines for our own files, on top of those of the runtime."""
-        return (*self.pruning.everywhere, *(() if self.model_check else (_NO_MODEL_CHECK,)))
+        check = () if self.model_check else (_NO_MODEL_CHECK,)
+        return (*self.pruning.everywhere, *self.pruning.own, *check)
 
     def unchecked(self) -> Project:
         """The same project without the check of the model before it is loaded."""

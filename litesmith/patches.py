@@ -27,16 +27,21 @@ def _plain(text: str) -> str:
     return text.replace("\\", r"\\")
 
 
-def _pruned(path: str, original: str, replacement: str) -> Patch:
+def _guard(step: str) -> str:
+    """The condition of one step of pruning; a define of its own takes the step back, to measure it."""
+    return f"#if defined(LITESMITH_PRUNED) && !defined(LITESMITH_KEEP_{step})"
+
+
+def _pruned(step: str, path: str, original: str, replacement: str) -> Patch:
     """``original`` stays in stock builds, pruned ones have ``replacement``."""
     return Patch(
         path=path,
         find=re.escape(original),
-        replace=_plain(f"#ifdef LITESMITH_PRUNED\n{replacement}\n#else\n{original}\n#endif"),
+        replace=_plain(f"{_guard(step)}\n{replacement}\n#else\n{original}\n#endif"),
     )
 
 
-def _never(path: str, signature: str, answer: str) -> Patch:
+def _never(step: str, path: str, signature: str, answer: str) -> Patch:
     """A function that pruned programs never call for its effect returns ``answer`` at once.
 
     The compiler drops the rest of it, and the linker what only the rest refers to.
@@ -44,7 +49,7 @@ def _never(path: str, signature: str, answer: str) -> Patch:
     return Patch(
         path=path,
         find=re.escape(signature),
-        replace=_plain(f"{signature}\n#ifdef LITESMITH_PRUNED\n  return {answer};\n#endif"),
+        replace=_plain(f"{signature}\n{_guard(step)}\n  return {answer};\n#endif"),
     )
 
 
@@ -100,24 +105,51 @@ DTYPES = (
         find=r"inline bool IsHybridOp\(",
         replace="static inline bool IsHybridOp(",
     ),
+    Patch(
+        path=f"{_KERNELS}/dequantize.h",
+        find=r"(?=inline TfLiteStatus PerChannelDequantizeImpl\(|TfLiteStatus DequantizeImpl\()",
+        replace="static ",
+    ),
 )
 
 # Delegates: none is ever applied.
 _NO_DELEGATES = (
     _pruned(
+        "DELEGATES",
         _BUILDER,
         "  TfLiteStatus status = ApplyDelegates(interpreter->get());",
         "  TfLiteStatus status = kTfLiteOk;",
     ),
-    _never(_BUILDER, "inline bool ShouldCreateLazyDelegateProviders(int num_fp32_tensors) {", "false"),
-    _pruned(_INTERPRETER, "  if (ApplyLazyDelegateProviders() == kTfLiteError) return kTfLiteError;", ""),
-    _never(_SUBGRAPH, "TfLiteStatus Subgraph::UndoAllDelegates() {", "kTfLiteOk"),
-    _never(_SUBGRAPH, "TfLiteStatus Subgraph::RedoAllDelegates() {", "kTfLiteOk"),
-    _never(_SUBGRAPH, "void Subgraph::FreeDelegatePartitioningData() {", ""),
-    _pruned(_SUBGRAPH, "  if (!pre_delegation_execution_plan_.empty()) {", "  if (false) {"),
-    _pruned(_SUBGRAPH, "    if (tensor->buffer_handle != kTfLiteNullBufferHandle) {", "    if (false) {"),
-    _never(_SUBGRAPH, "TfLiteStatus Subgraph::EnsureTensorDataIsReadable(int tensor_index) {", "kTfLiteOk"),
+    _never(
+        "DELEGATES",
+        _BUILDER,
+        "inline bool ShouldCreateLazyDelegateProviders(int num_fp32_tensors) {",
+        "false",
+    ),
     _pruned(
+        "DELEGATES",
+        _INTERPRETER,
+        "  if (ApplyLazyDelegateProviders() == kTfLiteError) return kTfLiteError;",
+        "",
+    ),
+    _never("DELEGATES", _SUBGRAPH, "TfLiteStatus Subgraph::UndoAllDelegates() {", "kTfLiteOk"),
+    _never("DELEGATES", _SUBGRAPH, "TfLiteStatus Subgraph::RedoAllDelegates() {", "kTfLiteOk"),
+    _never("DELEGATES", _SUBGRAPH, "void Subgraph::FreeDelegatePartitioningData() {", ""),
+    _pruned("DELEGATES", _SUBGRAPH, "  if (!pre_delegation_execution_plan_.empty()) {", "  if (false) {"),
+    _pruned(
+        "DELEGATES",
+        _SUBGRAPH,
+        "    if (tensor->buffer_handle != kTfLiteNullBufferHandle) {",
+        "    if (false) {",
+    ),
+    _never(
+        "DELEGATES",
+        _SUBGRAPH,
+        "TfLiteStatus Subgraph::EnsureTensorDataIsReadable(int tensor_index) {",
+        "kTfLiteOk",
+    ),
+    _pruned(
+        "DELEGATES",
         _SUBGRAPH,
         "registration_externals_(new internal::RegistrationExternalsCache),",
         "registration_externals_(nullptr),",
@@ -127,31 +159,41 @@ _NO_DELEGATES = (
 # Profilers, telemetry and metadata: nobody listens, no kernel asks.
 _NO_OBSERVERS = (
     _pruned(
+        "OBSERVERS",
         _BUILDER,
         "  (*interpreter)\n      ->SetProfilerImpl(tflite::profiling::MaybeCreatePlatformProfiler());",
         "",
     ),
     _pruned(
+        "OBSERVERS",
         _BUILDER,
         "  bool telemetry_registered = telemetry_profiler_ != nullptr;",
         "  constexpr bool telemetry_registered = false;",
     ),
-    _pruned(_BUILDER, "      metadata_(model.ReadAllMetadata()),", ""),
+    _pruned("OBSERVERS", _BUILDER, "      metadata_(model.ReadAllMetadata()),", ""),
     _pruned(
+        "OBSERVERS",
         _BUILDER,
         "  if ((*interpreter)->SetMetadata(metadata_) != kTfLiteOk) {\n    return cleanup_and_error();\n  }",
         "",
     ),
     _pruned(
+        "OBSERVERS",
         _INTERPRETER,
         "  ScopedRuntimeInstrumentationProfile scoped_runtime_event(root_profiler_.get(),\n"
         '                                                           "invoke");',
         '  ScopedRuntimeInstrumentationProfile scoped_runtime_event(nullptr, "invoke");',
     ),
     _pruned(
-        _SUBGRAPH, "  context_.GetModelMetadata = GetModelMetadata;", "  context_.GetModelMetadata = nullptr;"
+        "OBSERVERS",
+        _SUBGRAPH,
+        "  context_.GetModelMetadata = GetModelMetadata;",
+        "  context_.GetModelMetadata = [](const TfLiteContext*, const char*, const char**, size_t*) {\n"
+        "    return kTfLiteError;\n"
+        "  };",
     ),
     _pruned(
+        "OBSERVERS",
         _SUBGRAPH,
         "  auto status = InvokeImpl();\n"
         '  telemetry::TelemetryReportEvent(&context_, "Invoke", status);\n'
@@ -159,6 +201,7 @@ _NO_OBSERVERS = (
         "  return InvokeImpl();",
     ),
     _pruned(
+        "OBSERVERS",
         "tensorflow/lite/core/api/profiler.h",
         "#define TFLITE_SCOPED_TAGGED_DEFAULT_PROFILE(profiler, tag)          \\\n"
         "  tflite::ScopedProfile TFLITE_VARNAME_UNIQ(_profile_, __COUNTER__)( \\\n"
@@ -166,34 +209,38 @@ _NO_OBSERVERS = (
         "#define TFLITE_SCOPED_TAGGED_DEFAULT_PROFILE(profiler, tag)",
     ),
     _pruned(
+        "OBSERVERS",
         "tensorflow/lite/core/api/profiler.h",
         "#define TFLITE_SCOPED_TAGGED_OPERATOR_PROFILE(profiler, tag, node_index)     \\\n"
         "  tflite::ScopedOperatorProfile TFLITE_VARNAME_UNIQ(_profile_, __COUNTER__)( \\\n"
         "      (profiler), (tag), (node_index))",
         "#define TFLITE_SCOPED_TAGGED_OPERATOR_PROFILE(profiler, tag, node_index)",
     ),
-    _pruned(_SUBGRAPH, "    if (profiler_) op_name = GetTFLiteOpName(registration);", ""),
+    _pruned("OBSERVERS", _SUBGRAPH, "    if (profiler_) op_name = GetTFLiteOpName(registration);", ""),
 )
 
-# Options of the interpreter that nobody sets.
-_NO_OPTIONS = (
+# Settings of the interpreter that nobody makes.
+_NO_SETTINGS = (
     _pruned(
+        "SETTINGS",
         _BUILDER,
         "  // Set Interpreter options\n  (*interpreter)->ApplyOptionsImpl(&options_);",
         "",
     ),
     _pruned(
+        "SETTINGS",
         _BUILDER,
         "  if (options_.GetDynamicAllocationForLargeTensors()) {\n"
         "    (*interpreter)->ApplyOptionsImpl(&options_);\n"
         "  }",
         "",
     ),
-    _never(_SUBGRAPH_H, "  bool ShouldPreserveAllTensors() const {", "false"),
-    _never(_SUBGRAPH_H, "  bool ShouldReleaseDynamicTensors() const {", "false"),
-    _never(_SUBGRAPH_H, "  bool ShouldOptimizeMemoryForLargeTensors() {", "false"),
-    _never(_SUBGRAPH, "void Subgraph::InitializeTensorReleaseMap() {", ""),
+    _never("SETTINGS", _SUBGRAPH_H, "  bool ShouldPreserveAllTensors() const {", "false"),
+    _never("SETTINGS", _SUBGRAPH_H, "  bool ShouldReleaseDynamicTensors() const {", "false"),
+    _never("SETTINGS", _SUBGRAPH_H, "  bool ShouldOptimizeMemoryForLargeTensors() {", "false"),
+    _never("SETTINGS", _SUBGRAPH, "void Subgraph::InitializeTensorReleaseMap() {", ""),
     _never(
+        "SETTINGS",
         "tensorflow/lite/arena_planner.cc",
         ("void ArenaPlanner::DumpDebugInfo(const std::vector<int>& execution_plan) const {"),
         "",
@@ -270,7 +317,7 @@ TENSORFLOW_PRUNING = (
     *DTYPES,
     *_NO_DELEGATES,
     *_NO_OBSERVERS,
-    *_NO_OPTIONS,
+    *_NO_SETTINGS,
     *_ONLY_SELECTED_OPTIONS,
     *_ONLY_USED_ROWS,
     *_DENSE,
@@ -283,7 +330,7 @@ RUY_PRUNING = (
         path="ruy/path.h",
         find=re.escape("constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;"),
         replace=(
-            "#if defined(LITESMITH_PRUNED) && RUY_PLATFORM_NEON\n"
+            f"{_guard('RUY')} && RUY_PLATFORM_NEON\n"
             "constexpr Path kDefaultPaths = kDefaultArchPaths;\n"
             "#else\n"
             "constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;\n"
@@ -291,7 +338,10 @@ RUY_PRUNING = (
         ),
     ),
     _never(
-        "ruy/prepare_packed_matrices.cc", "bool ShouldCache(const TrMulParams& params, Side side) {", "false"
+        "RUY",
+        "ruy/prepare_packed_matrices.cc",
+        "bool ShouldCache(const TrMulParams& params, Side side) {",
+        "false",
     ),
     Patch(
         path="ruy/pack.h",

@@ -8,7 +8,7 @@ by every program of a target.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from litesmith.ops import Runtime
 from litesmith.selection import Selection
@@ -44,13 +44,15 @@ _TFLITE_TYPES: Mapping[str, int] = {
 class Pruning:
     """What a program's files are compiled without.
 
-    ``everywhere`` are the defines of all upstream files, ``by_source`` those of single ones.
+    ``everywhere`` are the defines of all files, ``by_source`` those of single upstream files,
+    ``own`` those of our files alone.
     ``dtypes`` are what is left in each kernel file that tells dtypes apart.
     """
 
     everywhere: tuple[str, ...]
     by_source: Mapping[str, tuple[str, ...]]
     dtypes: Mapping[str, tuple[str, ...]]
+    own: tuple[str, ...] = ()
 
 
 NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
@@ -90,3 +92,50 @@ def _dtypes_define(dtypes: tuple[str, ...]) -> str:
     # An op that stands in the operator-code table and in no node has no dtype: no tensor is seen.
     mask = sum(1 << _TFLITE_TYPES[dtype] for dtype in dtypes) or 1 << _TFLITE_TYPES["none"]
     return f"LITESMITH_DTYPES={mask:#x}"
+
+
+_CORE = tuple(
+    f"tensorflow/tensorflow/lite/{name}"
+    for name in ("core/interpreter_builder.cc", "core/interpreter.cc", "core/subgraph.cc", "arena_planner.cc")
+)
+_DEFINES = {
+    "dtypes of kernels": "LITESMITH_DTYPES",
+    "readers of options": "LITESMITH_OPS",
+    "row kernels": "LITESMITH_DEPTHWISE_ROWS",
+    "sparse weights": _DENSE,
+}
+_CORE_STEPS = {"delegates": "DELEGATES", "observers": "OBSERVERS", "settings": "SETTINGS"}
+_RUY_STEP = "matrix kernels"
+
+STEPS: Mapping[str, str] = {
+    "dtypes of kernels": "every kernel file sees only the dtypes of the ops that use it",
+    "row kernels": "of depthwise convolutions: for the strides and depths that the models have",
+    "readers of options": "options are read for the selected ops only",
+    "verifier": "checks of the file read a description of the schema, for the tables that are used",
+    "delegates": "none is ever applied: partitioning, buffer handles, lazy providers",
+    "observers": "profilers, telemetry and the model's metadata",
+    "settings": "options of the interpreter that nobody sets",
+    "matrix kernels": "of ruy: portable ones beside NEON, the cache, the other order of storage",
+    "sparse weights": "their loading and their kernels",
+}
+"""The steps of pruning, and what each leaves out."""
+
+
+def take_back(pruning: Pruning, step: str) -> Pruning:
+    """Everything but one of the ``STEPS``, to measure what it brings."""
+    by_source = dict(pruning.by_source)
+    if step in _DEFINES:
+        by_source = {
+            source: kept
+            for source, defines in by_source.items()
+            if (kept := tuple(d for d in defines if d.partition("=")[0] != _DEFINES[step]))
+        }
+        return replace(pruning, by_source=by_source)
+    if step in _CORE_STEPS:
+        for source in _CORE:
+            by_source[source] = (*by_source.get(source, ()), f"LITESMITH_KEEP_{_CORE_STEPS[step]}")
+        return replace(pruning, by_source=by_source)
+    if step == _RUY_STEP:
+        everywhere = tuple(define for define in pruning.everywhere if define != _ONE_ORDER)
+        return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
+    return replace(pruning, own=(*pruning.own, "LITESMITH_KEEP_VERIFIER"))

@@ -13,15 +13,18 @@ from litesmith import console
 from litesmith.analysis import ModelAnalysis
 from litesmith.files import human_size
 from litesmith.ops import Op, Registry
-from litesmith.profiles import Profile
+from litesmith.profiles import OPTIMISATIONS, Profile
+from litesmith.pruning import STEPS
 from litesmith.selection import upstream_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from litesmith.ablation import Ablation
     from litesmith.bench import BenchReport
     from litesmith.doctor import Tool
     from litesmith.images import ImageState
+    from litesmith.levels import LevelReport
     from litesmith.matrix import Matrix
     from litesmith.pipeline import Outcome
     from litesmith.zoo import ZooModel
@@ -240,3 +243,52 @@ def bench(report: BenchReport) -> None:
         out.print(table)
     for line in report.made_with:
         out.print(line, markup=False)
+
+
+def levels(report: LevelReport) -> None:
+    """What each optimisation costs, as a table: pruned, and in brackets stock."""
+    out = console.stdout()
+    table = Table(title="x86_64, one thread: pruned (stock)", title_justify="left")
+    columns = ("model", "optimise", "code bytes", "instructions", "ratio", "ms", "to wheel", "to XNNPACK")
+    for column in columns:
+        table.add_column(column, justify="left" if column in {"model", "optimise"} else "right")
+    for wheel in report.wheels:
+        for optimise in OPTIMISATIONS:
+            ours, stock = (report.of(wheel.model, optimise, pruned=pruned) for pruned in (True, False))
+            _row(
+                table,
+                wheel.model,
+                optimise,
+                f"{ours.code:,} ({stock.code:,})",
+                f"{ours.instructions:,} ({stock.instructions:,})",
+                f"{ours.instructions / stock.instructions:.3f}",
+                f"{ours.ms:.3f} ({stock.ms:.3f})",
+                f"{ours.ms / wheel.ms:.2f}",
+                f"{ours.ms / wheel.xnnpack_ms:.2f}",
+            )
+        _row(
+            table, wheel.model, "wheel", "", "", "", f"{wheel.ms:.3f}", "", f"XNNPACK {wheel.xnnpack_ms:.3f}"
+        )
+    out.print(table)
+    for optimise in OPTIMISATIONS:
+        instructions, ms = report.medians(optimise)
+        out.print(
+            f"{optimise}: median of instructions to stock {instructions:.3f}, of ms to the wheel {ms:.2f}"
+        )
+    for line in report.made_with:
+        out.print(line, markup=False)
+
+
+def ablation(found: Ablation) -> None:
+    """What each step of pruning brings, as a table with bars."""
+    made = f"{found.model}, {found.target}, {found.toolchain}"
+    title = f"{made}: stock {found.stock:,} bytes, pruned {found.pruned:,}"
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("step")
+    table.add_column("bytes", justify="right")
+    table.add_column("")
+    table.add_column("what is left out", overflow="fold")
+    most = max(found.steps.values())
+    for step, saved in found.steps.items():
+        _row(table, step, f"{saved:,}", _bar(max(saved, 0), most), STEPS[step])
+    console.stdout().print(table)

@@ -15,7 +15,7 @@
 
 #include "selected_ops.h"
 
-#ifdef LITESMITH_PRUNED
+#if defined(LITESMITH_PRUNED) && !defined(LITESMITH_KEEP_VERIFIER)
 
 namespace litesmith {
 namespace {

@@ -156,7 +156,7 @@ Fit CheckModel(const tflite::Model&) { return Fit::kFits; }
 std::unique_ptr<tflite::FlatBufferModel> BuildModel(std::unique_ptr<tflite::Allocation> allocation) {
 #if defined(LITESMITH_NO_MODEL_CHECK)
   return tflite::FlatBufferModel::BuildFromAllocation(std::move(allocation));
-#elif defined(LITESMITH_PRUNED)
+#elif defined(LITESMITH_PRUNED) && !defined(LITESMITH_KEEP_VERIFIER)
   if (!allocation->valid() || !FlatbufferIsSound(allocation->base(), allocation->bytes())) return nullptr;
   return tflite::FlatBufferModel::BuildFromAllocation(std::move(allocation));
 #else

@@ -141,7 +141,7 @@ def test_an_optimisation_is_a_level_and_flags_of_single_files() -> None:
     assert speed.name == "armv7"
 
 
-def test_flags_of_ones_own_for_a_file_win(tmp_path: Path) -> None:
+def test_flags_of_ones_own_for_a_file_win() -> None:
     profile = profiles.load("aarch64")
     assert set(profile.source_flags) <= set(profile.flags_by_source)
     assert all(profile.flags_by_source[name] == flags for name, flags in profile.source_flags.items())

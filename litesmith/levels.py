@@ -1,0 +1,161 @@
+"""What each optimisation costs and brings: bytes, instructions and time of x86_64 programs.
+
+Pruned and stock programs take turns with the LiteRT wheel on the same input in one run.
+Instructions are counted by valgrind's callgrind, and do not depend on what else the machine does;
+its CPU has AVX2, not AVX-512.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith import console, pipeline, process, reference
+from litesmith.bench import Turns
+from litesmith.errors import ToolError, VerificationError
+from litesmith.models import Model, open_model
+from litesmith.profiles import OPTIMISATIONS
+
+_TARGET = "x86_64"
+_RUNS = 300
+_COUNTED = 10
+_SECONDS = 900
+
+DEFAULT_MODELS = ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", "examples/digits.tflite")
+"""Int8 and float32 networks of different kinds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A program of one model: its code in bytes, instructions and median milliseconds of an inference."""
+
+    model: str
+    optimise: str
+    pruned: bool
+    code: int
+    instructions: int
+    ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """The wheel's median milliseconds for one model, in the same run."""
+
+    model: str
+    ms: float
+    xnnpack_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelReport:
+    """All measurements, and what they were made with."""
+
+    levels: tuple[Level, ...]
+    wheels: tuple[Wheel, ...]
+    made_with: tuple[str, ...]
+
+    def of(self, model: str, optimise: str, *, pruned: bool) -> Level:
+        """One measurement."""
+        return next(
+            one for one in self.levels if (one.model, one.optimise, one.pruned) == (model, optimise, pruned)
+        )
+
+    def medians(self, optimise: str) -> tuple[float, float]:
+        """Instructions of pruned to stock programs, and milliseconds of pruned ones to the wheel's."""
+        wheels = {wheel.model: wheel.ms for wheel in self.wheels}
+        pruned = [self.of(model, optimise, pruned=True) for model in wheels]
+        stock = [self.of(model, optimise, pruned=False) for model in wheels]
+        return (
+            statistics.median(a.instructions / b.instructions for a, b in zip(pruned, stock, strict=True)),
+            statistics.median(one.ms / wheels[one.model] for one in pruned),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        medians = {name: self.medians(name) for name in OPTIMISATIONS}
+        return {
+            **asdict(self),
+            "medians": {
+                name: {"instructions_to_stock": instructions, "ms_to_wheel": ms}
+                for name, (instructions, ms) in medians.items()
+            },
+        }
+
+
+def run(models: Sequence[str], runs: int = _RUNS) -> LevelReport:
+    """Builds and measures the models with every optimisation, pruned and stock.
+
+    Raises:
+        ToolError: valgrind is not installed.
+        LitesmithError: a build or a run failed.
+    """
+    if shutil.which("valgrind") is None:
+        raise ToolError("valgrind is not installed", "on Debian: apt-get install valgrind")
+    levels: list[Level] = []
+    wheels: list[Wheel] = []
+    with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
+        for name in models or DEFAULT_MODELS:
+            model = open_model(name)
+            built = {
+                (optimise, pruned): _build(name, optimise, pruned, Path(scratch))
+                for optimise in OPTIMISATIONS
+                for pruned in (True, False)
+            }
+            console.note(f"measuring {name}")
+            turns = Turns(model, [outcome.program for outcome in built.values()])
+            times = turns.take(runs)
+            for (optimise, pruned), outcome in built.items():
+                levels.append(
+                    Level(
+                        model=name,
+                        optimise=optimise,
+                        pruned=pruned,
+                        code=outcome.size.binary.code,
+                        instructions=instructions(outcome.program, model),
+                        ms=times.programs[outcome.program],
+                    )
+                )
+            wheels.append(Wheel(model=name, ms=times.wheel, xnnpack_ms=times.xnnpack))
+    made_with = (
+        f"{_TARGET}, one thread; wheel: {reference.describe()}",
+        f"instructions: {_valgrind()}, the mean of {_COUNTED} inferences",
+    )
+    return LevelReport(levels=tuple(levels), wheels=tuple(wheels), made_with=made_with)
+
+
+def _build(name: str, optimise: str, pruned: bool, scratch: Path) -> pipeline.Outcome:
+    folder = scratch / f"{name.rsplit('/', 1)[-1].replace(':', '-')}-{optimise}-{pruned}"
+    return pipeline.build(
+        pipeline.Request(target=_TARGET, models=(name,), out=str(folder), optimise=optimise, prune=pruned)
+    )
+
+
+def instructions(program: Path, model: Model) -> int:
+    """Instructions that one inference executes, on zeros.
+
+    Raises:
+        VerificationError: the program failed.
+    """
+    more, once = (_count(program, model, runs) for runs in (_COUNTED + 1, 1))
+    return round((more - once) / _COUNTED)
+
+
+def _count(program: Path, model: Model, runs: int) -> int:
+    words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program)]
+    done = process.run([*words, "--model", str(model.path), "--runs", str(runs)], timeout=_SECONDS)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.code != 0 or found is None:
+        raise VerificationError(
+            f"{model.analysis.path}: the program failed under valgrind: {done.stderr.strip()}"
+        )
+    return int(found[1])
+
+
+def _valgrind() -> str:
+    return process.run(["valgrind", "--version"], timeout=60).stdout.decode().strip()
