@@ -115,6 +115,7 @@ class Profile(Strict):
     flags for these files, which come last.
     ``also_known_as`` are names that people try; they find the profile's own name in the error.
     ``model_check`` makes programs refuse what is damaged or was not selected, by name.
+    Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
     ``emulator`` is absent where the build machine runs the program itself.
     """
 
@@ -131,6 +132,7 @@ class Profile(Strict):
     source_flags: Mapping[str, tuple[str, ...]] = {}
     emulator: Emulator | None = None
     model_check: bool = True
+    error_strings: bool = True
     resources: Resources
 
     @field_validator("toolchains")
@@ -157,8 +159,10 @@ class Profile(Strict):
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """The optimisation level and ``flags``."""
-        return (*((_LEVELS[self.optimise],) if self.optimise else ()), *self.flags)
+        """The optimisation level, ``flags``, and what else the profile asks of every file."""
+        level = (_LEVELS[self.optimise],) if self.optimise else ()
+        silence = () if self.error_strings else ("-DTF_LITE_STRIP_ERROR_STRINGS",)
+        return (*level, *self.flags, *silence)
 
     @property
     def flags_by_source(self) -> Mapping[str, tuple[str, ...]]:

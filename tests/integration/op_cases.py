@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+
 from litesmith import (
     analysis,
     build,
+    files,
     generate,
     ops,
     profiles,
@@ -23,6 +26,7 @@ from litesmith import (
     verify,
 )
 from litesmith.analysis import ModelAnalysis
+from litesmith.build import Binary
 from litesmith.op_models import all_cases
 from litesmith.reference import Answer, Question
 from litesmith.samples import Part, Sample
@@ -125,16 +129,23 @@ def build_program(
     target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
 ) -> tuple[Path, Runner]:
     """A program for all ``cases``, and how it runs here; ``defines`` go to all upstream files."""
+    binary = build_binary(target, cases, pruned=pruned, defines=defines)
+    runner = verify.find_runner(profiles.load(target))
+    assert isinstance(runner, Runner), runner
+    return binary.program, runner
+
+
+def build_binary(
+    target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
+) -> Binary:
+    """The same, with its objects."""
     profile, name = profiles.load(target).choose(None)
     toolchain, tree, runtime = toolchains.load(name), sources.source_tree(), REGISTRY.runtime
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
     with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
         project = generate.generate("ops", chosen, profile, toolchain, tree, runtime, pruned=pruned)
         more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))
-        program = builder.stripped(dataclasses.replace(project, pruning=more))
-    runner = verify.find_runner(profile)
-    assert isinstance(runner, Runner), runner
-    return program, runner
+        return builder.build(dataclasses.replace(project, pruning=more))
 
 
 def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
@@ -165,3 +176,31 @@ def output_bytes(program: Path, runner: Runner, case: Prepared, name: str) -> li
         done = verify.run_program(runner, program, arguments, case.tried[name].inputs, folder)
         assert done.code == 0, f"{case.path.stem}, {name}: exit code {done.code}: {done.stderr}"
         return [(folder / f"out{i}.bin").read_bytes() for i in range(len(case.part.outputs))]
+
+
+def weak_functions(path: Path) -> dict[str, str]:
+    """Digest of the code of every function that an object shares with others, by its symbol.
+
+    Targets within the object, whose names differ between objects, do not count.
+    """
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        table = elf.get_section_by_name(".symtab")
+        symbols = list(table.iter_symbols()) if table is not None else []
+        relocations = {
+            section["sh_info"]: [
+                (r["r_offset"], r["r_info_type"], symbols[r["r_info_sym"]].name, r.entry.get("r_addend"))
+                for r in section.iter_relocations()
+            ]
+            for section in elf.iter_sections()
+            if section["sh_type"] in {"SHT_RELA", "SHT_REL"}
+        }
+        found = {}
+        for symbol in symbols:
+            index = symbol["st_shndx"]
+            weak = symbol["st_info"]["bind"] == "STB_WEAK" and symbol["st_info"]["type"] == "STT_FUNC"
+            if weak and isinstance(index, int):
+                named = [entry for entry in relocations.get(index, []) if not entry[2].startswith(".L")]
+                named = [entry for entry in named if entry[2]]
+                found[symbol.name] = files.digest_of(elf.get_section(index).data().hex(), named)
+        return found

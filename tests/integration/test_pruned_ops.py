@@ -20,12 +20,14 @@ from tests.integration.op_cases import (
     REGISTRY,
     Prepared,
     Round,
+    build_binary,
     build_program,
     check,
     is_different,
     output_bytes,
     prepare,
     rounds,
+    weak_functions,
 )
 
 EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
@@ -62,6 +64,23 @@ def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], numb
     program = build_program("x86_64", cases, pruned=True, defines=TRAPS)
     wrong = _each(lambda case: check(*program, case, "x86_64"), cases, "x86_64")
     assert not wrong, "\n".join(wrong)
+
+
+def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[Round]) -> None:
+    """The linker keeps one copy of an inline function: it must be the same in every file."""
+    copies: dict[str, dict[str, set[str]]] = {}
+    for one in every_round[: ROUNDS if EXHAUSTIVE else 2]:
+        objects = build_binary("x86_64", one.cases, pruned=True, defines=TRAPS).objects
+        for path, source in objects.items():
+            for function, code in weak_functions(Path(path)).items():
+                copies.setdefault(function, {}).setdefault(code, set()).add(source)
+    different = {
+        function: sorted(set().union(*sources.values()))
+        for function, sources in copies.items()
+        if len(sources) > 1 and len(set().union(*sources.values())) > 1
+    }
+    assert not different
+    assert len(copies) > 1000
 
 
 _SOME = [("armv7", 0), ("armv7", 1), ("aarch64", 0), ("aarch64", 1), ("riscv64", 0)]
