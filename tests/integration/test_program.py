@@ -62,6 +62,20 @@ def test_a_drawn_digit_is_read(digits_x86: Built, tmp_path: Path) -> None:
     assert right >= 9
 
 
+@pytest.mark.parametrize("missing", ["subgraphs", "buffers"])
+def test_a_model_without_its_parts_is_damaged(digits_x86: Built, tmp_path: Path, missing: str) -> None:
+    """Sound as a flatbuffer: every part of a table may be absent."""
+    model = schema.ModelT.InitFromPackedBuf(DIGITS.read_bytes(), 0)
+    setattr(model, missing, None)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    done = digits_x86.run("--model", path)
+    assert done.returncode == 2, done.stderr
+    assert "error: " in done.stderr
+
+
 def test_several_runs_and_threads_give_the_same_answer(digits_x86: Built, tmp_path: Path) -> None:
     answers = []
     for arguments in (("--runs", "1"), ("--runs", "5"), ("--threads", "4")):
