@@ -216,7 +216,11 @@ def generate(
         "ops": selection.ops,
         "embedded": embedded is not None,
         "own_sources": project.own_sources,
-        "own_source_flags": OWN_SOURCE_FLAGS,
+        "own_source_flags": {
+            source: own
+            for source in project.own_sources
+            if (own := (*OWN_SOURCE_FLAGS.get(source, ()), *flags.for_source(source)))
+        },
         "sources": [tree.locate(source) for source in sources],
         "source_folders": {
             **{n: s.folder for n, s in tree.sources.items()},

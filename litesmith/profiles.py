@@ -64,10 +64,21 @@ Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
 Optimise = Literal["size", "balanced", "speed"]
 OPTIMISATIONS: tuple[Optimise, ...] = get_args(Optimise)
 
-_LEVELS: Mapping[Optimise, str] = {"size": "-Os", "balanced": "-O2", "speed": "-O3"}
-# Loops that -Os leaves as they stand, a value at a time: what they take is most of an inference,
-# what they cost in bytes is little.
-_HOT_FILES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {}
+# Balanced: what an inference spends its time in for speed, the rest of the runtime for size.
+_LEVELS: Mapping[Optimise, str] = {"size": "-Os", "balanced": "-Os", "speed": "-O3"}
+_FOR_SPEED = ("-O2",)
+_LEVEL_SOURCES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {
+    "size": {},
+    "balanced": {
+        "tensorflow/tensorflow/lite/kernels/*": _FOR_SPEED,
+        "ruy/*": _FOR_SPEED,
+        "fft2d/*": _FOR_SPEED,
+        "custom/*": _FOR_SPEED,
+        # They copy tensors.
+        "libc_replacements.cc": _FOR_SPEED,
+    },
+    "speed": {},
+}
 _LEVEL_FLAG = re.compile(r"-O[123sz]")
 
 Linkage = Literal["static", "dynamic"]
@@ -112,7 +123,7 @@ class Profile(Strict):
     ``optimise`` picks the optimisation level of all files and of single ones; a level of one's
     own among the ``flags`` stands in its place.  ``flags`` go to every compile of every
     toolchain; ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to
-    flags for these files, which come last.
+    flags for these files, which come last; ``optimise_sources`` does so for one optimisation.
     ``also_known_as`` are names that people try; they find the profile's own name in the error.
     ``model_check`` makes programs refuse what is damaged or was not selected, by name.
     Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
@@ -130,6 +141,7 @@ class Profile(Strict):
     optimise: Optimise | None = None
     flags: tuple[str, ...] = ()
     source_flags: Mapping[str, tuple[str, ...]] = {}
+    optimise_sources: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {}
     emulator: Emulator | None = None
     model_check: bool = True
     error_strings: bool = True
@@ -167,7 +179,10 @@ class Profile(Strict):
     @property
     def flags_by_source(self) -> Mapping[str, tuple[str, ...]]:
         """Flags of single files: those of the optimisation, then ``source_flags``."""
-        return {**(_HOT_FILES.get(self.optimise, {}) if self.optimise else {}), **self.source_flags}
+        if self.optimise is None:
+            return self.source_flags
+        own = self.optimise_sources.get(self.optimise, {})
+        return {**_LEVEL_SOURCES[self.optimise], **own, **self.source_flags}
 
     def optimised(self, optimise: str) -> Profile:
         """The profile with another optimisation.

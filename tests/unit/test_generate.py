@@ -103,13 +103,16 @@ def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:
 
 def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceTree) -> None:
     text = project(det, tree, "x86_64").files["CMakeLists.txt"]
-    assert 'kernel_avx2_fma.cc PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma"' in text
-    assert 'kernel_avx.cc PROPERTIES COMPILE_OPTIONS "-mavx"' in text
+    assert 'kernel_avx2_fma.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx2;-mfma"' in text
+    assert 'kernel_avx.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx"' in text
+    assert 'libc_replacements.cc PROPERTIES COMPILE_OPTIONS "-fno-builtin;-O2"' in text
 
 
 def test_flags_of_single_files() -> None:
     flags = toolchains.load("zig").compile_flags(profiles.load("x86_64"))
-    assert flags.optimisation == "-O2"
+    assert flags.optimisation == "-Os"
+    assert flags.for_source("tensorflow/tensorflow/lite/kernels/conv.cc") == ("-O2",)
+    assert flags.for_source("tensorflow/tensorflow/lite/core/subgraph.cc") == ()
     assert flags.for_file("ruy/ruy/kernel_avx512.cc")[-1] == "-mavx512dq"
     assert "-std=c++17" in flags.for_file("tensorflow/x.cc")
     assert "-std=c++17" not in flags.for_file("fft2d/fftsg.c")

@@ -155,10 +155,19 @@ def test_a_level_among_the_flags_gives_way_to_another_optimisation(tmp_path: Pat
     path.write_text(text)
     profile = profiles.load(str(path))
     assert profile.compile_flags == ("-O1", "-fno-math-errno")
-    assert profile.optimised("balanced").compile_flags == ("-O2", "-fno-math-errno")
+    assert profile.optimised("speed").compile_flags == ("-O3", "-fno-math-errno")
 
 
 def test_an_unknown_optimisation_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown optimisation 'sped'") as caught:
         profiles.load("armv7").optimised("sped")
     assert "speed" in caught.value.next_step
+
+
+def test_an_optimisation_has_flags_for_single_files() -> None:
+    depthwise = "tensorflow/tensorflow/lite/kernels/depthwise_conv.cc"
+    profile = profiles.load("x86_64")
+    assert profile.optimised("size").flags_by_source[depthwise] == ("-O2",)
+    assert depthwise not in profile.optimised("speed").flags_by_source
+    assert profile.optimised("balanced").flags_by_source["ruy/*"] == ("-O2",)
+    assert depthwise not in profiles.load("armv7").flags_by_source
