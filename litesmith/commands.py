@@ -418,17 +418,17 @@ def demo(ctx: Context, out: str = "build/demo.png", target: str = "armv7", seed:
         "json": "print the measurements as JSON",
     },
 )
-def bench(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
+def bench_speed(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
     """Compare the x86_64 program with the ai-edge-litert wheel, and count kernels elsewhere."""
-    from litesmith import bench as benchmark
     from litesmith import render
+    from litesmith.bench import speed
 
     del ctx
-    found = benchmark.run(tuple(model or ()), runs)
+    found = speed.run(tuple(model or ()), runs)
     if json:
         _print_json(found.to_json())
     else:
-        render.bench(found)
+        render.bench_speed(found)
 
 
 @_task(
@@ -442,14 +442,15 @@ def bench(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) 
 )
 def bench_optimise(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
     """Bytes, instructions and time for each optimisation, pruned beside stock (x86_64)."""
-    from litesmith import levels, render
+    from litesmith import render
+    from litesmith.bench import optimise
 
     del ctx
-    found = levels.run(tuple(model or ()), runs)
+    found = optimise.run(tuple(model or ()), runs)
     if json:
         _print_json(found.to_json())
     else:
-        render.levels(found)
+        render.bench_optimise(found)
 
 
 @_task(
@@ -469,14 +470,15 @@ def bench_pruning(
     json: bool = False,
 ) -> None:
     """What each step of pruning brings, in bytes: the program without that step."""
-    from litesmith import ablation, render
+    from litesmith import render
+    from litesmith.bench import pruning
 
     del ctx
-    found = ablation.run(target, model, toolchain)
+    found = pruning.run(target, model, toolchain)
     if json:
         _print_json(found.to_json())
     else:
-        render.ablation(found)
+        render.bench_pruning(found)
 
 
 @_task(
@@ -526,7 +528,7 @@ def namespace(*, development: bool) -> Collection:
             collection.add_task(development_task)
     collection.add_collection(ops_collection)
     bench_collection = Collection("bench")
-    bench_collection.add_task(bench)
+    bench_collection.add_task(bench_speed)
     bench_collection.add_task(bench_optimise)
     bench_collection.add_task(bench_pruning)
     collection.add_collection(bench_collection)

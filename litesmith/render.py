@@ -20,11 +20,11 @@ from litesmith.selection import upstream_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from litesmith.ablation import Ablation
-    from litesmith.bench import BenchReport
+    from litesmith.bench.optimise import OptimiseReport
+    from litesmith.bench.pruning import StepsReport
+    from litesmith.bench.speed import SpeedReport
     from litesmith.doctor import Tool
     from litesmith.images import ImageState
-    from litesmith.levels import LevelReport
     from litesmith.matrix import Matrix
     from litesmith.pipeline import Outcome
     from litesmith.zoo import ZooModel
@@ -218,7 +218,7 @@ def tools(found: Sequence[Tool]) -> None:
     console.stdout().print(table)
 
 
-def bench(report: BenchReport) -> None:
+def bench_speed(report: SpeedReport) -> None:
     """The benchmark as tables."""
     out = console.stdout()
     table = Table(title="x86_64, one thread, median ms", title_justify="left")
@@ -245,7 +245,7 @@ def bench(report: BenchReport) -> None:
         out.print(line, markup=False)
 
 
-def levels(report: LevelReport) -> None:
+def bench_optimise(report: OptimiseReport) -> None:
     """What each optimisation costs, as a table: pruned, and in brackets stock."""
     out = console.stdout()
     table = Table(title="x86_64, one thread: pruned (stock)", title_justify="left")
@@ -279,7 +279,7 @@ def levels(report: LevelReport) -> None:
         out.print(line, markup=False)
 
 
-def ablation(found: Ablation) -> None:
+def bench_pruning(found: StepsReport) -> None:
     """What each step of pruning brings, as a table with bars."""
     made = f"{found.model}, {found.target}, {found.toolchain}"
     title = f"{made}: stock {found.stock:,} bytes, pruned {found.pruned:,}"

@@ -17,7 +17,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from litesmith import pipeline, profiles, samples, verify
-from litesmith.bench import default_models
+from litesmith.bench.speed import default_models
 from litesmith.models import open_model
 from litesmith.op_models import all_cases
 from litesmith.op_models.graph import Case

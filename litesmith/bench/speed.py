@@ -38,7 +38,7 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchReport:
+class SpeedReport:
     """All measurements, and what they were made with."""
 
     speeds: tuple[Speed, ...]
@@ -56,7 +56,7 @@ def default_models() -> tuple[str, ...]:
     return ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", *(str(path) for path in examples))
 
 
-def run(models: Sequence[str], runs: int) -> BenchReport:
+def run(models: Sequence[str], runs: int) -> SpeedReport:
     """Measures the models (all of the zoo and the examples when none is named).
 
     Raises:
@@ -82,7 +82,7 @@ def run(models: Sequence[str], runs: int) -> BenchReport:
         f"{manifest['toolchain']['name']} {manifest['toolchain']['version']}: {manifest_flags}",
         f"wheel: {reference.describe()}; median of {_ROUNDS} rounds of {runs // _ROUNDS} inferences",
     ]
-    return BenchReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
+    return SpeedReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
 
 
 def _measure(model: Model, program: Path, runs: int) -> Speed:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import console, pipeline, process, reference
-from litesmith.bench import Turns
+from litesmith.bench.speed import Turns
 from litesmith.errors import ToolError, VerificationError
 from litesmith.models import Model, open_model
 from litesmith.profiles import OPTIMISATIONS
@@ -32,7 +32,7 @@ DEFAULT_MODELS = ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", "examples/digits.tfl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
+class Measured:
     """A program of one model: its code in bytes, instructions and median milliseconds of an inference."""
 
     model: str
@@ -53,17 +53,17 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LevelReport:
+class OptimiseReport:
     """All measurements, and what they were made with."""
 
-    levels: tuple[Level, ...]
+    programs: tuple[Measured, ...]
     wheels: tuple[Wheel, ...]
     made_with: tuple[str, ...]
 
-    def of(self, model: str, optimise: str, *, pruned: bool) -> Level:
+    def of(self, model: str, optimise: str, *, pruned: bool) -> Measured:
         """One measurement."""
         return next(
-            one for one in self.levels if (one.model, one.optimise, one.pruned) == (model, optimise, pruned)
+            one for one in self.programs if (one.model, one.optimise, one.pruned) == (model, optimise, pruned)
         )
 
     def medians(self, optimise: str) -> tuple[float, float]:
@@ -88,7 +88,7 @@ class LevelReport:
         }
 
 
-def run(models: Sequence[str], runs: int = _RUNS) -> LevelReport:
+def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
     """Builds and measures the models with every optimisation, pruned and stock.
 
     Raises:
@@ -97,7 +97,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> LevelReport:
     """
     if shutil.which("valgrind") is None:
         raise ToolError("valgrind is not installed", "on Debian: apt-get install valgrind")
-    levels: list[Level] = []
+    programs: list[Measured] = []
     wheels: list[Wheel] = []
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for name in models or DEFAULT_MODELS:
@@ -111,8 +111,8 @@ def run(models: Sequence[str], runs: int = _RUNS) -> LevelReport:
             turns = Turns(model, [outcome.program for outcome in built.values()])
             times = turns.take(runs)
             for (optimise, pruned), outcome in built.items():
-                levels.append(
-                    Level(
+                programs.append(
+                    Measured(
                         model=name,
                         optimise=optimise,
                         pruned=pruned,
@@ -126,7 +126,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> LevelReport:
         f"{_TARGET}, one thread; wheel: {reference.describe()}",
         f"instructions: {_valgrind()}, the mean of {_COUNTED} inferences",
     )
-    return LevelReport(levels=tuple(levels), wheels=tuple(wheels), made_with=made_with)
+    return OptimiseReport(programs=tuple(programs), wheels=tuple(wheels), made_with=made_with)
 
 
 def _build(name: str, optimise: str, pruned: bool, scratch: Path) -> pipeline.Outcome:

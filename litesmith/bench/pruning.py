@@ -14,7 +14,7 @@ from litesmith.pruning import STEPS, take_back
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
+class StepsReport:
     """Bytes of code: stock, pruned, and what the program grows by without each step.
 
     Steps overlap, so that their bytes do not add up to the whole.
@@ -32,7 +32,7 @@ class Ablation:
         return asdict(self)
 
 
-def run(target: str, model: str, toolchain_name: str | None = None) -> Ablation:
+def run(target: str, model: str, toolchain_name: str | None = None) -> StepsReport:
     """Builds the program of one model as often as there are steps.
 
     Raises:
@@ -58,7 +58,7 @@ def run(target: str, model: str, toolchain_name: str | None = None) -> Ablation:
             step: code(dataclasses.replace(project, pruning=take_back(project.pruning, step))) - pruned
             for step in STEPS
         }
-        return Ablation(
+        return StepsReport(
             model=model,
             target=target,
             toolchain=f"{name} {toolchain.version(profile)}, {profile.toolchains[name].linkage}",

@@ -1,0 +1,1 @@
+"""Measurements for the README's tables; each module is the command of its name."""
