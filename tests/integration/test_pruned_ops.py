@@ -1,7 +1,7 @@
 """Pruned programs of single ops: their answers, and that no kernel sees a dtype that was left out.
 
-By default the first rounds, in which every op is.  With LITESMITH_EXHAUSTIVE=1 all of them, on all
-targets, and their outputs byte by byte beside those of the stock program of the same target.
+By default the first rounds, which have nearly every op.  With LITESMITH_EXHAUSTIVE=1 all of them, on
+four targets, and their outputs byte by byte beside those of the stock program of the same target.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[
     assert len(copies) > 1000
 
 
-_SOME = [("armv7", 0), ("armv7", 1), ("aarch64", 0), ("aarch64", 1), ("riscv64", 0)]
+_SOME = [("armv7", 0), ("aarch64", 1)]
 _ALL = [(target, n) for target in ("x86_64", "armv7", "aarch64", "riscv64") for n in range(ROUNDS)]
 
 
@@ -95,22 +95,23 @@ def test_answers(every_round: list[Round], target: str, number: int) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else [("x86_64", 0)])
+@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else [("x86_64", 0), ("x86_64", 1)])
 def test_outputs_are_those_of_the_stock_program(
     every_round: list[Round], stock: Callable[[str], tuple[Path, Runner]], target: str, number: int
 ) -> None:
     cases = every_round[number].cases
-    program = build_program(target, cases, pruned=True)
+    # With traps the program is there already.
+    program = build_program(target, cases, pruned=True, defines=() if EXHAUSTIVE else TRAPS)
+    reference = stock(target)
 
     def compare(case: Prepared) -> str:
         different = [
             name
             for name in case.inputs_to_try(target)
-            if output_bytes(*program, case, name) != output_bytes(*stock(target), case, name)
+            if output_bytes(*program, case, name) != output_bytes(*reference, case, name)
         ]
         return f"{case.path.stem}: {', '.join(different)}" if different else ""
 
-    stock(target)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         wrong = [result for result in pool.map(compare, cases) if result]
     assert not wrong, "\n".join(wrong)
