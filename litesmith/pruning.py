@@ -26,6 +26,7 @@ _DENSE = "LITESMITH_DENSE"
 # What matrices look like to ruy is the same for all kernels of a program, which share its templates.
 _ONE_ORDER = "LITESMITH_ONE_ORDER"
 _OTHER_ORDER = "BATCH_MATMUL"
+_OWN_SOURCES = "custom/"
 
 # TfLiteType of tensorflow/lite/core/c/c_api_types.h, which counts in another order than the schema.
 _TFLITE_TYPES: Mapping[str, int] = {
@@ -73,7 +74,11 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
     if not selection.sparse:
         for source in (_BUILDER, _FULLY_CONNECTED):
             by_source[source] = (*by_source.get(source, ()), _DENSE)
-    known = not any(op.custom or op.name == _OTHER_ORDER for op in selection.ops)
+    # What the user's own sources multiply is not known.
+    sources = (source for op in selection.ops for source in op.sources)
+    known = all(op.name != _OTHER_ORDER for op in selection.ops) and not any(
+        source.startswith(_OWN_SOURCES) for source in sources
+    )
     everywhere = (PRUNED, _ONE_ORDER) if known else (PRUNED,)
     return Pruning(everywhere=everywhere, by_source=by_source, dtypes=dtypes)
 

@@ -89,7 +89,10 @@ def test_custom_ops_may_multiply_in_any_order(tmp_path: Path, registry: Registry
     plain = select(tmp_path, registry, Op(ADD))
     assert "LITESMITH_ONE_ORDER" in pruning.prune(plain, registry.runtime).everywhere
     assert any(op.custom for op in det.ops)
-    assert "LITESMITH_ONE_ORDER" not in pruning.prune(det, registry.runtime).everywhere
+    assert "LITESMITH_ONE_ORDER" in pruning.prune(det, registry.runtime).everywhere
+    own = dataclasses.replace(det.ops[-1], sources=("custom/mine.cc",))
+    foreign = dataclasses.replace(det, ops=(*det.ops, own))
+    assert "LITESMITH_ONE_ORDER" not in pruning.prune(foreign, registry.runtime).everywhere
     batch_matmul = 126
     other = select(tmp_path, registry, Op(batch_matmul))
     assert "LITESMITH_ONE_ORDER" not in pruning.prune(other, registry.runtime).everywhere
