@@ -60,10 +60,15 @@ class Project:
     selection: Selection
     files: Mapping[str, str]
     sources: tuple[str, ...]
-    defines: tuple[str, ...]
+    runtime: Runtime
     embedded: Path | None
     model_check: bool
     pruning: Pruning
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """Defines of all files, pruned or not."""
+        return self.runtime.defines
 
     @property
     def own_sources(self) -> tuple[str, ...]:
@@ -84,6 +89,7 @@ class Project:
         """The same project for fewer of its ops, all but the registration.
 
         It is linked with a function of :func:`registration_variants` in the registration's place.
+        What all files are compiled with stays: else nothing of the whole project could be used.
         """
         needed = {source for kept in smaller.ops for source in kept.sources}
         dropped = {source for old in self.selection.ops for source in old.sources} - needed
@@ -93,13 +99,17 @@ class Project:
             selection=smaller,
             files={**self.files, SELECTED_OPS: _selected_ops(smaller, size)},
             sources=tuple(source for source in self.sources if source not in dropped),
+            pruning=self._pruning_of(smaller),
         )
 
-    def bare(self, runtime: Runtime) -> Project:
+    def _pruning_of(self, smaller: Selection) -> Pruning:
+        if self.pruning is NOTHING:
+            return NOTHING
+        return dataclasses.replace(prune(smaller, self.runtime), everywhere=self.pruning.everywhere)
+
+    def bare(self) -> Project:
         """The same project with no op at all: what the runtime alone weighs."""
-        nothing = self.reduced(self.selection.none())
-        pruned = self.pruning is not NOTHING
-        return dataclasses.replace(nothing, pruning=prune(nothing.selection, runtime) if pruned else NOTHING)
+        return self.reduced(self.selection.none())
 
     def write(self, folder: Path) -> None:
         """Writes the project into an empty folder."""
@@ -201,7 +211,7 @@ def generate(
         selection=selection,
         files={},
         sources=sources,
-        defines=runtime.defines,
+        runtime=runtime,
         embedded=embedded,
         model_check=profile.model_check,
         pruning=pruning,

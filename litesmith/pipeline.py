@@ -29,7 +29,6 @@ from litesmith.build import Binary, Builder, license_components, workshop
 from litesmith.errors import UsageError, VerificationError
 from litesmith.generate import Project
 from litesmith.models import Model, joint_name, open_model
-from litesmith.ops import Runtime
 from litesmith.profiles import Profile
 from litesmith.pruning import NOTHING
 from litesmith.samples import EVERYTHING, Choice, parts
@@ -134,7 +133,7 @@ def build(request: Request) -> Outcome:
             for pruned in (request.prune, False)
         )
         binary = builder.build(project)
-        measured = measure(builder, project, binary, registry.runtime)
+        measured = measure(builder, project, binary)
         stock = _stock(builder, unpruned, request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
         manifest = _manifest(project, profile, toolchain, tree, measured, binary)
@@ -180,18 +179,18 @@ def _require_ours(folder: Path) -> None:
 _BARE = ""
 
 
-def measure(builder: Builder, project: Project, binary: Binary, runtime: Runtime) -> SizeReport:
+def measure(builder: Builder, project: Project, binary: Binary) -> SizeReport:
     """Sizes of a program, with the marginal cost of each op: linked again without it."""
     names = [op.name for op in project.selection.ops]
     without = {name: project.reduced(project.selection.without(name)) for name in names}
-    smaller = builder.variants({**without, _BARE: project.bare(runtime)})
+    smaller = builder.variants({**without, _BARE: project.bare()})
     unchecked = size.sections(builder.stripped(project.unchecked())).code if project.model_check else None
     return size.report(
         binary.program,
         binary.map_file,
         binary.objects,
         project.selection,
-        frozenset(runtime.core),
+        frozenset(project.runtime.core),
         lambda op: size.sections(smaller[op]).code,
         project.embedded.stat().st_size if project.embedded else 0,
         unchecked,
