@@ -71,7 +71,9 @@ def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[
     copies: dict[str, dict[str, set[str]]] = {}
     for one in every_round[: ROUNDS if EXHAUSTIVE else 2]:
         objects = build_binary("x86_64", one.cases, pruned=True, defines=TRAPS).objects
-        for path, source in objects.items():
+        # The core is compiled with another optimisation level, its copies differ anyway.
+        kernels = {path: source for path, source in objects.items() if "/lite/kernels/" in source}
+        for path, source in kernels.items():
             for function, code in weak_functions(Path(path)).items():
                 copies.setdefault(function, {}).setdefault(code, set()).add(source)
     different = {
