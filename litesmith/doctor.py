@@ -101,6 +101,7 @@ def examine() -> tuple[Tool, ...]:
         ),
         _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
+        _program("valgrind", "counts instructions for bench.optimise", "apt-get install valgrind"),
         _program("git", "development only", "apt-get install git"),
     ]
     return tuple(tools)

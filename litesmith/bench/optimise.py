@@ -7,6 +7,7 @@ its CPU has AVX2, not AVX-512.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import statistics
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith import console, pipeline, process, reference
+from litesmith import console, paths, pipeline, process, reference
 from litesmith.bench.speed import Turns
 from litesmith.errors import ToolError, VerificationError
 from litesmith.models import Model, open_model
@@ -27,8 +28,10 @@ _RUNS = 300
 _COUNTED = 10
 _SECONDS = 900
 
-DEFAULT_MODELS = ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", "examples/digits.tflite")
-"""Int8 and float32 networks of different kinds."""
+
+def default_models() -> tuple[str, ...]:
+    """Int8 and float32 networks of different kinds."""
+    return ("zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", str(paths.data_folder("examples") / "digits.tflite"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +103,9 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
     programs: list[Measured] = []
     wheels: list[Wheel] = []
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        for name in models or DEFAULT_MODELS:
+        for name in models or default_models():
             model = open_model(name)
+            shown = name if name.startswith("zoo:") else model.path.name
             built = {
                 (optimise, pruned): _build(name, optimise, pruned, Path(scratch))
                 for optimise in OPTIMISATIONS
@@ -113,7 +117,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
             for (optimise, pruned), outcome in built.items():
                 programs.append(
                     Measured(
-                        model=name,
+                        model=shown,
                         optimise=optimise,
                         pruned=pruned,
                         code=outcome.size.binary.code,
@@ -121,9 +125,11 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
                         ms=times.programs[outcome.program],
                     )
                 )
-            wheels.append(Wheel(model=name, ms=times.wheel, xnnpack_ms=times.xnnpack))
+            wheels.append(Wheel(model=shown, ms=times.wheel, xnnpack_ms=times.xnnpack))
+            manifest = json.loads((outcome.folder / "manifest.json").read_text())
+    compiler = f"{manifest['toolchain']['name']} {manifest['toolchain']['version']}"
     made_with = (
-        f"{_TARGET}, one thread; wheel: {reference.describe()}",
+        f"{_TARGET}, {compiler}, one thread; wheel: {reference.describe()}",
         f"instructions: {_valgrind()}, the mean of {_COUNTED} inferences",
     )
     return OptimiseReport(programs=tuple(programs), wheels=tuple(wheels), made_with=made_with)
