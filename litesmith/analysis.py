@@ -390,36 +390,38 @@ def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tu
     if index >= len(codes):
         raise DamagedError(f"{where} has operator code {index} of {len(codes)}")
     options = entry.span(5)
+    inputs, outputs = entry.numbers(1, "i"), entry.numbers(2, "i")
+    depthwise = codes[index].code == _DEPTHWISE_CODE
     return Node(
         opcode_index=index,
-        inputs=entry.numbers(1, "i"),
-        outputs=entry.numbers(2, "i"),
+        inputs=inputs,
+        outputs=outputs,
         intermediates=entry.numbers(8, "i"),
         custom_options=bytes(entry.numbers(5, "B")) if options else b"",
         random=codes[index].code in _RANDOM_CODES and not _seeded(entry),
-        depthwise=_depthwise_row(entry, tensors) if codes[index].code == _DEPTHWISE_CODE else None,
+        depthwise=_depthwise_row(entry.table(4), inputs, outputs, tensors) if depthwise else None,
     )
 
 
+# DEPTHWISE_CONV_2D, and the rank of its images
 _DEPTHWISE_CODE = 4
+_IMAGE_RANK = 4
 
 
-def _depthwise_row(entry: Table, tensors: tuple[Tensor, ...]) -> DepthwiseRow:
-    options = entry.table(4)
+def _depthwise_row(
+    options: Table | None, inputs: tuple[int, ...], outputs: tuple[int, ...], tensors: tuple[Tensor, ...]
+) -> DepthwiseRow:
 
     def channels(ends: tuple[int, ...]) -> int:
         shape = tensors[ends[0]].shape if ends and 0 <= ends[0] < len(tensors) else ()
         return shape[3] if len(shape) == _IMAGE_RANK else -1
 
-    depth, outputs = channels(entry.numbers(1, "i")), channels(entry.numbers(2, "i"))
+    depth = channels(inputs)
     return DepthwiseRow(
         stride_width=options.scalar(1, "i") if options else 0,
         input_depth=depth,
-        multiplier=outputs // depth if depth > 0 else -1,
+        multiplier=channels(outputs) // depth if depth > 0 else -1,
     )
-
-
-_IMAGE_RANK = 4
 
 
 # RANDOM_STANDARD_NORMAL, RANDOM_UNIFORM, MULTINOMIAL

@@ -120,8 +120,8 @@ class Builder:
 
     def finished(self, project: Project) -> Path | None:
         """The stripped program when it is in the cache already, else None."""
-        with self._own_folder(project.files, project.embedded) as own:
-            program = self._program(self._jobs(own, project))
+        # Keys depend on content: no file of ours needs to lie anywhere.
+        program = self._program(self._jobs(self.scratch, project))
         return program if program.exists() else None
 
     def variants(self, projects: Mapping[str, Project]) -> dict[str, Path]:

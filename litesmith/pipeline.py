@@ -5,6 +5,7 @@ It reads like the diagram of the README, and it is the only module that imports 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,22 +120,20 @@ def build(request: Request) -> Outcome:
         registry, tree = extension.registry, extension.tree
     selected = selection.select([model.analysis for model in models], registry)
     with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
-        project, unpruned = (
-            generate.generate(
-                joint_name(models),
-                selected,
-                profile,
-                toolchain,
-                tree,
-                registry.runtime,
-                models[0].path if request.embed_model else None,
-                pruned=pruned,
-            )
-            for pruned in (request.prune, False)
+        make = functools.partial(
+            generate.generate,
+            joint_name(models),
+            selected,
+            profile,
+            toolchain,
+            tree,
+            registry.runtime,
+            models[0].path if request.embed_model else None,
         )
+        project = make(pruned=request.prune)
         binary = builder.build(project)
         measured = measure(builder, project, binary)
-        stock = _stock(builder, unpruned, request.compare_stock) if request.prune else None
+        stock = _stock(builder, make(pruned=False), request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
         manifest = _manifest(project, profile, toolchain, tree, measured, binary)
         notice = _notice(project, profile, tree, toolchain)

@@ -7,7 +7,7 @@ by every program of a target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from litesmith.ops import Runtime
@@ -103,44 +103,83 @@ _CORE = tuple(
     f"tensorflow/tensorflow/lite/{name}"
     for name in ("core/interpreter_builder.cc", "core/interpreter.cc", "core/subgraph.cc", "arena_planner.cc")
 )
-_DEFINES = {
-    "dtypes of kernels": "LITESMITH_DTYPES",
-    "readers of options": "LITESMITH_OPS",
-    "row kernels": "LITESMITH_DEPTHWISE_ROWS",
-    "sparse weights": _DENSE,
-}
-_CORE_STEPS = {"delegates": "DELEGATES", "observers": "OBSERVERS", "settings": "SETTINGS"}
-_RUY_STEP = "matrix kernels"
-
-STEPS: Mapping[str, str] = {
-    "dtypes of kernels": "every kernel file sees only the dtypes of the ops that use it",
-    "row kernels": "of depthwise convolutions: for the strides and depths that the models have",
-    "readers of options": "options are read for the selected ops only",
-    "verifier": "checks of the file read a description of the schema, for the tables that are used",
-    "delegates": "none is ever applied: partitioning, buffer handles, lazy providers",
-    "observers": "profilers, telemetry and the model's metadata",
-    "settings": "options of the interpreter that nobody sets",
-    "matrix kernels": "of ruy: portable ones beside NEON, the cache, the other order of storage",
-    "sparse weights": "their loading and their kernels",
-}
-"""The steps of pruning, and what each leaves out."""
 
 
-def take_back(pruning: Pruning, step: str) -> Pruning:
-    """Everything but one of the ``STEPS``, to measure what it brings."""
-    by_source = dict(pruning.by_source)
-    if step in _DEFINES:
-        by_source = {
-            source: kept
-            for source, defines in by_source.items()
-            if (kept := tuple(d for d in defines if d.partition("=")[0] != _DEFINES[step]))
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing that pruning leaves out, and how to measure what it brings.
+
+    ``take_back`` gives the same pruning without this step.
+    """
+
+    left_out: str
+    take_back: Callable[[Pruning], Pruning]
+
+
+def _without(define: str) -> Callable[[Pruning], Pruning]:
+    """Takes back what a define of single files does."""
+
+    def take_back(pruning: Pruning) -> Pruning:
+        kept = {
+            source: tuple(d for d in defines if d.partition("=")[0] != define)
+            for source, defines in pruning.by_source.items()
         }
-        return replace(pruning, by_source=by_source)
-    if step in _CORE_STEPS:
-        for source in _CORE:
-            by_source[source] = (*by_source.get(source, ()), f"LITESMITH_KEEP_{_CORE_STEPS[step]}")
-        return replace(pruning, by_source=by_source)
-    if step == _RUY_STEP:
-        everywhere = tuple(define for define in pruning.everywhere if define != _ONE_ORDER)
-        return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
+        return replace(pruning, by_source={source: defines for source, defines in kept.items() if defines})
+
+    return take_back
+
+
+def _keeping_in_core(define: str) -> Callable[[Pruning], Pruning]:
+    """Takes back one kind of patches of the core runtime."""
+
+    def take_back(pruning: Pruning) -> Pruning:
+        core = {source: (*pruning.by_source.get(source, ()), define) for source in _CORE}
+        return replace(pruning, by_source={**pruning.by_source, **core})
+
+    return take_back
+
+
+def _keep_matrix_kernels(pruning: Pruning) -> Pruning:
+    everywhere = tuple(define for define in pruning.everywhere if define != _ONE_ORDER)
+    return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
+
+
+def _keep_verifier(pruning: Pruning) -> Pruning:
     return replace(pruning, own=(*pruning.own, "LITESMITH_KEEP_VERIFIER"))
+
+
+STEPS: Mapping[str, Step] = {
+    "dtypes of kernels": Step(
+        left_out="every kernel file sees only the dtypes of the ops that use it",
+        take_back=_without("LITESMITH_DTYPES"),
+    ),
+    "row kernels": Step(
+        left_out="of depthwise convolutions: for the strides and depths that the models have",
+        take_back=_without("LITESMITH_DEPTHWISE_ROWS"),
+    ),
+    "readers of options": Step(
+        left_out="options are read for the selected ops only", take_back=_without("LITESMITH_OPS")
+    ),
+    "verifier": Step(
+        left_out="checks of the file read a description of the schema, for the tables that are used",
+        take_back=_keep_verifier,
+    ),
+    "delegates": Step(
+        left_out="none is ever applied: partitioning, buffer handles, lazy providers",
+        take_back=_keeping_in_core("LITESMITH_KEEP_DELEGATES"),
+    ),
+    "observers": Step(
+        left_out="profilers, telemetry and the model's metadata",
+        take_back=_keeping_in_core("LITESMITH_KEEP_OBSERVERS"),
+    ),
+    "settings": Step(
+        left_out="options of the interpreter that nobody sets",
+        take_back=_keeping_in_core("LITESMITH_KEEP_SETTINGS"),
+    ),
+    "matrix kernels": Step(
+        left_out="of ruy: portable ones beside NEON, the cache, the other order of storage",
+        take_back=_keep_matrix_kernels,
+    ),
+    "sparse weights": Step(left_out="their loading and their kernels", take_back=_without(_DENSE)),
+}
+"""The steps of pruning."""

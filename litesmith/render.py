@@ -290,5 +290,5 @@ def bench_pruning(found: StepsReport) -> None:
     table.add_column("what is left out", overflow="fold")
     most = max(found.steps.values())
     for step, saved in found.steps.items():
-        _row(table, step, f"{saved:,}", _bar(max(saved, 0), most), STEPS[step])
+        _row(table, step, f"{saved:,}", _bar(max(saved, 0), most), STEPS[step].left_out)
     console.stdout().print(table)

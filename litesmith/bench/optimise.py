@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import console, paths, pipeline, process, reference
-from litesmith.bench.speed import Turns
+from litesmith.bench.speed import Turns, short_name
 from litesmith.errors import ToolError, VerificationError
 from litesmith.models import Model, open_model
 from litesmith.profiles import OPTIMISATIONS
@@ -105,7 +105,6 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for name in models or default_models():
             model = open_model(name)
-            shown = name if name.startswith("zoo:") else model.path.name
             built = {
                 (optimise, pruned): _build(name, optimise, pruned, Path(scratch))
                 for optimise in OPTIMISATIONS
@@ -117,7 +116,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
             for (optimise, pruned), outcome in built.items():
                 programs.append(
                     Measured(
-                        model=shown,
+                        model=short_name(model),
                         optimise=optimise,
                         pruned=pruned,
                         code=outcome.size.binary.code,
@@ -125,7 +124,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
                         ms=times.programs[outcome.program],
                     )
                 )
-            wheels.append(Wheel(model=shown, ms=times.wheel, xnnpack_ms=times.xnnpack))
+            wheels.append(Wheel(model=short_name(model), ms=times.wheel, xnnpack_ms=times.xnnpack))
             manifest = json.loads((outcome.folder / "manifest.json").read_text())
     compiler = f"{manifest['toolchain']['name']} {manifest['toolchain']['version']}"
     made_with = (

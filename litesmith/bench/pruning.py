@@ -10,7 +10,7 @@ from typing import Any
 from litesmith import generate, ops, profiles, selection, size, sources, toolchains
 from litesmith.build import workshop
 from litesmith.models import joint_name, open_model
-from litesmith.pruning import STEPS, take_back
+from litesmith.pruning import STEPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,8 @@ def run(target: str, model: str, toolchain_name: str | None = None) -> StepsRepo
 
         pruned = code(project)
         steps = {
-            step: code(dataclasses.replace(project, pruning=take_back(project.pruning, step))) - pruned
-            for step in STEPS
+            label: code(dataclasses.replace(project, pruning=step.take_back(project.pruning))) - pruned
+            for label, step in STEPS.items()
         }
         return StepsReport(
             model=model,

@@ -85,10 +85,15 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
     return SpeedReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
 
 
+def short_name(model: Model) -> str:
+    """A model in the tables: ``zoo:vww``, or the name of its file."""
+    return model.analysis.path if model.analysis.path.startswith("zoo:") else model.path.name
+
+
 def _measure(model: Model, program: Path, runs: int) -> Speed:
     taken = Turns(model, [program]).take(runs)
     return Speed(
-        model=model.analysis.path if model.analysis.path.startswith("zoo:") else model.path.name,
+        model=short_name(model),
         program_ms=taken.programs[program],
         wheel_ms=taken.wheel,
         xnnpack_ms=taken.xnnpack,

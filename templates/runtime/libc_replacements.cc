@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#define LITESMITH_VISIBLE __attribute__((visibility("default")))
+
 // musl, as zig builds it, copies and clears memory byte by byte; on x86_64 that was a third of
 // an inference of a small convolutional network.  glibc has its own fast functions.
 #ifndef __GLIBC__
@@ -35,7 +37,7 @@ bool BlocksAllowed(uintptr_t addresses) {
 
 extern "C" {
 
-__attribute__((visibility("default"))) void* memcpy(void* __restrict to, const void* __restrict from, size_t size) {
+LITESMITH_VISIBLE void* memcpy(void* __restrict to, const void* __restrict from, size_t size) {
   auto* out = static_cast<uint8_t*>(to);
   const auto* in = static_cast<const uint8_t*>(from);
   if (BlocksAllowed(reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from))) {
@@ -48,7 +50,7 @@ __attribute__((visibility("default"))) void* memcpy(void* __restrict to, const v
   return to;
 }
 
-__attribute__((visibility("default"))) void* memset(void* to, int value, size_t size) {
+LITESMITH_VISIBLE void* memset(void* to, int value, size_t size) {
   auto* out = static_cast<uint8_t*>(to);
   if (BlocksAllowed(reinterpret_cast<uintptr_t>(to))) {
 #ifdef LITESMITH_UNALIGNED_BLOCKS
@@ -91,8 +93,6 @@ void* Allocate(size_t size, size_t alignment) {
 }
 
 }  // namespace
-
-#define LITESMITH_VISIBLE __attribute__((visibility("default")))
 
 LITESMITH_VISIBLE void* operator new(size_t size) { return Allocate(size, 0); }
 LITESMITH_VISIBLE void* operator new[](size_t size) { return Allocate(size, 0); }
@@ -159,7 +159,7 @@ _LIBCPP_END_NAMESPACE_STD
 extern "C" {
 
 // TensorFlow Lite holds a pthreadpool for XNNPACK, which this program does not have.
-__attribute__((visibility("default"))) void pthreadpool_destroy(void*) {}
+LITESMITH_VISIBLE void pthreadpool_destroy(void*) {}
 
 // The default terminate handler prints the demangled name of an uncaught exception's type.
 // Nothing here throws, and the demangler has 100 KB.  Hidden: a shared libstdc++ keeps its own.
