@@ -168,7 +168,7 @@ class Deriver:
         where = self._registrations()
         core = self.closure(_CORE_ROOTS)
         tables = schema.options_tables(self._text(_SCHEMA))
-        options = schema.options_of_ops(self._text(_CONVERSIONS))
+        readers = schema.readers_of_ops(self._text(_CONVERSIONS))
         tried = _tried_dtypes({code: name for name, code in codes.items()})
         result: dict[str, Any] = {}
 
@@ -184,7 +184,7 @@ class Deriver:
                 "registration": f"tflite::ops::{key}",
                 "versions": list(versions),
                 "dtypes": tried.get(name, []),
-                **({"options": asdict(tables[options[name][0]])} if options.get(name) else {}),
+                **_options(readers.get(name), tables),
                 "lacks": self._lacks(where[key], tried.get(name, [])),
                 "sources": sorted(self.closure([where[key]]) - core),
             }
@@ -207,6 +207,15 @@ class Deriver:
         }
         result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}
         return result
+
+
+def _options(
+    reader: schema.OptionsReader | None, tables: Mapping[str, schema.OptionsTable]
+) -> dict[str, Any]:
+    """What an entry says of an op's options: nothing where it has none."""
+    if reader is None or not reader.tables:
+        return {}
+    return {"options": {**asdict(tables[reader.tables[0]]), "reader": reader.function}}
 
 
 def _tried_dtypes(names: Mapping[int, str]) -> dict[str, list[str]]:

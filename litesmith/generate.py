@@ -14,6 +14,7 @@ from litesmith import __version__, paths
 from litesmith.ops import Runtime
 from litesmith.profiles import Profile
 from litesmith.pruning import NOTHING, Pruning, prune
+from litesmith.schema import SWITCH
 from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
@@ -27,6 +28,7 @@ OWN_SOURCES = (
     "main.cc",
     "model_check.cc",
     "flatbuffer_check.cc",
+    "op_options.cc",
     "cpuinfo.cc",
     "apply_multiplier.cc",
     "libc_replacements.cc",
@@ -155,9 +157,12 @@ def _registration(selection: Selection) -> str:
 
 def _selected_ops(selection: Selection, embedded_size: int) -> str:
     """The table of what the program was built for."""
+    readers = {op.options.reader for op in selection.ops if op.options}
     values = {
         "version": __version__,
         "ops": selection.ops,
+        "readers": sorted(readers - {SWITCH}),
+        "switched": SWITCH in readers,
         "sparse": selection.sparse,
         "embedded": embedded_size,
     }

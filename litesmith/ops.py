@@ -20,11 +20,13 @@ from litesmith.validation import Strict, nearest, validate
 class Options(Strict):
     """The options table that an op reads: its number in ``BuiltinOptions``, its fields' signs.
 
-    ``litesmith.schema`` says what the signs mean.
+    ``litesmith.schema`` says what the signs mean.  ``reader`` is upstream's function that reads the
+    table, ``schema.SWITCH`` where the switch over all ops does so itself.
     """
 
     number: int
     fields: str
+    reader: str
 
 
 class Op(Strict):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from litesmith.ops import Runtime
+from litesmith.schema import SWITCH
 from litesmith.selection import Selection
 
 PRUNED = "LITESMITH_PRUNED"
@@ -21,6 +22,7 @@ _DEPTHWISE = "tensorflow/tensorflow/lite/kernels/depthwise_conv.cc"
 _BUILDER = "tensorflow/tensorflow/lite/core/interpreter_builder.cc"
 _FULLY_CONNECTED = "tensorflow/tensorflow/lite/kernels/fully_connected.cc"
 _NO_OP = -1
+_RENAMED_SWITCH = "ParseOpData=ParseOpDataBySwitch"
 
 _DENSE = "LITESMITH_DENSE"
 # What matrices look like to ruy is the same for all kernels of a program, which share its templates.
@@ -63,9 +65,12 @@ NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
 def prune(selection: Selection, runtime: Runtime) -> Pruning:
     """Everything that the models of a selection do not need."""
     dtypes = kept_dtypes(selection, runtime)
-    by_source = {source: (_dtypes_define(kept),) for source, kept in dtypes.items()}
-    codes = [op.code for op in selection.ops] or [_NO_OP]
-    by_source[_CONVERSIONS] = (f"LITESMITH_OPS={','.join(map(str, dict.fromkeys(codes)))}",)
+    by_source: dict[str, tuple[str, ...]] = {
+        source: (_dtypes_define(kept),) for source, kept in dtypes.items()
+    }
+    # templates/runtime/op_options.cc has upstream's name; upstream's own is left with what only it reads.
+    codes = [op.code for op in selection.ops if op.options and op.options.reader == SWITCH] or [_NO_OP]
+    by_source[_CONVERSIONS] = (_RENAMED_SWITCH, f"LITESMITH_OPS={','.join(map(str, codes))}")
     rows = sorted({row for op in selection.ops for row in op.depthwise})
     if rows and all(row.known for row in rows):
         numbers = (n for row in rows for n in (row.stride_width, row.input_depth, row.multiplier))
@@ -144,6 +149,11 @@ def _keep_matrix_kernels(pruning: Pruning) -> Pruning:
     return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
 
 
+def _keep_switch(pruning: Pruning) -> Pruning:
+    kept = {source: defines for source, defines in pruning.by_source.items() if source != _CONVERSIONS}
+    return replace(pruning, by_source=kept, own=(*pruning.own, "LITESMITH_KEEP_SWITCH"))
+
+
 def _keep_verifier(pruning: Pruning) -> Pruning:
     return replace(pruning, own=(*pruning.own, "LITESMITH_KEEP_VERIFIER"))
 
@@ -157,9 +167,7 @@ STEPS: Mapping[str, Step] = {
         left_out="of depthwise convolutions: for the strides and depths that the models have",
         take_back=_without("LITESMITH_DEPTHWISE_ROWS"),
     ),
-    "readers of options": Step(
-        left_out="options are read for the selected ops only", take_back=_without("LITESMITH_OPS")
-    ),
+    "readers of options": Step(left_out="options are read for the selected ops only", take_back=_keep_switch),
     "verifier": Step(
         left_out="checks of the file read a description of the schema, for the tables that are used",
         take_back=_keep_verifier,

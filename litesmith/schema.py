@@ -82,21 +82,47 @@ def _signs(table: str, body: str, sizes: Mapping[str, int]) -> str:
     return signs
 
 
-def options_of_ops(conversions: str) -> dict[str, tuple[str, ...]]:
-    """Which options tables the parser of each op reads, from ``flatbuffer_conversions.cc``."""
+@dataclass(frozen=True, kw_only=True)
+class OptionsReader:
+    """How upstream reads the options of an op.
+
+    ``tables`` are the options tables that are read.  ``function`` is the one that reads them;
+    :data:`SWITCH` where upstream's switch over all ops does it itself, empty where nothing is read.
+    """
+
+    tables: tuple[str, ...]
+    function: str
+
+
+SWITCH = "switch"
+
+
+def readers_of_ops(conversions: str) -> dict[str, OptionsReader]:
+    """How the options of each op are read, from ``flatbuffer_conversions.cc``.
+
+    Raises:
+        SourceError: the text has no switch over all ops.
+    """
     text = _COMMENT.sub("", conversions)
-    parsers = {match[1]: tuple(dict.fromkeys(_READS.findall(match[0]))) for match in _PARSER.finditer(text)}
+    functions = {match[1]: match[0] for match in _PARSER.finditer(text)}
     switch = re.search(r"TfLiteStatus ParseOpDataTfLite\(.*?^\}", text, re.DOTALL | re.MULTILINE)
     if switch is None:
         raise SourceError("no ParseOpDataTfLite in flatbuffer_conversions.cc")
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, OptionsReader] = {}
     waiting: list[str] = []
     pieces = _CASE.split(switch[0])[1:]
     for name, body in zip(pieces[::2], pieces[1::2], strict=True):
         waiting.append(name)
         if not body.strip():
             continue  # falls through to the next label
-        reads = [*_READS.findall(body), *(t for call in _CALLS.findall(body) for t in parsers.get(call, ()))]
-        found |= dict.fromkeys(waiting, tuple(dict.fromkeys(reads)))
+        found |= dict.fromkeys(waiting, _reader(body, functions))
         waiting = []
     return found
+
+
+def _reader(body: str, functions: Mapping[str, str]) -> OptionsReader:
+    """The reader behind one case of the switch."""
+    call = _CALLS.search(body)
+    code = functions[call[1]] if call else body
+    tables = tuple(dict.fromkeys(_READS.findall(code)))
+    return OptionsReader(tables=tables, function=(call[1] if call else SWITCH) if tables else "")

@@ -7,7 +7,24 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tensorflow/lite/core/c/c_api_types.h"
+
+#if defined(LITESMITH_PRUNED) && !defined(LITESMITH_KEEP_SWITCH)
+#define LITESMITH_OWN_READERS
+#endif
+
+namespace tflite {
+class BuiltinDataAllocator;
+class ErrorReporter;
+struct Operator;
+enum BuiltinOperator : int32_t;
+}  // namespace tflite
+
 namespace litesmith {
+
+// Reads the options of an op: one of upstream's functions.
+using OptionsReader = TfLiteStatus (*)(const tflite::Operator*, tflite::ErrorReporter*,
+                                       tflite::BuiltinDataAllocator*, void**);
 
 struct SelectedOp {
   int32_t code;          // BuiltinOperator, 32 for custom ops
@@ -17,10 +34,20 @@ struct SelectedOp {
   uint32_t dtypes;       // bit n is set when TensorType n was selected
   int32_t options;       // BuiltinOptions that the op reads, 0 for none
   const char* options_fields;  // their signs, see flatbuffer_check.cc
+#ifdef LITESMITH_OWN_READERS
+  OptionsReader read_options;  // null where the switch reads them
+#endif
 };
 
 extern const SelectedOp kSelectedOps[];
 extern const size_t kSelectedOpCount;
+
+#ifdef LITESMITH_OWN_READERS
+// Upstream's switch over all ops, for those whose options it reads itself; null where none is selected.
+extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::BuiltinOperator,
+                                           tflite::ErrorReporter*, tflite::BuiltinDataAllocator*,
+                                           void**);
+#endif
 
 // Whether weights in the sparse format can be loaded.
 extern const bool kSparseTensors;

@@ -12,7 +12,7 @@ from litesmith.ops import Registry
 from litesmith.patches import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
 from litesmith.selection import Selection
 from tests.conftest import EXAMPLES
-from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, INT8, INT32, RESHAPE, Op, build_model
+from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, GELU, INT8, INT32, RESHAPE, Op, build_model
 
 KERNELS = "tensorflow/tensorflow/lite/kernels"
 CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
@@ -57,10 +57,13 @@ def test_an_op_without_nodes_has_no_dtype(tmp_path: Path, registry: Registry) ->
 
 
 def test_only_selected_options_are_read(tmp_path: Path, registry: Registry) -> None:
-    made = pruning.prune(select(tmp_path, registry, Op(ADD), Op(RESHAPE)), registry.runtime)
-    assert made.by_source[CONVERSIONS] == ("LITESMITH_OPS=0,22",)
+    """The table of selected ops names readers; upstream's switch keeps what only it reads."""
+    renamed = "ParseOpData=ParseOpDataBySwitch"
+    for ops, codes in (((Op(ADD), Op(RESHAPE)), "-1"), ((Op(ADD), Op(GELU)), str(GELU))):
+        made = pruning.prune(select(tmp_path, registry, *ops), registry.runtime)
+        assert made.by_source[CONVERSIONS] == (renamed, f"LITESMITH_OPS={codes}")
     nothing = pruning.prune(select(tmp_path, registry, Op(ADD)).none(), registry.runtime)
-    assert nothing.by_source[CONVERSIONS] == ("LITESMITH_OPS=-1",)
+    assert nothing.by_source[CONVERSIONS] == (renamed, "LITESMITH_OPS=-1")
 
 
 def test_rows_of_depthwise_convolutions(registry: Registry, det: Selection) -> None:

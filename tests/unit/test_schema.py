@@ -69,18 +69,19 @@ def test_a_schema_without_options_is_an_error() -> None:
         schema.options_tables("table Model { version:uint; }")
 
 
-def test_parsers_are_followed_and_labels_share_a_block() -> None:
-    assert schema.options_of_ops(CONVERSIONS) == {
-        "ONE": ("AOptions",),
-        "TWO": ("BOptions",),
-        "THREE": ("BOptions",),
-        "FOUR": (),
+def test_readers_are_followed_and_labels_share_a_block() -> None:
+    found = schema.readers_of_ops(CONVERSIONS)
+    assert {name: (reader.tables, reader.function) for name, reader in found.items()} == {
+        "ONE": (("AOptions",), "ParseA"),
+        "TWO": (("BOptions",), schema.SWITCH),
+        "THREE": (("BOptions",), schema.SWITCH),
+        "FOUR": ((), ""),
     }
 
 
 def test_a_file_without_the_switch_is_an_error() -> None:
     with pytest.raises(SourceError, match="no ParseOpDataTfLite"):
-        schema.options_of_ops("int main() {}")
+        schema.readers_of_ops("int main() {}")
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,38 @@
 
 #include "selected_ops.h"
 
+#ifdef LITESMITH_OWN_READERS
+#define LITESMITH_READER(function) , function
+namespace tflite {
+TfLiteStatus ParseConcatenation(const Operator*, ErrorReporter*, BuiltinDataAllocator*, void**);
+TfLiteStatus ParseConv2D(const Operator*, ErrorReporter*, BuiltinDataAllocator*, void**);
+TfLiteStatus ParseDepthwiseConv2D(const Operator*, ErrorReporter*, BuiltinDataAllocator*, void**);
+TfLiteStatus ParseReshape(const Operator*, ErrorReporter*, BuiltinDataAllocator*, void**);
+TfLiteStatus ParseStridedSlice(const Operator*, ErrorReporter*, BuiltinDataAllocator*, void**);
+}  // namespace tflite
+#else
+#define LITESMITH_READER(function)
+#endif
+
 namespace litesmith {
 
 const SelectedOp kSelectedOps[] = {
-    {2, "CONCATENATION", 2, 2, 0x00200, 10, "41"},
-    {3, "CONV_2D", 3, 3, 0x00204, 1, "144144"},
-    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144"},
-    {6, "DEQUANTIZE", 2, 2, 0x00201, 0, ""},
-    {14, "LOGISTIC", 2, 2, 0x00200, 0, ""},
-    {22, "RESHAPE", 1, 1, 0x00204, 17, "d"},
-    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001, 0, ""},
-    {45, "STRIDED_SLICE", 2, 2, 0x00204, 32, "444441"},
+    {2, "CONCATENATION", 2, 2, 0x00200, 10, "41" LITESMITH_READER(tflite::ParseConcatenation)},
+    {3, "CONV_2D", 3, 3, 0x00204, 1, "144144" LITESMITH_READER(tflite::ParseConv2D)},
+    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144" LITESMITH_READER(tflite::ParseDepthwiseConv2D)},
+    {6, "DEQUANTIZE", 2, 2, 0x00201, 0, "" LITESMITH_READER(nullptr)},
+    {14, "LOGISTIC", 2, 2, 0x00200, 0, "" LITESMITH_READER(nullptr)},
+    {22, "RESHAPE", 1, 1, 0x00204, 17, "d" LITESMITH_READER(tflite::ParseReshape)},
+    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001, 0, "" LITESMITH_READER(nullptr)},
+    {45, "STRIDED_SLICE", 2, 2, 0x00204, 32, "444441" LITESMITH_READER(tflite::ParseStridedSlice)},
 };
 const size_t kSelectedOpCount = 8;
+
+#ifdef LITESMITH_OWN_READERS
+TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::BuiltinOperator,
+                                    tflite::ErrorReporter*, tflite::BuiltinDataAllocator*,
+                                    void**) = nullptr;
+#endif
 
 const bool kSparseTensors = false;
 
