@@ -12,11 +12,12 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from litesmith import console, files, paths, process
 from litesmith.errors import BuildError
@@ -36,6 +37,8 @@ from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 _PROGRAM_FORMAT = 1
 
 _IN_USE = ".in-use"
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,25 +128,60 @@ class Builder:
         return program if program.exists() else None
 
     def variants(self, projects: Mapping[str, Project]) -> dict[str, Path]:
-        """Stripped programs for fewer ops of one project (see :meth:`Project.reduced`), by name.
+        """Stripped programs for other ops than those of one project (see :meth:`Project.reduced`), by name.
 
         Raises:
             BuildError: the compiler or the linker refused.
         """
+        return self._variants(projects, lambda _, jobs, aliases: self._link_stripped(jobs, aliases))
+
+    def examine(
+        self, projects: Mapping[str, Project], look: Callable[[str, Binary], Seen]
+    ) -> dict[str, Seen]:
+        """The same, linked with symbols and a map; what ``look`` makes of them is all that stays.
+
+        Raises:
+            BuildError: the compiler or the linker refused.
+        """
+
+        def link(name: str, jobs: list[_Job], aliases: Mapping[str, str]) -> Seen:
+            with self._aside() as aside:
+                inputs = [job.output for job in jobs]
+                program, debug, map_file = (aside / name for name in ("program", "debug", "map"))
+                self.toolchain.link(self.profile, inputs, program, strip=True, aliases=aliases)
+                self.toolchain.link(
+                    self.profile, inputs, debug, strip=False, map_file=map_file, aliases=aliases
+                )
+                objects = {str(job.output): job.source for job in jobs}
+                return look(name, Binary(program=program, debug=debug, map_file=map_file, objects=objects))
+
+        return self._variants(projects, link, "linking")
+
+    def _variants(
+        self,
+        projects: Mapping[str, Project],
+        link: Callable[[str, list[_Job], Mapping[str, str]], Seen],
+        progress: str = "",
+    ) -> dict[str, Seen]:
         text, functions = registration_variants({name: p.selection for name, p in projects.items()})
-        with ExitStack() as folders:
+        with ExitStack() as stack:
             jobs: dict[str, list[_Job]] = {}
             for name, project in projects.items():
                 smaller = dataclasses.replace(project, files={**project.files, REGISTRATION: text})
-                own = folders.enter_context(self._own_folder(smaller.files, smaller.embedded))
+                own = stack.enter_context(self._own_folder(smaller.files, smaller.embedded))
                 jobs[name] = self._jobs(own, smaller)
             self._compile(job for one in jobs.values() for job in one)
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                links = {
-                    name: pool.submit(self._link_stripped, one, {REGISTRATION_SYMBOL: functions[name]})
-                    for name, one in jobs.items()
-                }
-                return {name: link.result() for name, link in links.items()}
+            pool = stack.enter_context(ThreadPoolExecutor(max_workers=os.cpu_count() or 1))
+            advance = stack.enter_context(console.progress(progress, len(jobs))) if progress else _silent
+            links = {
+                name: pool.submit(link, name, one, {REGISTRATION_SYMBOL: functions[name]})
+                for name, one in jobs.items()
+            }
+            seen = {}
+            for name, future in links.items():
+                seen[name] = future.result()
+                advance(1, name)
+            return seen
 
     def _compiled(self, project: Project) -> list[_Job]:
         with self._own_folder(project.files, project.embedded) as own:
@@ -293,6 +331,10 @@ class Builder:
                 self.toolchain.link(self.profile, inputs, aside / "program", strip=True, aliases=aliases)
                 (aside / "program").replace(program)
         return program
+
+
+def _silent(_amount: float, _what: str = "") -> None:
+    """Progress of what is done in no time."""
 
 
 def license_components(project: Project, tree: SourceTree) -> tuple[str, ...]:

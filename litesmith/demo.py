@@ -12,6 +12,7 @@ import numpy as np
 
 from litesmith import paths, pipeline, profiles, verify
 from litesmith.errors import ToolError, VerificationError
+from litesmith.session import Request
 
 _SCALE = 5
 _THRESHOLD = 0.5
@@ -55,9 +56,7 @@ def run(target: str, out: str, seed: int) -> Demo:
     model = paths.data_folder("examples") / "det.tflite"
     profile = profiles.load(target)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        built = pipeline.build(
-            pipeline.Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"))
-        )
+        built = pipeline.build(Request(target=target, models=(str(model),), out=str(Path(scratch) / "build")))
         runner = verify.find_runner(profile, sysroot=built.sysroot)
         if isinstance(runner, str):
             raise ToolError("the demo runs the program here, and cannot", runner)

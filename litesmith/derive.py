@@ -66,6 +66,7 @@ _ADD_BUILTIN = re.compile(
     r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
 )
 _ADD_CUSTOM = re.compile(r'AddCustom\(\s*"(\w+)"\s*,\s*([\w:]+)\(\)\s*\)')
+_ROW_KERNEL = re.compile(r"USE_DEPTHWISECONV_KERNEL\((true|false), (\d+), (\d+)\)")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
@@ -161,6 +162,15 @@ class Deriver:
         is_kernel = "TfLiteRegistration* Register_" in text
         return is_kernel and not sees_others and re.search(r"(->|\.)type\b", text) is not None
 
+    def _row_kernels(self) -> list[list[bool | int]]:
+        """Kernels for rows of depthwise convolutions: any stride, input depth, depth multiplier."""
+        texts = (
+            path.read_text(encoding="utf-8", errors="replace")
+            for path in self._path(f"{_KERNELS}/internal/optimized").rglob("depthwise*conv*.h")
+        )
+        found = {kernel for text in texts for kernel in _ROW_KERNEL.findall(text)}
+        return sorted([strided == "true", int(depth), int(many)] for strided, depth, many in found)
+
     def registry(self) -> dict[str, Any]:
         """File name below ``ops_registry/`` → content."""
         register = _COMMENT.sub("", self._text(_REGISTER))
@@ -203,6 +213,7 @@ class Deriver:
             "dispatching": sorted(
                 {source for op in result.values() for source in op["sources"] if self._dispatches(source)}
             ),
+            "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
         }
         result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}

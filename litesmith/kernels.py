@@ -14,6 +14,7 @@ from pathlib import Path
 from litesmith import pipeline, process, profiles, verify
 from litesmith.errors import VerificationError
 from litesmith.models import open_model
+from litesmith.session import Request
 from litesmith.verify import Runner
 
 _RUN_SECONDS = 600
@@ -76,7 +77,7 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
         runner = verify.find_runner(profile, cpu)
         if isinstance(runner, str):
             continue
-        built = pipeline.build(pipeline.Request(target=target, models=(model,), out=str(scratch / target)))
+        built = pipeline.build(Request(target=target, models=(model,), out=str(scratch / target)))
         verdict = verify.verify(built.program, profile, opened.analysis, opened.path, cpu=cpu)
         debug = built.program.with_name(f"{built.program.name}.debug")
         found.append(

@@ -11,6 +11,7 @@ from typing import Any
 
 from litesmith import console, files, pipeline
 from litesmith.errors import LitesmithError, UsageError
+from litesmith.session import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +101,7 @@ def _build(target: str, toolchain: str | None, model: str, folder: Path) -> Cell
     code = file = None
     made_with = ""
     try:
-        built = pipeline.build(
-            pipeline.Request(target=target, models=(model,), toolchain=toolchain, out=str(folder))
-        )
+        built = pipeline.build(Request(target=target, models=(model,), toolchain=toolchain, out=str(folder)))
         verdict = built.verdicts[0]
         word, reason = ("verified", "") if verdict.passed else ("not verified", verdict.reason)
         code, file, exit_code = built.size.binary.code, built.size.binary.file, 0

@@ -1,4 +1,4 @@
-"""A model as the user names it — a path or ``zoo:NAME`` — → :class:`Model`."""
+"""A model as the user names it — a path, ``zoo:NAME`` or ``REVISION:PATH`` — → :class:`Model`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith import analysis, zoo
+from litesmith import analysis, revisions, zoo
 from litesmith.analysis import ModelAnalysis
 from litesmith.errors import UsageError
 
@@ -20,7 +20,7 @@ class Model:
 
 
 def open_model(name: str) -> Model:
-    """Analyses a model file, or one of the zoo (``zoo:NAME``).
+    """Analyses a model file, one of the zoo (``zoo:NAME``), or one of a Git revision (``HEAD~1:det.tflite``).
 
     Raises:
         LitesmithError: it cannot be had, read or understood.
@@ -32,6 +32,9 @@ def open_model(name: str) -> Model:
         name.encode()
     except UnicodeEncodeError:
         raise UsageError(f"the path {name!a} is not valid UTF-8", "rename the file") from None
+    if revisions.is_revision(name):
+        path = revisions.fetch(name)
+        return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
     path = Path(name)
     return Model(path=path, analysis=analysis.analyse(path))
 

@@ -55,11 +55,14 @@ class Runtime(Strict):
     """What every program needs: sources of the core, of ruy, and defines for all of them.
 
     ``dispatching`` are the sources of ops that tell dtypes apart by the tensors that they see.
+    ``row_kernels`` are those of depthwise convolutions: whether for any stride, input depth (0 for
+    any) and depth multiplier.
     """
 
     core: tuple[str, ...]
     ruy: tuple[str, ...]
     dispatching: tuple[str, ...] = ()
+    row_kernels: tuple[tuple[bool, int, int], ...] = ()
     defines: tuple[str, ...]
 
 

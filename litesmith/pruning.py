@@ -7,7 +7,7 @@ by every program of a target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from litesmith.ops import Runtime
@@ -64,7 +64,7 @@ NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
 
 def prune(selection: Selection, runtime: Runtime) -> Pruning:
     """Everything that the models of a selection do not need."""
-    dtypes = kept_dtypes(selection, runtime)
+    dtypes = kept_dtypes(selection, runtime.dispatching)
     by_source: dict[str, tuple[str, ...]] = {
         source: (_dtypes_define(kept),) for source, kept in dtypes.items()
     }
@@ -88,9 +88,9 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
     return Pruning(everywhere=everywhere, by_source=by_source, dtypes=dtypes)
 
 
-def kept_dtypes(selection: Selection, runtime: Runtime) -> dict[str, tuple[str, ...]]:
+def kept_dtypes(selection: Selection, files: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Dtypes that each dispatching file of a selection gets to see: those of all ops that use it."""
-    dispatching = frozenset(runtime.dispatching)
+    dispatching = frozenset(files)
     found: dict[str, set[str]] = {}
     for op in selection.ops:
         for source in dispatching.intersection(op.sources):

@@ -22,6 +22,7 @@ from litesmith.bench.speed import Turns, short_name
 from litesmith.errors import ToolError, VerificationError
 from litesmith.models import Model, open_model
 from litesmith.profiles import OPTIMISATIONS
+from litesmith.session import Request
 
 _TARGET = "x86_64"
 _RUNS = 300
@@ -137,7 +138,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
 def _build(name: str, optimise: str, pruned: bool, scratch: Path) -> pipeline.Outcome:
     folder = scratch / f"{name.rsplit('/', 1)[-1].replace(':', '-')}-{optimise}-{pruned}"
     return pipeline.build(
-        pipeline.Request(target=_TARGET, models=(name,), out=str(folder), optimise=optimise, prune=pruned)
+        Request(target=_TARGET, models=(name,), out=str(folder), optimise=optimise, prune=pruned)
     )
 
 

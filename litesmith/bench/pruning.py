@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from litesmith import generate, ops, profiles, selection, size, sources, toolchains
-from litesmith.build import workshop
-from litesmith.models import joint_name, open_model
+from litesmith.generate import Project
 from litesmith.pruning import STEPS
+from litesmith.session import Request, opened, understand
+from litesmith.size import elf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,13 @@ def run(target: str, model: str, toolchain_name: str | None = None) -> StepsRepo
     Raises:
         LitesmithError: a build failed.
     """
-    profile, name = profiles.load(target).choose(toolchain_name)
-    toolchain, tree, registry = toolchains.load(name), sources.source_tree(), ops.load()
-    opened = open_model(model)
-    chosen = selection.select([opened.analysis], registry)
-    with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
-        project, stock = (
-            generate.generate(
-                joint_name([opened]), chosen, profile, toolchain, tree, registry.runtime, pruned=pruned
-            )
-            for pruned in (True, False)
-        )
+    request = Request(target=target, models=(model,), toolchain=toolchain_name)
+    with opened(understand(request)) as session:
+        profile, toolchain, project = session.profile, session.toolchain, session.project()
+        linkage = profile.toolchains[toolchain.name].linkage
 
-        def code(one: generate.Project) -> int:
-            return size.sections(builder.stripped(one)).code
+        def code(one: Project) -> int:
+            return elf.sections(session.builder.stripped(one)).code
 
         pruned = code(project)
         steps = {
@@ -61,8 +54,8 @@ def run(target: str, model: str, toolchain_name: str | None = None) -> StepsRepo
         return StepsReport(
             model=model,
             target=target,
-            toolchain=f"{name} {toolchain.version(profile)}, {profile.toolchains[name].linkage}",
-            stock=code(stock),
+            toolchain=f"{toolchain.name} {toolchain.version(profile)}, {linkage}",
+            stock=code(session.project(pruned=False)),
             pruned=pruned,
             steps=dict(sorted(steps.items(), key=lambda item: -item[1])),
         )

@@ -22,6 +22,7 @@ from litesmith import console, paths, pipeline, profiles, reference, samples, ve
 from litesmith.errors import UsageError, VerificationError
 from litesmith.kernels import KernelRun, kernel_runs
 from litesmith.models import Model, open_model
+from litesmith.session import Request
 
 _ROUNDS = 5
 _WARM_UP = 10
@@ -70,7 +71,7 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for name in names:
             out = Path(scratch) / f"{len(speeds)}"
-            built = pipeline.build(pipeline.Request(target="x86_64", models=(name,), out=str(out)))
+            built = pipeline.build(Request(target="x86_64", models=(name,), out=str(out)))
             console.note(f"measuring {name}")
             speeds.append(_measure(open_model(name), built.program, runs))
             manifest = json.loads((out / "manifest.json").read_text())

@@ -15,6 +15,7 @@ import pytest
 
 from litesmith import engine, pipeline, profiles, toolchains, verify
 from litesmith.engine import EngineError
+from litesmith.session import Request
 from tests.conftest import EXAMPLES
 
 DET = EXAMPLES / "det.tflite"
@@ -47,7 +48,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         target: str, *models: str | Path, embed_model: bool = False, toolchain: str | None = None
     ) -> Built:
         out = tmp_path_factory.mktemp("build") / "out"
-        request = pipeline.Request(
+        request = Request(
             target=target,
             models=tuple(map(str, models)),
             out=str(out),

@@ -110,7 +110,7 @@ def rounds(cases: Sequence[Prepared]) -> list[Round]:
     found: list[Round] = []
     for case in cases:
         chosen = selection.select([case.analysis], REGISTRY)
-        kept = pruning.kept_dtypes(chosen, REGISTRY.runtime)
+        kept = pruning.kept_dtypes(chosen, REGISTRY.runtime.dispatching)
         fitting = (
             one
             for one in found

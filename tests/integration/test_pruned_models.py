@@ -21,6 +21,7 @@ from litesmith.bench.speed import default_models
 from litesmith.models import open_model
 from litesmith.op_models import all_cases
 from litesmith.op_models.graph import Case
+from litesmith.session import Request
 from litesmith.verify import Runner
 from tests.conftest import EXAMPLES, Cli
 
@@ -30,7 +31,7 @@ VWW = "zoo:vww"
 
 
 def outcome(target: str, model: str, folder: Path, *, prune: bool, toolchain: str | None = None):
-    request = pipeline.Request(
+    request = Request(
         target=target, models=(model,), out=str(folder), prune=prune, toolchain=toolchain, verify=False
     )
     return pipeline.build(request)
@@ -128,6 +129,6 @@ def test_sparse_weights_are_refused_where_no_model_has_them(tmp_path: Path) -> N
 @pytest.mark.parametrize("case", [c for c in all_cases() if c.op == "DENSIFY"], ids=lambda c: c.name)
 def test_sparse_weights_are_read_where_a_model_has_them(tmp_path: Path, case: Case) -> None:
     path = case.write(tmp_path)
-    built = pipeline.build(pipeline.Request(target="x86_64", models=(str(path),), out=str(tmp_path / "b")))
+    built = pipeline.build(Request(target="x86_64", models=(str(path),), out=str(tmp_path / "b")))
     assert built.verdicts[0].passed
     assert "kSparseTensors = true" in (tmp_path / "b/project/selected_ops.cc").read_text()

@@ -11,6 +11,7 @@ import pytest
 from litesmith import pipeline, reference, sources
 from litesmith.components import COMPONENTS
 from litesmith.errors import LitesmithError
+from litesmith.session import Request
 
 TENSORFLOW = next(component for component in COMPONENTS if component.name == "tensorflow")
 TEST_MODELS = dataclasses.replace(
@@ -57,8 +58,8 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference.answers, "__defaults__", (20,))
 
 
-def request(path: Path, out: Path) -> pipeline.Request:
-    return pipeline.Request(target="x86_64", models=(str(path),), out=str(out))
+def request(path: Path, out: Path) -> Request:
+    return Request(target="x86_64", models=(str(path),), out=str(out))
 
 
 def test_every_model_is_in_one_of_the_lists(folder: Path) -> None:

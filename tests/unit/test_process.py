@@ -63,13 +63,13 @@ def test_a_ctrl_c_that_python_drops_comes_again() -> None:
     """One that arrives while a destructor or an import's callback runs is only printed by Python."""
     code = """
 import signal, time, weakref
-from litesmith import commands
+from litesmith.commands import common
 
 class Thing: pass
 
 def drop(_): signal.raise_signal(signal.SIGINT)
 
-@commands._guarded
+@common.guarded
 def work():
     thing = Thing()
     reference = weakref.ref(thing, drop)

@@ -31,7 +31,7 @@ def det(registry: Registry) -> Selection:
 
 def test_a_file_keeps_the_dtypes_of_the_ops_that_use_it(tmp_path: Path, registry: Registry) -> None:
     chosen = select(tmp_path, registry, Op(CONV_2D, dtypes=(INT8, INT8, INT32, INT8)), Op(ADD))
-    kept = pruning.kept_dtypes(chosen, registry.runtime)
+    kept = pruning.kept_dtypes(chosen, registry.runtime.dispatching)
     assert kept[f"{KERNELS}/conv.cc"] == ("int32", "int8")
     assert kept[f"{KERNELS}/add.cc"] == ("float32",)
     made = pruning.prune(chosen, registry.runtime)
@@ -45,7 +45,7 @@ def test_ops_of_one_file_share_its_dtypes(tmp_path: Path, registry: Registry) ->
     chosen = select(
         tmp_path, registry, Op(softmax, dtypes=(INT8, INT8)), Op(logistic, dtypes=(FLOAT32, FLOAT32))
     )
-    kept = pruning.kept_dtypes(chosen, registry.runtime)
+    kept = pruning.kept_dtypes(chosen, registry.runtime.dispatching)
     assert kept[f"{KERNELS}/activations.cc"] == ("float32", "int8")
 
 
@@ -127,7 +127,9 @@ def test_kernels_tell_dtypes_apart(registry: Registry, name: str) -> None:
 
 def test_custom_op_has_no_own_dtypes(tmp_path: Path, registry: Registry) -> None:
     chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess"))
-    assert list(pruning.kept_dtypes(chosen, registry.runtime)) == [f"{KERNELS}/detection_postprocess.cc"]
+    assert list(pruning.kept_dtypes(chosen, registry.runtime.dispatching)) == [
+        f"{KERNELS}/detection_postprocess.cc"
+    ]
 
 
 @pytest.mark.parametrize(

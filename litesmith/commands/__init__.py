@@ -1,0 +1,44 @@
+"""The tasks of the command line: argument names and printing, nothing else.
+
+Heavy imports are inside of the tasks, so that ``invoke --list`` stays fast.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.collection import Collection
+
+from litesmith.commands import bench, contributing, lists, programs, sizes
+
+
+def namespace(*, development: bool) -> Collection:
+    """The tasks; those that need a checkout only with ``development``."""
+    collection = Collection(
+        programs.build,
+        programs.verify,
+        programs.analyse,
+        programs.matrix,
+        programs.demo,
+        lists.targets,
+        lists.zoo,
+        lists.doctor,
+    )
+    groups: dict[str, list[Any]] = {
+        "ops": [lists.ops_list],
+        "docker": [lists.base, lists.docker_list],
+        "size": [sizes.size, sizes.diff, sizes.check, sizes.what_if],
+        "estimate": [sizes.estimate],
+        "bench": [bench.bench_speed, bench.bench_optimise, bench.bench_pruning],
+    }
+    if development:
+        groups["ops"].append(contributing.derive)
+        groups["estimate"].append(contributing.measure)
+        for one in (contributing.run_tests, contributing.lint, contributing.examples):
+            collection.add_task(one)
+    for name, tasks in groups.items():
+        group = Collection(name)
+        for one in tasks:
+            group.add_task(one)
+        collection.add_collection(group)
+    return collection

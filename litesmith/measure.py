@@ -1,0 +1,97 @@
+"""Binary → sizes: every byte with its owner, and what each op costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litesmith.build import Binary, Builder
+from litesmith.errors import UsageError
+from litesmith.generate import Project
+from litesmith.manifest import made_with
+from litesmith.session import Request, Session, opened, understand
+from litesmith.size import elf, report
+from litesmith.size.anatomy import Anatomy, dissect
+from litesmith.size.report import SizeReport
+from litesmith.size.snapshot import Snapshot, read
+
+# No op is called so.
+_BARE = ""
+
+
+def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy, SizeReport]:
+    """Sizes of a program, with the marginal cost of each op: linked again without it."""
+    names = [op.name for op in project.selection.ops]
+    without = {name: project.reduced(project.selection.without(name)) for name in names}
+    smaller = builder.variants({**without, _BARE: project.bare()})
+    codes = {name: elf.sections(program).code for name, program in smaller.items()}
+    unchecked = elf.sections(builder.stripped(project.unchecked())).code if project.model_check else None
+    found = anatomise(project, binary)
+    return found, report.report(
+        elf.sections(binary.program),
+        found,
+        without={name: codes[name] for name in names},
+        without_ops=codes[_BARE],
+        unchecked=unchecked,
+    )
+
+
+def anatomise(project: Project, binary: Binary) -> Anatomy:
+    """Every byte of a program of ours with its owner."""
+    return dissect(
+        binary.program,
+        binary.debug,
+        binary.map_file,
+        binary.objects,
+        project.selection,
+        frozenset(project.runtime.core),
+    )
+
+
+def snapshot(session: Session, title: str) -> Snapshot:
+    """Builds and measures the program of a request; nothing is written but the cache.
+
+    Raises:
+        BuildError: the compiler or the linker refused.
+    """
+    project = session.project()
+    anatomy, measured = measure(session.builder, project, session.builder.build(project))
+    return Snapshot(
+        title=title,
+        made_with=made_with(project, session.profile, session.toolchain),
+        models={model.path: model.sha256 for model in project.selection.models},
+        report=measured,
+        anatomy=anatomy,
+    )
+
+
+def request_snapshot(request: Request, title: str) -> tuple[Snapshot, str]:
+    """The snapshot of what a request asks for, and the program's name.
+
+    Raises:
+        LitesmithError: anything that keeps the program from being built.
+    """
+    with opened(understand(request)) as session:
+        return snapshot(session, title), session.name
+
+
+def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **options: Any) -> Snapshot:
+    """One side of a comparison: an output folder, a model, or a Git revision of ``models``.
+
+    Raises:
+        UsageError: the name means none of them, or the target is missing.
+        LitesmithError: anything that keeps the program from being built.
+    """
+    if Path(name).is_dir():
+        return read(Path(name))
+    is_model = name.endswith(".tflite") or ":" in name
+    if not is_model and not models:
+        raise UsageError(
+            f"{name} is neither the output folder of a build nor a model",
+            "name one of these, or a Git revision together with --model",
+        )
+    if target is None:
+        raise UsageError(f"{name} must be built: --target is missing", "for example --target armv7")
+    # Git's own "./" makes a path relative to where we are, not to the top of the repository.
+    wanted = (name,) if is_model else tuple(f"{name}:./{model}" for model in models)
+    return request_snapshot(Request(target=target, models=wanted, **options), name)[0]

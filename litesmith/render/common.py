@@ -1,0 +1,27 @@
+"""What all tables are made of."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+_BAR = 24
+
+
+def bar(value: int, most: int) -> str:
+    """A bar of up to 24 characters, in eighths."""
+    eighths = round(8 * _BAR * value / most) if most else 0
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table whose first column, the name, is never cut; other text is folded."""
+    made = Table(title=Text(title) if title else None, title_justify="left")
+    for position, column in enumerate(columns):
+        made.add_column(column, no_wrap=position == 0, overflow="fold")
+    return made
+
+
+def add_row(into: Table, *cells: str) -> None:
+    """Adds a row; names come from models and files, and may look like markup."""
+    into.add_row(*(Text(cell) for cell in cells))

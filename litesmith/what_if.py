@@ -1,0 +1,266 @@
+"""What a program would weigh with other ops, other models or other dtypes: linked and measured.
+
+Nothing is written but the cache of objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litesmith import analysis, selection
+from litesmith.analysis import DTYPES, DepthwiseRow
+from litesmith.errors import UsageError
+from litesmith.models import open_model
+from litesmith.ops import Op, Registry, require_supported
+from litesmith.selection import SelectedOp, Selection
+from litesmith.session import Session
+from litesmith.size import elf
+from litesmith.validation import nearest
+
+_FLOATS = frozenset({"float32", "float16"})
+_EVERYWHERE = frozenset({"int32", "int64", "bool"})
+_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+# Their bias is float32 beside float weights, and int32 beside int8.
+_WITH_BIAS = frozenset(
+    {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE"}
+)
+# Of unknown shape: all of its kernels are needed.
+_ANY_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
+_AFTER, _BEFORE = "all changes", ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What is supposed, in the order in which it happens.
+
+    ``add_ops`` are names, with dtypes if need be: ``RESIZE_BILINEAR:int8+int32``.
+    """
+
+    add_models: tuple[str, ...] = ()
+    add_ops: tuple[str, ...] = ()
+    drop_ops: tuple[str, ...] = ()
+    int8_only: bool = False
+
+    def any(self) -> bool:
+        """Whether anything is supposed at all."""
+        return bool(self.add_models or self.add_ops or self.drop_ops or self.int8_only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Bytes of code before and after all changes; ``steps`` are those of each change by itself.
+
+    ``ops`` maps the ops of the supposed program to their dtypes, ``notes`` say what was taken how.
+    """
+
+    before: int
+    after: int
+    steps: Mapping[str, int]
+    ops: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "delta": self.after - self.before,
+            "steps": dict(self.steps),
+            "ops": dict(self.ops),
+            "notes": self.notes,
+        }
+
+
+def ask(session: Session, changes: Changes) -> Answer:
+    """Links the program with the changes, each alone and all of them.
+
+    Raises:
+        UsageError: an op that does not exist, or that the program does not have.
+        UnsupportedModelError: the runtime cannot run a model that is added.
+    """
+    if not changes.any():
+        raise UsageError(
+            "nothing is supposed", "say what with --add-op, --add-model, --drop-op or --int8-only"
+        )
+    notes: list[str] = []
+    edits = _edits(session, changes, notes)
+    start = session.selection
+    variants = {_BEFORE: start}
+    chosen = start
+    for label, edit in edits.items():
+        chosen = edit(chosen)
+        if len(edits) > 1:
+            # An op that another change adds cannot be dropped from what is there now.
+            alone = _alone(edit, start)
+            if alone is not None:
+                variants[label] = alone
+    variants[_AFTER] = chosen
+    programs = session.builder.variants({name: session.project(one) for name, one in variants.items()})
+    codes = {name: elf.sections(program).code for name, program in programs.items()}
+    before = codes[_BEFORE]
+    steps = {name: code - before for name, code in codes.items() if name not in {_BEFORE, _AFTER}}
+    return Answer(
+        before=before,
+        after=codes[_AFTER],
+        steps=steps or {next(iter(edits)): codes[_AFTER] - before},
+        ops={op.name: op.dtypes for op in chosen.ops},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+Edit = Callable[[Selection], Selection]
+
+
+def _alone(edit: Edit, start: Selection) -> Selection | None:
+    try:
+        return edit(start)
+    except UsageError:
+        return None
+
+
+def _edits(session: Session, changes: Changes, notes: list[str]) -> dict[str, Edit]:
+    """Each change by the words that people gave it."""
+    registry = session.registry
+    known = {op.name: op for op in (*registry.builtins.values(), *registry.customs.values())}
+    found: dict[str, Edit] = {}
+    for name in changes.add_models:
+        found[f"add {name}"] = _adding_model(session, name)
+    for text in changes.add_ops:
+        found[f"add {text}"] = _adding_op(text, known, registry, notes)
+    for name in changes.drop_ops:
+        found[f"drop {name}"] = _dropping(name)
+    if changes.int8_only:
+        found["int8 only"] = lambda chosen: _int8_only(chosen, known, notes)
+    return found
+
+
+def _adding_model(session: Session, name: str) -> Edit:
+    model = open_model(name)
+    require_supported(session.registry, model.analysis)
+    more = selection.select([model.analysis], session.registry)
+
+    def add(chosen: Selection) -> Selection:
+        return _united(chosen, more)
+
+    return add
+
+
+def _united(one: Selection, other: Selection) -> Selection:
+    ops = {(op.code, op.name): op for op in one.ops}
+    for op in other.ops:
+        old = ops.get((op.code, op.name))
+        ops[op.code, op.name] = op if old is None else _merged(old, op)
+    return Selection(
+        models=(*one.models, *other.models),
+        ops=tuple(ops[key] for key in sorted(ops)),
+        sparse=one.sparse or other.sparse,
+    )
+
+
+def _merged(one: SelectedOp, other: SelectedOp) -> SelectedOp:
+    return dataclasses.replace(
+        one,
+        versions=(min(one.versions[0], other.versions[0]), max(one.versions[1], other.versions[1])),
+        count=one.count + other.count,
+        dtypes=tuple(sorted({*one.dtypes, *other.dtypes})),
+        depthwise=tuple(sorted({*one.depthwise, *other.depthwise})),
+    )
+
+
+def _adding_op(text: str, known: Mapping[str, Op], registry: Registry, notes: list[str]) -> Edit:
+    name, _, words = text.partition(":")
+    op = known.get(name)
+    if op is None:
+        raise UsageError(f"there is no op {name}", nearest(name, list(known)) or "./inv ops lists them all")
+    wanted = tuple(sorted(word for word in words.split("+") if word))
+    unknown = [dtype for dtype in wanted if dtype not in op.dtypes]
+    if unknown:
+        raise UsageError(
+            f"{name} has no kernel for the dtype {unknown[0]}"
+            + ("" if unknown[0] in DTYPES.values() else ", which does not exist"),
+            f"it has {', '.join(op.dtypes)}",
+        )
+
+    def add(chosen: Selection) -> Selection:
+        dtypes = wanted or _dtypes_like(op, chosen, registry)
+        notes.append(f"{name} was added with the dtypes {', '.join(dtypes)}")
+        added = SelectedOp(
+            name=op.name,
+            code=op.code,
+            custom=op.custom,
+            versions=op.versions,
+            count=1,
+            dtypes=dtypes,
+            registration=op.registration,
+            sources=op.sources,
+            options=op.options,
+            depthwise=(_ANY_ROW,) if op.name == "DEPTHWISE_CONV_2D" else (),
+        )
+        return _united(chosen, Selection(models=(), ops=(added,), sparse=False))
+
+    return add
+
+
+def _dtypes_like(op: Op, chosen: Selection, registry: Registry) -> tuple[str, ...]:
+    """Dtypes that an op can have together, as near as can be to those that the program has."""
+    weights = Counter(dtype for one in chosen.ops for dtype in one.dtypes)
+    # Shapes, indices and biases are of these dtypes in any model.
+    for dtype in _EVERYWHERE:
+        weights.pop(dtype, None)
+
+    def likeness(dtypes: tuple[str, ...]) -> tuple[int, int, int]:
+        unused = sum(1 for dtype in dtypes if dtype not in weights and dtype not in _EVERYWHERE)
+        return (-unused, max((weights[dtype] for dtype in dtypes), default=0), -len(dtypes))
+
+    return max(_known_dtypes(op.name, registry), key=likeness, default=op.dtypes)
+
+
+def _known_dtypes(name: str, registry: Registry) -> list[tuple[str, ...]]:
+    """Sets of dtypes that an op is known to have: those of the models that the tests run."""
+    from litesmith import op_models
+
+    cases = (case for case in op_models.all_cases() if case.op == name)
+    models = (analysis.analyse_bytes(case.content, case.name) for case in cases)
+    found = {
+        op.dtypes for model in models for op in selection.select([model], registry).ops if op.name == name
+    }
+    return sorted(found)
+
+
+def _dropping(name: str) -> Edit:
+    def drop(chosen: Selection) -> Selection:
+        names = [op.name for op in chosen.ops]
+        if name not in names:
+            hint = nearest(name, names) or f"it has {', '.join(names) or 'none'}"
+            raise UsageError(f"the program has no op {name}", hint)
+        return chosen.without(name)
+
+    return drop
+
+
+def _int8_only(chosen: Selection, known: Mapping[str, Op], notes: list[str]) -> Selection:
+    """As if the models were converted to int8, with int8 inputs and outputs."""
+    ops = []
+    for op in chosen.ops:
+        floats = _FLOATS.intersection(op.dtypes)
+        if not floats:
+            ops.append(op)
+        elif op.name in _CONVERSIONS:
+            notes.append(f"{op.name} is gone: nothing is float any more")
+        elif "int8" not in known[op.name].dtypes:
+            notes.append(f"{op.name} stays as it is: it has no kernel for int8")
+            ops.append(op)
+        else:
+            bias = {"int32"} if op.name in _WITH_BIAS else set()
+            dtypes = {*op.dtypes, "int8", *bias} - _FLOATS
+            ops.append(dataclasses.replace(op, dtypes=tuple(sorted(dtypes))))
+    return dataclasses.replace(chosen, ops=tuple(ops))
+
+
+def parse_names(words: Sequence[str]) -> tuple[str, ...]:
+    """Names from options that may be given several times or hold several, separated by commas."""
+    return tuple(name.strip() for word in words for name in word.split(",") if name.strip())

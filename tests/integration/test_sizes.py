@@ -1,0 +1,317 @@
+"""Sizes of real programs, held against the tools of others and against programs made by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from litesmith import costs, generate, ops, profiles, selection, sources, toolchains
+from litesmith.models import open_model
+from litesmith.size import elf, page, snapshot
+from litesmith.size.anatomy import MODEL, UNATTRIBUTED
+from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
+from tests.integration.conftest import DET, Build, Built, build_by_hand, require_or_skip
+
+DIGITS = EXAMPLES / "digits.tflite"
+TARGETS = ("armv7", "aarch64", "riscv64", "x86_64")
+BUILDS = [(target, tool) for tool in ("zig", "gcc") for target in TARGETS] + [("armv7", "gcc:static")]
+
+
+@pytest.fixture(scope="module")
+def tool(cross_gcc: None) -> Build:
+    """Binutils of a target: ``tool("armv7", "nm")``."""
+    del cross_gcc
+
+    def find(target: str, name: str) -> str:
+        triple = profiles.load(target).toolchains["gcc"].target
+        found = shutil.which(f"{triple}-{name}")
+        require_or_skip("" if found else f"there is no {triple}-{name}")
+        return str(found)
+
+    return find  # type: ignore[return-value]
+
+
+def output(*words: str | Path) -> str:
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("target", "toolchain"), BUILDS)
+def test_every_byte_has_an_owner(build: Build, target: str, toolchain: str, tool: Build) -> None:
+    built = build(target, DIGITS, toolchain=toolchain)
+    found = snapshot.read(built.folder)
+    report, binary = found.report, found.report.binary
+    assert sum(found.anatomy.buckets().values()) == binary.loaded
+    assert sum(found.anatomy.buckets(loaded=False).values()) == binary.bss == sum(report.memory.values())
+    attributed = sum(op.attributed for op in report.ops.values())
+    assert report.core + attributed + sum(report.buckets.values()) == binary.loaded
+    assert sum(report.shared.values()) == report.buckets["shared by ops"]
+    assert binary.loaded - report.buckets["headers"] == binary.code
+    assert report.buckets.get(UNATTRIBUTED, 0) < 0.01 * binary.loaded
+
+    text, data, bss = map(int, output(tool(target, "size"), built.program).splitlines()[1].split()[:3])
+    assert (text + data, bss) == (binary.code, binary.bss)
+    segments = re.findall(r"^ +LOAD .*$", output(tool(target, "readelf"), "-lW", built.program), re.MULTILINE)
+    assert sum(int(line.split()[4], 16) for line in segments) == binary.loaded
+
+
+@pytest.mark.parametrize(("target", "toolchain"), BUILDS)
+def test_symbols_are_those_of_nm(build: Build, target: str, toolchain: str, tool: Build) -> None:
+    built = build(target, DIGITS, toolchain=toolchain)
+    listed: dict[str, set[int]] = {}
+    for line in output(tool(target, "nm"), "-S", f"{built.program}.debug").splitlines():
+        words = line.split()
+        if len(words) == 4:
+            listed.setdefault(words[3], set()).add(int(words[1], 16))
+    parts = [part for part in snapshot.read(built.folder).anatomy.parts if part.symbol in listed]
+    # Local functions of the same name in several files stand together.
+    single = [part for part in parts if len(listed[part.symbol]) == 1 and "$" not in part.symbol]
+    largest = [part for part in single if not part.symbol.startswith((".L", "_ZZ"))][:20]
+    assert len(largest) == 20
+    assert [part.size for part in largest] == [next(iter(listed[part.symbol])) for part in largest]
+    assert {part.source for part in largest} >= {"main.cc"}
+
+
+def test_marginal_costs_are_those_of_programs_made_by_hand(
+    build: Build, tmp_path: Path, cross_gcc: None
+) -> None:
+    """The generated project, written without an op and built by the line of its README."""
+    del cross_gcc
+    reported = build("armv7", DIGITS, toolchain="gcc").json("size.json")
+    profile, name = profiles.load("armv7").choose("gcc")
+    toolchain, tree, registry = toolchains.load(name), sources.source_tree(), ops.load()
+    whole = selection.select([open_model(str(DIGITS)).analysis], registry)
+    folder = tmp_path / "project"
+    codes = {}
+    for dropped in ("", "CONV_2D", "SOFTMAX", "FULLY_CONNECTED"):
+        chosen = whole.without(dropped)
+        project = generate.generate("digits", chosen, profile, toolchain, tree, registry.runtime)
+        # The same folder: CMake compiles what is different.
+        project.write(folder)
+        build_by_hand(folder)
+        codes[dropped] = elf.sections(folder / "out/digits").code
+    assert codes.pop("") == reported["binary"]["code"]
+    for op, code in codes.items():
+        assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code
+
+
+def test_an_embedded_model_is_a_bucket(build: Build) -> None:
+    built = build("armv7", DIGITS, embed_model=True)
+    assert built.json("size.json")["buckets"][MODEL] == DIGITS.stat().st_size
+
+
+def test_bytes_of_a_custom_op(cli: Cli) -> None:
+    folder = EXAMPLES / "custom_op"
+    done = cli(
+        *("size", "--json", "--target", "armv7", "--model", folder / "signed_sqrt.tflite"),
+        *("--custom-ops", folder / "custom_ops.yaml"),
+    )
+    found = json.loads(done.stdout)
+    assert 0 < found["ops"]["SignedSqrt"]["attributed"] <= found["ops"]["SignedSqrt"]["marginal"] + 200
+    assert any("SignedSqrt" in row["name"] or "signed_sqrt" in row["source"] for row in found["symbols"])
+
+
+def test_what_if_is_what_comes_true(build: Build, cli: Cli, tmp_path: Path) -> None:
+    both, alone = build("armv7", DIGITS, DET), build("armv7", DIGITS)
+    ask = ("size.what-if", "--json", "--target", "armv7", "--model", DIGITS)
+    found = json.loads(cli(*ask, "--add-model", DET).stdout)
+    assert found["before"] == alone.json("size.json")["binary"]["code"]
+    assert found["after"] == both.json("size.json")["binary"]["code"]
+    found = json.loads(cli(*ask, "--drop-op", "SOFTMAX", "--add-op", "LOGISTIC:int8").stdout)
+    assert found["steps"]["drop SOFTMAX"] == -alone.json("size.json")["ops"]["SOFTMAX"]["marginal"]
+    assert found["steps"]["add LOGISTIC:int8"] > 0
+    assert (found["ops"]["LOGISTIC"], "SOFTMAX" in found["ops"]) == (["int8"], False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ([], "nothing is supposed"),
+        (["--add-op", "FFT"], "there is no op FFT; perhaps you meant 'RFFT2D'"),
+        (["--add-op", "ADD:complex128"], "ADD has no kernel for the dtype complex128"),
+        (["--add-op", "ADD:float31"], "ADD has no kernel for the dtype float31, which does not exist"),
+        (["--drop-op", "ADD"], "the program has no op ADD"),
+        (["--add-model", "none.tflite"], "none.tflite"),
+    ],
+)
+def test_what_cannot_be_supposed(cli: Cli, change: list[str], message: str) -> None:
+    done = cli("size.what-if", "--target", "armv7", "--model", DIGITS, *change)
+    assert done.returncode == 2
+    assert message in one_error_line(done)
+
+
+def test_int8_only(cli: Cli) -> None:
+    gesture = EXAMPLES / "gesture.tflite"
+    done = cli("size.what-if", "--json", "--target", "armv7", "--model", gesture, "--int8-only")
+    found = json.loads(done.stdout)
+    assert found["delta"] < -10_000
+    assert all("float32" not in dtypes for dtypes in found["ops"].values())
+
+
+def test_revisions_of_a_model(cli: Cli, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    for model in (DIGITS, DET):
+        shutil.copy(model, tmp_path / "model.tflite")
+        git("add", "model.tflite")
+        git("commit", "-qm", model.stem)
+    command = ("size.diff", "HEAD~1", "HEAD", "--target", "armv7", "--model", "model.tflite")
+    found = json.loads(cli(*command, "--json").stdout)
+    assert found["totals"][0]["delta"] == sum(
+        row["delta"] for row in found["buckets"] if row["name"] != "headers"
+    )
+    assert {row["name"] for row in found["ops"] if row["before"] == 0} >= {"TFLite_Detection_PostProcess"}
+    assert found["symbols"][0]["delta"] != 0
+    text = cli(*command, "--markdown").stdout
+    assert text.startswith("### Code size: ")
+    assert "| `TFLite_Detection_PostProcess` | 0 |" in text
+    done = cli("size.diff", "HEAD~7", "HEAD", "--target", "armv7", "--model", "model.tflite")
+    assert (done.returncode, "cannot be had from git" in one_error_line(done)) == (2, True)
+
+
+def test_folders_are_compared_without_building(build: Build, cli: Cli) -> None:
+    before, after = build("armv7", DIGITS).folder, build("armv7", DET).folder
+    env = {"LITESMITH_CACHE": "/nowhere"}
+    found = json.loads(cli("size.diff", before, after, "--json", env=env).stdout)
+    codes = [json.loads((folder / "size.json").read_text())["binary"]["code"] for folder in (before, after)]
+    assert [found["totals"][0]["before"], found["totals"][0]["after"]] == codes
+    other = build("armv7", DIGITS, toolchain="gcc").folder
+    assert "toolchain: gcc, was zig" in cli("size.diff", before, other, env=env).stdout
+
+
+def test_the_gate(cli: Cli, tmp_path: Path) -> None:
+    gate = ("size.check", "--baseline", "b.json", "--target", "armv7", "--model")
+    assert cli(*gate, DIGITS, "--accept", "--reason", "first").returncode == 0
+    assert cli(*gate, DIGITS).returncode == 0
+    done = cli(*gate, DET, "--max-growth", "2KiB")
+    assert done.returncode == 3
+    line = one_error_line(done)
+    assert re.search(r"the code grew by [\d,]+ bytes, 2,048 are allowed; largest causes: ", line)
+    assert line.split("largest causes: ")[1].split("; ")[0].count(" +") == 3
+    done = cli(*gate, DIGITS, "--toolchain", "gcc")
+    assert (done.returncode, "toolchain: gcc, was zig" in one_error_line(done)) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "ops_registry/costs").glob("*.json")),
+    ids=lambda path: path.name.removesuffix(".json"),
+)
+def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
+    """Of models that the measurement does not know; of two in one program, too."""
+    del cross_gcc
+    target, name, linkage, _ = path.name.split(".")
+    profile, chosen = profiles.load(target).choose(f"{name}:{linkage}")
+    known, registry = costs.load(profile, toolchains.load(chosen)), ops.load()
+    several = [(DIGITS,), (DET,), (DIGITS, DET)] if target == "armv7" else [(DET,)]
+    for models in several:
+        code = build(target, *models, toolchain=f"{name}:{linkage}").json("size.json")["binary"]["code"]
+        picked = selection.select([open_model(str(model)).analysis for model in models], registry)
+        found = costs.estimate(known, picked, registry.runtime)
+        assert abs(found.code - code) <= 0.03 * code
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """Debian's Chromium."""
+    found = shutil.which("chromium")
+    require_or_skip("" if found else "there is no chromium; apt-get install chromium")
+    return str(found)
+
+
+def look(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
+    """A page's content after its scripts have run, and all that the network was asked for."""
+    log = folder / "net.json"
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+    done = subprocess.run(
+        [
+            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *(*quiet, f"--user-data-dir={folder / 'profile'}", "--window-size=1200,900"),
+            *(f"--log-net-log={log}", "--dump-dom", f"file://{made}"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HOME": str(folder)},
+    )
+    assert done.returncode == 0, done.stderr
+    asked = set(re.findall(r'"url":"((?:http|ws|ftp)[^"]+)"', log.read_text()))
+    # The browser's own updates, clock and accounts; switches do not silence all of them.
+    own = re.compile(r"https?://[\w.-]+\.(google|googleapis|gvt1)\.com[/:]")
+    return done.stdout, {url for url in asked if not own.match(url)}
+
+
+def typed(made: Path, words: str) -> Path:
+    """The page with somebody who types words into its search field."""
+    script = (
+        f"<script>addEventListener('load', () => {{ const f = document.getElementById('search');"
+        f"f.value = {json.dumps(words)}; f.dispatchEvent(new Event('input')); }});</script></body>"
+    )
+    other = made.with_name("typed.html")
+    other.write_text(made.read_text().replace("</body>", script))
+    return other
+
+
+def test_the_page_in_a_browser(
+    chromium: str, cli: Cli, det_armv7: Built, build: Build, tmp_path: Path
+) -> None:
+    before = build("armv7", DIGITS).folder
+    made = tmp_path / "page.html"
+    done = cli("size", "--program", det_armv7.program, "--before", before, "--html", made)
+    assert done.returncode == 0, done.stderr
+    dom, asked = look(chromium, made, tmp_path)
+    found = snapshot.read(det_armv7.folder)
+    assert 'data-drawn="yes"' in dom
+    assert f"{found.report.binary.code:,}" in dom
+    # Every bucket is drawn, with symbols inside, by their names in C++.
+    assert dom.count('class="box bucket"') == len(found.anatomy.buckets())
+    assert dom.count('class="box leaf"') > 300
+    assert 'title="tflite::ops::builtin::conv::Prepare(' in dom
+    for op, size in found.report.ops.items():
+        assert f"<td>{op}</td><td>{size.attributed:,}</td>" in dom
+    assert "Symbols that changed" in dom
+    assert '<td class="more">+' in dom
+    assert asked == set()
+
+    dom, _ = look(chromium, typed(made, "conv prepare"), tmp_path)
+    hits = re.findall(
+        r'class="box leaf hit"[^>]*title="([^"]*)"|title="([^"]*)"[^>]*class="box leaf hit"', dom
+    )
+    named = [first or second for first, second in hits]
+    assert named
+    assert all("conv" in name.lower() for name in named if "Prepare" in name)
+    assert re.search(r'id="found"[^>]*>\d+ found, [\d,]+ bytes<', dom)
+
+
+@pytest.mark.parametrize("policy", [True, False])
+def test_nothing_could_leave_the_page(chromium: str, det_armv7: Built, tmp_path: Path, policy: bool) -> None:
+    """Its policy forbids even what somebody would slip in; without it, the log shows the request."""
+    url = "http://127.0.0.1:9/picture.png"
+    text = page.render(snapshot.read(det_armv7.folder)).replace("<body>", f'<body><img src="{url}">')
+    if not policy:
+        text = text.replace("Content-Security-Policy", "x-none")
+    (tmp_path / "page.html").write_text(text)
+    assert look(chromium, tmp_path / "page.html", tmp_path)[1] == (set() if policy else {url})
+
+
+def test_the_task_writes_a_page_and_json(cli: Cli, tmp_path: Path) -> None:
+    done = cli("size", "--target", "armv7", "--model", DIGITS, "--html", "--json")
+    found = json.loads(done.stdout)
+    assert sum(row["size"] for row in found["symbols"] if row["loaded"]) == found["binary"]["loaded"]
+    assert (tmp_path / "build/size/digits-armv7.html").is_file()
+
+
+def test_a_report_is_not_changed_by_looking(det_armv7: Built) -> None:
+    first, second = snapshot.read(det_armv7.folder), snapshot.read_program(det_armv7.program)
+    assert dataclasses.replace(second, title=first.title) == first

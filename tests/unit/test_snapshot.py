@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from litesmith.errors import UsageError
+from litesmith.size import snapshot
+from litesmith.size.report import SizeReport
+from tests import elves
+from tests.conftest import Cli, one_error_line
+from tests.unit import snapshots
+from tests.unit.snapshots import MADE_WITH
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return snapshots.build_folder(tmp_path / "build")
+
+
+def test_a_folder(folder: Path) -> None:
+    found = snapshot.read(folder)
+    assert found.report.ops["ADD"].attributed == 100
+    assert found.models == {"m.tflite": "0" * 64}
+    assert found.made_with.line() == "armv7, zig 1, static, -Os, pruned"
+    # What is pruned depends on the models.
+    assert "defines" not in found.made_with.flags
+    assert snapshot.read_program(folder / "bin/m") == found
+    assert snapshot.read_program(folder / "bin/m.debug") == found
+
+
+def test_the_report_and_back() -> None:
+    report = snapshots.snapshot(shared={("ADD", "MUL"): 30}).report
+    assert SizeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+Spoil = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "manifest.json").unlink(), "holds no build of litesmith: manifest.json"),
+        (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "by another version of litesmith"),
+        (lambda f: (f / "manifest.json").write_text("{}"), "by another version of litesmith"),
+        (lambda f: (f / "size.json").unlink(), "is not complete: size.json"),
+        (lambda f: (f / "size.json").write_text('{"binary": 1}'), "by another version of litesmith"),
+        (lambda f: (f / "symbols.json").unlink(), "is not complete: symbols.json"),
+        (lambda f: (f / "symbols.json").write_text("[[]]"), "by another version of litesmith"),
+        (lambda f: (f / "bin/m").unlink(), "there is no program at"),
+        (lambda f: (f / "bin/m").write_text("text" * 50), "is not an ELF program"),
+        (lambda f: elves.write(f / "bin/m", ()), "is not the program that its manifest.json describes"),
+        (lambda f: (f / "bin/m.debug").unlink(), "there is no file with the symbols of the stripped"),
+        (lambda f: shutil.copy(f / "bin/m", f / "bin/m.debug"), "m.debug has no symbols"),
+        (
+            lambda f: shutil.copy(
+                snapshots.build_folder(f.parent / "other", b"else") / "bin/m.debug", f / "bin"
+            ),
+            "m.debug belongs to another build than",
+        ),
+    ],
+)
+def test_spoiled_folders(folder: Path, spoil: Spoil, message: str) -> None:
+    spoil(folder)
+    with pytest.raises(UsageError, match=message):
+        snapshot.read(folder)
+
+
+def test_reports_of_another_build(folder: Path) -> None:
+    report = json.loads((folder / "size.json").read_text())
+    report["binary"]["text"] += 1
+    (folder / "size.json").write_text(json.dumps(report))
+    with pytest.raises(UsageError, match=r"size\.json is of another build"):
+        snapshot.read(folder)
+
+
+def test_foreign_programs(tmp_path: Path, folder: Path) -> None:
+    stripped = elves.write(tmp_path / "foreign", [])
+    with pytest.raises(UsageError, match=r"is stripped, and no manifest\.json"):
+        snapshot.read_program(stripped)
+    shutil.copy(folder / "bin/m.debug", tmp_path / "full")
+    with pytest.raises(UsageError, match=r"has symbols, but no manifest\.json"):
+        snapshot.read_program(tmp_path / "full")
+    shutil.copy(stripped, folder / "bin/other")
+    with pytest.raises(UsageError, match=r"is not the program that .*/manifest\.json describes"):
+        snapshot.read_program(folder / "bin/other")
+
+
+def test_the_command_line_says_one_line(cli: Cli, tmp_path: Path) -> None:
+    done = cli("size", "--program", elves.write(tmp_path / "foreign", []))
+    assert done.returncode == 2
+    assert "is stripped, and no manifest.json" in one_error_line(done)
+    done = cli("size", "--program", "x", "--target", "armv7")
+    assert (done.returncode, "--program says all of it" in one_error_line(done)) == (2, True)
+
+
+def test_what_differs_between_builds() -> None:
+    other = dataclasses.replace(MADE_WITH, version="2", linkage="dynamic", flags={"common": ["-O3"]})
+    assert MADE_WITH.differences(other) == ["version: 2, was 1", "linkage: dynamic, was static"]
+    flags = {**MADE_WITH.flags, "common": ["-O2", "-g0"], "pruned": False}
+    other = dataclasses.replace(MADE_WITH, flags=flags)
+    assert MADE_WITH.differences(other) == [
+        "common: with -O2, without -Os",
+        "pruned: with False, without True",
+    ]
+    assert MADE_WITH.differences(MADE_WITH) == []
