@@ -132,7 +132,7 @@ def _edits(session: Session, changes: Changes, notes: list[str]) -> dict[str, Ed
     for text in changes.add_ops:
         found[f"add {text}"] = _adding_op(text, known, registry, notes)
     for name in changes.drop_ops:
-        found[f"drop {name}"] = _dropping(name)
+        found[f"drop {name}"] = _dropping(name, notes)
     if changes.int8_only:
         found["int8 only"] = lambda chosen: _int8_only(chosen, known, notes)
     return found
@@ -172,10 +172,11 @@ def _merged(one: SelectedOp, other: SelectedOp) -> SelectedOp:
 
 
 def _adding_op(text: str, known: Mapping[str, Op], registry: Registry, notes: list[str]) -> Edit:
-    name, _, words = text.partition(":")
-    op = known.get(name)
-    if op is None:
-        raise UsageError(f"there is no op {name}", nearest(name, list(known)) or "./inv ops lists them all")
+    word, _, words = text.partition(":")
+    name = _meant(word, list(known), notes)
+    if name is None:
+        raise UsageError(f"there is no op {word}", nearest(word, list(known)) or "./inv ops lists them all")
+    op = known[name]
     wanted = tuple(sorted(word for word in words.split("+") if word))
     unknown = [dtype for dtype in wanted if dtype not in op.dtypes]
     if unknown:
@@ -231,15 +232,27 @@ def _known_dtypes(name: str, registry: Registry) -> list[tuple[str, ...]]:
     return sorted(found)
 
 
-def _dropping(name: str) -> Edit:
+def _dropping(word: str, notes: list[str]) -> Edit:
     def drop(chosen: Selection) -> Selection:
         names = [op.name for op in chosen.ops]
-        if name not in names:
-            hint = nearest(name, names) or f"it has {', '.join(names) or 'none'}"
-            raise UsageError(f"the program has no op {name}", hint)
+        name = _meant(word, names, notes)
+        if name is None:
+            hint = nearest(word, names) or f"it has {', '.join(names) or 'none'}"
+            raise UsageError(f"the program has no op {word}", hint)
         return chosen.without(name)
 
     return drop
+
+
+def _meant(word: str, names: Sequence[str], notes: list[str]) -> str | None:
+    """The op that a word means: its name, or a part of the name of one op only (FFT for RFFT2D)."""
+    if word in names:
+        return word
+    found = [name for name in names if word.upper() in name.upper()] if word else []
+    if len(found) != 1:
+        return None
+    notes.append(f"{word} was taken for {found[0]}")
+    return found[0]
 
 
 def _int8_only(chosen: Selection, known: Mapping[str, Op], notes: list[str]) -> Selection:

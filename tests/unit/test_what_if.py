@@ -102,7 +102,18 @@ def test_ops_are_in_the_order_of_their_codes(registry: Registry, known: dict[str
 
 def test_an_op_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="the program has no op SOFTMAKS; perhaps you meant 'SOFTMAX'"):
-        what_if._dropping("SOFTMAKS")(chosen(op("SOFTMAX", "int8")))
+        what_if._dropping("SOFTMAKS", [])(chosen(op("SOFTMAX", "int8")))
+
+
+def test_a_part_of_one_name_is_enough(registry: Registry, known: dict[str, Op]) -> None:
+    notes: list[str] = []
+    more = what_if._adding_op("FFT", known, registry, notes)(chosen(op("CONV_2D", "float32")))
+    assert "RFFT2D" in dtypes_of(more)
+    assert notes[0] == "FFT was taken for RFFT2D"
+    assert what_if._dropping("softmax", notes)(chosen(op("SOFTMAX", "int8"))).ops == ()
+    # Of several names none is taken.
+    with pytest.raises(UsageError, match="there is no op CONV_; perhaps you meant"):
+        what_if._adding_op("CONV_", known, registry, notes)
 
 
 def test_names() -> None:
