@@ -254,7 +254,7 @@ def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
     approximate = [
         name
         for name, dtypes in _effective(selection, runtime).items()
-        if all(set(entry.dtypes) != set(dtypes) for entry in costs.by_op.get(name, ()))
+        if _dtypes_of(_matching(costs, name, dtypes, "usual")) != set(dtypes)
     ]
     code = _code(costs, selection, runtime)
     accuracy = costs.accuracy
@@ -267,6 +267,10 @@ def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
         approximate=tuple(approximate),
         made_with=costs.made_with,
     )
+
+
+def _dtypes_of(entries: Sequence[Entry]) -> set[str]:
+    return {dtype for entry in entries for dtype in entry.dtypes}
 
 
 def _code(costs: Costs, selection: Selection, runtime: Runtime) -> int:
@@ -328,8 +332,7 @@ def _matching(costs: Costs, name: str, dtypes: tuple[str, ...], rows: Rows) -> S
     if exact:
         return exact
     within = [entry for entry in entries if set(entry.dtypes) <= wanted]
-    measured = {dtype for entry in entries for dtype in entry.dtypes}
-    if within and {dtype for entry in within for dtype in entry.dtypes} >= wanted & measured:
+    if within and _dtypes_of(within) >= wanted & _dtypes_of(entries):
         return within
     beyond = [entry for entry in entries if set(entry.dtypes) >= wanted]
     if beyond:

@@ -9,7 +9,8 @@ from litesmith.build import Binary, Builder
 from litesmith.errors import UsageError
 from litesmith.generate import Project
 from litesmith.manifest import made_with
-from litesmith.session import Request, Session, opened, understand
+from litesmith.revisions import in_revision
+from litesmith.session import Question, Request, Session, opened, understand
 from litesmith.size import elf, report
 from litesmith.size.anatomy import Anatomy, dissect
 from litesmith.size.report import SizeReport
@@ -65,14 +66,14 @@ def snapshot(session: Session, title: str) -> Snapshot:
     )
 
 
-def request_snapshot(request: Request, title: str) -> tuple[Snapshot, str]:
-    """The snapshot of what a request asks for, and the program's name.
+def question_snapshot(question: Question, title: str) -> Snapshot:
+    """The snapshot of what a request asks for.
 
     Raises:
         LitesmithError: anything that keeps the program from being built.
     """
-    with opened(understand(request)) as session:
-        return snapshot(session, title), session.name
+    with opened(question) as session:
+        return snapshot(session, title)
 
 
 def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **options: Any) -> Snapshot:
@@ -82,9 +83,11 @@ def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **opti
         UsageError: the name means none of them, or the target is missing.
         LitesmithError: anything that keeps the program from being built.
     """
-    if Path(name).is_dir():
-        return read(Path(name))
-    is_model = name.endswith(".tflite") or ":" in name
+    folder = Path(name)
+    # A branch may be called like a folder; with a model to look up in it, that is what is meant.
+    if folder.is_dir() and (not models or (folder / "manifest.json").is_file()):
+        return read(folder)
+    is_model = not models and (name.endswith(".tflite") or ":" in name)
     if not is_model and not models:
         raise UsageError(
             f"{name} is neither the output folder of a build nor a model",
@@ -92,6 +95,5 @@ def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **opti
         )
     if target is None:
         raise UsageError(f"{name} must be built: --target is missing", "for example --target armv7")
-    # Git's own "./" makes a path relative to where we are, not to the top of the repository.
-    wanted = (name,) if is_model else tuple(f"{name}:./{model}" for model in models)
-    return request_snapshot(Request(target=target, models=wanted, **options), name)[0]
+    wanted = (name,) if is_model else tuple(in_revision(name, model) for model in models)
+    return question_snapshot(understand(Request(target=target, models=wanted, **options)), name)

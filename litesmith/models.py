@@ -8,7 +8,7 @@ from pathlib import Path
 
 from litesmith import analysis, revisions, zoo
 from litesmith.analysis import ModelAnalysis
-from litesmith.errors import UsageError
+from litesmith.errors import ModelError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,11 @@ def open_model(name: str) -> Model:
         raise UsageError(f"the path {name!a} is not valid UTF-8", "rename the file") from None
     if revisions.is_revision(name):
         path = revisions.fetch(name)
-        return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
+        try:
+            return Model(path=path, analysis=analysis.analyse(path, shown_as=name))
+        except ModelError as error:
+            # Where we keep it says nothing to whoever typed the revision.
+            raise ModelError(error.message.replace(str(path), name), error.next_step) from None
     path = Path(name)
     return Model(path=path, analysis=analysis.analyse(path))
 

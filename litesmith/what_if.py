@@ -186,9 +186,18 @@ def _adding_op(text: str, known: Mapping[str, Op], registry: Registry, notes: li
             f"it has {', '.join(op.dtypes)}",
         )
 
+    # The same by itself and together with other changes: chosen when it is first made.
+    decided: list[tuple[str, ...]] = [wanted] if wanted else []
+
     def add(chosen: Selection) -> Selection:
-        dtypes = wanted or _dtypes_like(op, chosen, registry)
-        notes.append(f"{name} was added with the dtypes {', '.join(dtypes)}")
+        if not decided:
+            decided.append(_dtypes_like(op, chosen, registry))
+        dtypes = decided[0]
+        there = next((one for one in chosen.ops if one.name == name), None)
+        if there is not None and set(dtypes) <= set(there.dtypes):
+            notes.append(f"{name} is there already, with the dtypes {', '.join(there.dtypes)}")
+        else:
+            notes.append(f"{name} was added with the dtypes {', '.join(dtypes)}")
         added = SelectedOp(
             name=op.name,
             code=op.code,
@@ -248,7 +257,8 @@ def _meant(word: str, names: Sequence[str], notes: list[str]) -> str | None:
     """The op that a word means: its name, or a part of the name of one op only (FFT for RFFT2D)."""
     if word in names:
         return word
-    found = [name for name in names if word.upper() in name.upper()] if word else []
+    found = [name for name in names if word.upper() == name.upper()]
+    found = found or [name for name in names if word and word.upper() in name.upper()]
     if len(found) != 1:
         return None
     notes.append(f"{word} was taken for {found[0]}")

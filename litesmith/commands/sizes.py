@@ -42,11 +42,36 @@ def _title(request: Request) -> str:
     return f"{', '.join(request.models)} on {request.target}"
 
 
+def _refuse(option: str, beside: dict[str, Any]) -> None:
+    """Options that would change the program, where a build that is there is looked at."""
+    given = next((name for name, value in beside.items() if value), None)
+    if given is not None:
+        raise UsageError(f"{option} says all of it", f"leave out --{given}")
+
+
+def _page_path(html: Any, default: str) -> Path | None:
+    """Where the page goes; looked at before anything is built."""
+    import os
+    from pathlib import Path
+
+    if not html:
+        return None
+    path = Path(default if html is True else html)
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
+        what = "is a folder" if path.is_dir() else "cannot be written"
+        raise UsageError(f"the page {path} {what}", "name a file with --html=PATH")
+    return path
+
+
 def _write_page(path: Path, after: Snapshot, before: Snapshot | None) -> None:
     from litesmith import console, files
     from litesmith.size import page
 
-    files.write_atomically(path, page.render(after, before))
+    try:
+        files.write_atomically(path, page.render(after, before))
+    except OSError as error:
+        raise UsageError(f"the page {path} cannot be written: {error.strerror}") from None
     console.note(f"{path} shows it")
 
 
@@ -81,16 +106,29 @@ def size(
     from pathlib import Path
 
     from litesmith import measure
+    from litesmith.models import joint_name
     from litesmith.render import sizes
+    from litesmith.session import understand
+    from litesmith.size import diff as diffs
     from litesmith.size import snapshot
 
     del ctx
     old = snapshot.read(Path(before)) if before else None
     if program is not None:
-        if target or model:
-            raise UsageError("--program says all of it", "leave out --target and --model")
+        _refuse(
+            "--program",
+            {
+                "target": target,
+                "model": model,
+                "toolchain": toolchain,
+                "optimise": optimise,
+                "no-prune": not prune,
+                "embed-model": embed_model,
+                "custom-ops": custom_ops,
+            },
+        )
+        page = _page_path(html, f"build/size/{Path(program).name}.html")
         found = snapshot.read_program(Path(program))
-        page = Path("build/size") / f"{Path(program).name}.html"
     else:
         request = _request(
             target,
@@ -101,14 +139,19 @@ def size(
             embed_model=embed_model,
             custom_ops=custom_ops,
         )
-        found, name = measure.request_snapshot(request, _title(request))
-        page = Path("build/size") / f"{name}-{found.made_with.target}.html"
+        question = understand(request)
+        name = f"{joint_name(question.models)}-{question.profile.name}"
+        page = _page_path(html, f"build/size/{name}.html")
+        found = measure.question_snapshot(question, _title(request))
+    change = diffs.compare(old, found) if old else None
     if json:
-        print_json(found.to_json())
-    elif not html:
+        print_json({**found.to_json(), **({"change": change.to_json()} if change else {})})
+    elif page is None:
         sizes.snapshot(found)
-    if html:
-        _write_page(page if html is True else Path(html), found, old)
+        if change:
+            sizes.diff(change)
+    if page:
+        _write_page(page, found, old)
 
 
 @command(
@@ -140,13 +183,12 @@ def diff(
     json: bool = False,
 ) -> None:
     """What changed between two builds: folders, or revisions of a model in Git."""
-    from pathlib import Path
-
     from litesmith import measure
     from litesmith.render import sizes
     from litesmith.size import diff as diffs
 
     del ctx
+    page = _page_path(html, "build/size/diff.html")
     found = [
         measure.find_snapshot(
             name,
@@ -165,10 +207,10 @@ def diff(
         print_json(made.to_json())
     elif markdown:
         print(made.to_markdown(), end="")
-    elif not html:
+    elif page is None:
         sizes.diff(made)
-    if html:
-        _write_page(Path("build/size/diff.html") if html is True else Path(html), found[1], found[0])
+    if page:
+        _write_page(page, found[1], found[0])
 
 
 @command(
@@ -208,6 +250,7 @@ def check(
 
     from litesmith import console, measure
     from litesmith.render import sizes
+    from litesmith.session import understand
     from litesmith.size import gate, snapshot
 
     del ctx
@@ -217,10 +260,24 @@ def check(
         raise UsageError("--reason belongs to --accept", "add --accept, or leave the reason out")
     if accept and not reason.strip():
         raise UsageError("a size is accepted for a reason only", "say it with --reason TEXT")
+    if accept and (max_growth or budget):
+        raise UsageError("--accept takes any size", "leave out --max-growth and --budget")
+    gate.require(path, accept=accept)
     if build is not None:
+        _refuse(
+            "--build",
+            {
+                "target": target,
+                "model": model,
+                "toolchain": toolchain,
+                "optimise": optimise,
+                "no-prune": not prune,
+                "embed-model": embed_model,
+                "custom-ops": custom_ops,
+            },
+        )
         found = snapshot.read(Path(build))
     else:
-        gate.require(path, accept=accept)
         request = _request(
             target,
             model,
@@ -230,9 +287,11 @@ def check(
             embed_model=embed_model,
             custom_ops=custom_ops,
         )
-        found, _ = measure.request_snapshot(request, _title(request))
+        found = measure.question_snapshot(understand(request), _title(request))
     if accept:
         made = gate.accept(path, found, reason, datetime.now(UTC).date())
+        if json:
+            print_json(made.model_dump(mode="json"))
         console.note(f"{path}: {made.code:,} bytes of code accepted: {reason.strip()}")
         return
     verdict = gate.check(path, found, growth, most)
@@ -301,7 +360,7 @@ def what_if(
         custom_ops=custom_ops,
     )
     changes = what_if.Changes(
-        add_models=what_if.parse_names(add_model or ()),
+        add_models=tuple(add_model or ()),
         add_ops=what_if.parse_names(add_op or ()),
         drop_ops=what_if.parse_names(drop_op or ()),
         int8_only=int8_only,

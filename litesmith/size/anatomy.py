@@ -400,10 +400,13 @@ class _Dissection:
         yield from self._gap(section, position, end)
 
     def _gap(self, section: Section, start: int, end: int) -> Iterator[Part]:
-        """What lies between pieces: nothing but zeros or no-ops, unless the map is wrong."""
+        """What lies between pieces: fill, unless the map does not say all."""
         if end <= start:
             return
-        bucket = PADDING if end - start < _LARGEST_ALIGNMENT else UNATTRIBUTED
+        offset = section.offset + start - section.address
+        content = self._elf.data[offset : offset + end - start] if section.in_file else b""
+        small = end - start <= _ALIGNMENT or (end - start < _LARGEST_ALIGNMENT and not any(content))
+        bucket = PADDING if small else UNATTRIBUTED
         yield self._part(Owner(bucket=bucket), section.name, bucket, "", end - start, loaded=section.in_file)
 
     def _piece(self, section: Section, piece: Piece, start: int, stop: int) -> Iterator[Part]:
@@ -491,6 +494,7 @@ class _Dissection:
             yield self._part(owner, section.name, name, "", len(one))
 
 
-# No section of the runtime is aligned to more.
+# Code and constants are aligned to no more; fill between sections of a page is zeros.
+_ALIGNMENT = 64
 _LARGEST_ALIGNMENT = 4096
 _MERGED_STRINGS = 0x30

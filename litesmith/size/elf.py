@@ -116,7 +116,6 @@ class Symbol:
     name: str
     address: int
     size: int
-    function: bool
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class Elf:
 
         kind = np.dtype(layout)
         if offset + count * kind.itemsize > len(self.data):
-            raise UsageError(f"{self.path} is damaged: its tables end beyond the file", "build it again")
+            raise self._damaged("its tables end beyond the file")
         return np.frombuffer(self.data, dtype=kind, count=count, offset=offset)
 
     def segments(self) -> list[tuple[int, int]]:
@@ -192,7 +191,7 @@ class Elf:
         index = self._number(_HEADER[self.bits][4], 2)
         if index == 0xFFFF:
             index = int(headers[0]["link"])
-        names = int(headers[index]["offset"])
+        names = self._table_offset(headers, index)
         return [
             Section(
                 name=self._text(names + name),
@@ -206,8 +205,19 @@ class Elf:
             for name, kind, flags, address, offset, size, _, _, _, entry in headers.tolist()
         ]
 
+    def _table_offset(self, headers: np.ndarray[Any, Any], index: int) -> int:
+        if index >= len(headers):
+            raise self._damaged("it has no such table of names")
+        return int(headers[index]["offset"])
+
     def _text(self, offset: int) -> str:
-        return self.data[offset : self.data.index(b"\0", offset)].decode(errors="replace")
+        end = self.data.find(b"\0", offset)
+        if end < 0:
+            raise self._damaged("its names end beyond the file")
+        return self.data[offset:end].decode(errors="replace")
+
+    def _damaged(self, how: str) -> UsageError:
+        return UsageError(f"{self.path} is damaged: {how}", "build it again")
 
     def content(self, section: Section) -> bytes:
         """The bytes of a section; none for ``.bss``."""
@@ -221,7 +231,7 @@ class Elf:
             kind = _SYMBOL[self.bits]
             count = int(header["size"]) // (16 if self.bits == 32 else 24)
             table = self._table(kind, int(header["offset"]), count)
-            names = int(headers[int(header["link"])]["offset"])
+            names = self._table_offset(headers, int(header["link"]))
             types = table["info"] & 15
             placed = (table["section"] > 0) & (table["section"] < _LAST_INDEX) & (table["name"] > 0)
             placed &= (types != _SECTION) & (types != _FILE) & (types != _TLS)
@@ -233,7 +243,6 @@ class Elf:
                         name=self._text(names + int(row["name"])),
                         address=value & ~1 if function and self.machine == _ARM else value,
                         size=int(row["size"]),
-                        function=function,
                     )
                 )
         return found

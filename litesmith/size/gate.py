@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from litesmith import files
 from litesmith.errors import LitesmithError, UsageError
 from litesmith.size.diff import Change, changes, parts_of
 from litesmith.size.snapshot import MadeWith, Snapshot
+from litesmith.validation import Strict, validate
 
-_FORMAT = 1
+_FORMAT: Literal[1] = 1
 _CAUSES = 3
 
 
@@ -24,23 +27,25 @@ class GateError(LitesmithError):
     exit_code = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Acceptance:
+Bytes = Annotated[int, Field(ge=0, strict=True)]
+
+
+class Acceptance(Strict):
     """One time that a size was accepted: when, how large, why."""
 
     date: str
-    code: int
+    code: Bytes
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Baseline:
+class Baseline(Strict):
     """The accepted size of a program.  ``parts`` are the loaded bytes of buckets and ops."""
 
+    format: Literal[1] = _FORMAT
     made_with: MadeWith
     models: Mapping[str, str]
-    code: int
-    parts: Mapping[str, int]
+    code: Bytes
+    parts: Mapping[str, Bytes]
     history: tuple[Acceptance, ...]
 
 
@@ -72,26 +77,17 @@ def read(path: Path) -> Baseline:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
-            raise UsageError(f"{path} is a baseline of another version of litesmith", "accept it again")
-        return Baseline(
-            made_with=MadeWith(**content["made_with"]),
-            models=content["models"],
-            code=int(content["code"]),
-            parts={str(name): int(size) for name, size in content["parts"].items()},
-            history=tuple(Acceptance(**entry) for entry in content["history"]),
-        )
     except FileNotFoundError:
         raise UsageError(
             f"there is no baseline {path}", "write the first one with --accept --reason 'first baseline'"
         ) from None
     except OSError as error:
         raise UsageError(f"the baseline {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path} is no baseline of litesmith ({type(error).__name__}: {error})",
-            "write it again with --accept --reason TEXT",
-        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the baseline {path} is no JSON: {error}", "take it from its history") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise UsageError(f"{path} is no baseline of litesmith", "name another file with --baseline")
+    return validate(content, Baseline, f"the baseline {path}")
 
 
 def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline:
@@ -112,7 +108,10 @@ def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline
         parts=parts_of(snapshot.report),
         history=(*history, entry),
     )
-    files.write_atomically(path, files.to_json({"format": _FORMAT, **asdict(made)}))
+    try:
+        files.write_atomically(path, files.to_json(made.model_dump(mode="json")))
+    except OSError as error:
+        raise UsageError(f"the baseline {path} cannot be written: {error.strerror}") from None
     return made
 
 
@@ -142,11 +141,13 @@ def check(path: Path, snapshot: Snapshot, max_growth: int | None, budget: int | 
     grown = [change for change in changes(baseline.parts, parts) if change.delta > 0]
     # Over its budget without having grown: then it is the largest parts that count.
     largest = sorted(changes(parts, parts), key=lambda change: -change.after)
-    limits = [*([code.before + growth] if growth is not None else []), *([budget] if budget else [])]
+    causes = grown if code.delta > 0 else largest
+    limits = [code.before + growth] if growth is not None else []
+    limits += [budget] if budget is not None else []
     return Finding(
         code=code,
         limit=min(limits),
-        causes=tuple((grown or largest)[:_CAUSES]),
+        causes=tuple(causes[:_CAUSES]),
         reasons=tuple(reasons),
     )
 

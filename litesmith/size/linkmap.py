@@ -11,7 +11,7 @@ _LLD_INPUT = re.compile(r"^(.*):\(([^()]*)\)$")
 _LLD_OWN = "<internal>"
 _GNU_START = "Linker script and memory map"
 _GNU_LINE = re.compile(
-    r"^(?P<indent> ?)(?P<name>[.*]\S+) +0x(?P<address>[0-9a-f]+) +0x(?P<size>[0-9a-f]+)"
+    r"^(?P<indent> ?)(?P<name>[.*_A-Za-z]\S+) +0x(?P<address>[0-9a-f]+) +0x(?P<size>[0-9a-f]+)"
     r"(?: (?P<object>\S.*))?$"
 )
 _MEMBER = re.compile(r"^(.*)\(([^()]*)\)$")
@@ -96,7 +96,7 @@ def _lld(text: str) -> Iterator[Piece]:
 def _gnu(text: str) -> Iterator[Piece]:
     output = ""
     # A long name stands alone, and the numbers follow on the next line.
-    for line in re.sub(r"^( ?\.\S+)\n +(?=0x)", r"\1 ", text, flags=re.MULTILINE).splitlines():
+    for line in re.sub(r"^( ?[._A-Za-z]\S+)\n +(?=0x)", r"\1 ", text, flags=re.MULTILINE).splitlines():
         match = _GNU_LINE.match(line)
         if match is None:
             continue

@@ -25,11 +25,13 @@ def render(after: Snapshot, before: Snapshot | None = None) -> str:
     made = after.made_with.line()
     if before is not None:
         made += f"; before: {before.title}, {before.made_with.line()}"
-    return environment.get_template("size.html.j2").render(
+    page = environment.get_template("size.html.j2").render(
         title=f"{after.title}: {after.report.binary.code:,} bytes of code",
         made_with=made,
         data=_embedded(_data(after, before)),
     )
+    # A path need not be text; a page is.
+    return page.encode("utf-8", "replace").decode()
 
 
 def _embedded(value: Any) -> str:

@@ -61,18 +61,25 @@ class SizeReport:
         """The same again.
 
         Raises:
-            KeyError, TypeError: the content is of another kind.
+            KeyError, TypeError, ValueError: the content is of another kind.
         """
         return cls(
-            binary=Sections(**content["binary"]),
-            core=content["core"],
-            ops={name: OpSize(**size) for name, size in content["ops"].items()},
-            buckets=content["buckets"],
-            shared={tuple(row["ops"]): row["bytes"] for row in content["shared"]},
-            memory=content["memory"],
-            model_check=content["model_check"],
-            without_ops=content["without_ops"],
+            binary=Sections(**{name: int(size) for name, size in content["binary"].items()}),
+            core=int(content["core"]),
+            ops={
+                str(name): OpSize(attributed=int(size["attributed"]), marginal=int(size["marginal"]))
+                for name, size in content["ops"].items()
+            },
+            buckets=_numbers(content["buckets"]),
+            shared={tuple(map(str, row["ops"])): int(row["bytes"]) for row in content["shared"]},
+            memory=_numbers(content["memory"]),
+            model_check=None if content["model_check"] is None else int(content["model_check"]),
+            without_ops=int(content["without_ops"]),
         )
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
+    return {str(name): int(size) for name, size in content.items()}
 
 
 def report(

@@ -35,6 +35,8 @@ class MadeWith:
             KeyError, TypeError: the content is of another kind.
         """
         toolchain = manifest["toolchain"]
+        if not isinstance(manifest["flags"]["common"], list | tuple):
+            raise TypeError("flags are a list")
         # Defines say what was pruned, which depends on the models.
         flags = {name: made for name, made in manifest["flags"].items() if name != "defines"}
         flags["pruned"] = manifest["pruning"]["enabled"]
@@ -134,6 +136,9 @@ def read(folder: Path) -> Snapshot:
         raise UsageError(f"{folder} was built by another version of litesmith", _AGAIN) from None
     if sections(program) != report.binary:
         raise UsageError(f"{folder}/size.json is of another build than {program}", _AGAIN)
+    sums = [sum(anatomy.buckets(loaded=loaded).values()) for loaded in (True, False)]
+    if sums != [report.binary.loaded, report.binary.bss]:
+        raise UsageError(f"{folder}/symbols.json is of another build than {program}", _AGAIN)
     return found
 
 
@@ -154,7 +159,11 @@ def read_program(program: Path) -> Snapshot:
         )
     manifest = _json(folder / "manifest.json", f"{folder} holds no build of litesmith")
     name = program.name.removesuffix(".debug")
-    if name != manifest.get("binary", {}).get("name"):
+    try:
+        described = manifest["binary"]["name"]
+    except (KeyError, TypeError):
+        described = ""
+    if name != described:
         raise UsageError(f"{program} is not the program that {folder}/manifest.json describes", _AGAIN)
     return read(folder)
 
@@ -173,10 +182,10 @@ def require_program(program: Path, manifest: Mapping[str, Any]) -> None:
     elf = Elf.read(program)
     if files.sha256(program) != manifest["binary"]["sha256"]:
         raise UsageError(f"{program} is not the program that its manifest.json describes", _AGAIN)
-    symbols = Elf.read(debug)
-    if not symbols.symbols():
-        raise UsageError(f"{debug} has no symbols", _AGAIN)
-    if symbols.machine != elf.machine or files.sha256(debug) != manifest["binary"]["debug_sha256"]:
+    if files.sha256(debug) != manifest["binary"]["debug_sha256"]:
+        symbols = Elf.read(debug)
+        if symbols.machine == elf.machine and not symbols.symbols():
+            raise UsageError(f"{debug} has no symbols", _AGAIN)
         raise UsageError(f"{debug} belongs to another build than {program}", _AGAIN)
 
 
@@ -187,5 +196,5 @@ def _json(path: Path, otherwise: str) -> Any:
         raise UsageError(
             f"{otherwise}: {path.name}: {error.strerror}", "name the output folder of a build"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}", _AGAIN) from None

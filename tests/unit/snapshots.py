@@ -66,8 +66,12 @@ def build_folder(folder: Path, content: bytes = b"code") -> Path:
     (folder / "bin").mkdir(parents=True)
     program = elves.write(folder / "bin/m", sections)
     debug = elves.write(folder / "bin/m.debug", sections, [Name("f", 1, 0x1000, len(content))])
-    made = snapshot()
-    report: dict[str, Any] = {**made.report.to_json(), "binary": vars(elf.sections(program))}
+    totals = elf.sections(program)
+    parts = (
+        part("f", totals.code),
+        part("headers", totals.loaded - totals.code, "headers", ()),
+    )
+    report: dict[str, Any] = {**snapshot().report.to_json(), "binary": vars(totals)}
     manifest = {
         "models": [{"path": "m.tflite", "sha256": "0" * 64}],
         "target": "armv7",
@@ -85,7 +89,7 @@ def build_folder(folder: Path, content: bytes = b"code") -> Path:
     for name, value in (
         ("manifest", manifest),
         ("size", report),
-        ("symbols", made.anatomy.to_json()),
+        ("symbols", Anatomy(parts=parts).to_json()),
     ):
         (folder / f"{name}.json").write_text(json.dumps(value))
     return folder

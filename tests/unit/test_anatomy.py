@@ -208,6 +208,8 @@ def test_gaps_are_padding_and_large_ones_are_not(program: Program) -> None:
     program.rodata = bytes(40)
     program.rodata_pieces = [("mul.o", ".rodata.table", 24)]
     assert program.dissect().buckets()[Owner(bucket="padding")] == 16
+    program.rodata = bytes(24) + b"code" * 17
+    assert program.dissect().buckets()[Owner(bucket="unattributed")] == 68
     program.rodata = bytes(24 + 4096)
     assert program.dissect().buckets()[Owner(bucket="unattributed")] == 4096
 

@@ -87,23 +87,22 @@ def test_ops_of_one_file_see_each_others_dtypes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtypes", "code"),
+    ("dtypes", "code", "measured"),
     [
-        (("float32",), 1100),
+        (("float32",), 1100, True),
         # Together they have all of it.
-        (("float32", "int8"), 1120),
+        (("float32", "int8"), 1120, True),
         # The smallest that has it among others.
-        (("int16",), 1003),
+        (("int16",), 1003, False),
         # None has it: the nearest.
-        (("float32", "uint32"), 1100),
+        (("float32", "uint32"), 1100, False),
     ],
 )
-def test_dtypes_that_were_not_measured(dtypes: tuple[str, ...], code: int) -> None:
+def test_dtypes_that_were_not_measured(dtypes: tuple[str, ...], code: int, measured: bool) -> None:
     known = made(entry("ADD", "float32", 0), entry("ADD", "int8", 1), entry("ADD", "int16 int64", 2))
     op = dataclasses.replace(selected("ADD", "add.cc"), dtypes=dtypes)
     found = costs.estimate(known, chosen(op), RUNTIME)
     assert found.code == code
-    measured = dtypes == ("float32",)
     assert (found.approximate, found.error) == (((), 0.05) if measured else (("ADD",), 0.2))
 
 

@@ -96,7 +96,8 @@ def test_an_override_needs_a_reason(tmp_path: Path, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 1, "made_with": {"a": 1}}']
+    "text",
+    ["", "[]", "{}", "[" * 100000, '{"format": 1}', '{"format": 2}', '{"format": 1, "made_with": {"a": 1}}'],
 )
 def test_no_baseline(tmp_path: Path, text: str) -> None:
     (tmp_path / "b.json").write_text(text)
@@ -106,6 +107,31 @@ def test_no_baseline(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError):
         gate.accept(tmp_path / "b.json", snapshot(), "why", TODAY)
     assert (tmp_path / "b.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("code", "-5", "code: "),
+        ("code", -5, "code: "),
+        ("code", 1.5, "code: "),
+        ("models", 5, "models: "),
+        ("parts", {"a": None}, "parts.a: "),
+        ("history", [{"date": 1, "code": 2, "reason": "r"}], "history.0.date: "),
+        ("made_with", {"target": "armv7"}, "the key 'made_with.toolchain' is missing"),
+        ("extra", 1, "the key 'extra' is unknown"),
+    ],
+)
+def test_spoiled_baselines(baseline: Path, key: str, value: object, message: str) -> None:
+    content = {**json.loads(baseline.read_text()), key: value}
+    baseline.write_text(json.dumps(content))
+    with pytest.raises(UsageError) as caught:
+        gate.read(baseline)
+    assert f"the baseline {baseline}: {message}" in str(caught.value)
+
+
+def test_no_budget_at_all(baseline: Path) -> None:
+    assert gate.check(baseline, snapshot(), None, 0).reasons
 
 
 def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
@@ -122,6 +148,11 @@ def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["passed"]) == (3, False)
     done = cli(*check, "--max-growth", "2 parsecs")
     assert (done.returncode, "--max-growth 2 parsecs: a size such as" in one_error_line(done)) == (2, True)
+    for option in ("--target", "--toolchain", "--optimise"):
+        done = cli(*check, option, "x")
+        assert (done.returncode, f"leave out {option}" in one_error_line(done)) == (2, True)
+    done = cli(*check, "--accept", "--reason", "r", "--budget", "1")
+    assert (done.returncode, "--accept takes any size" in one_error_line(done)) == (2, True)
     done = cli(*check, "--reason", "no")
     assert (done.returncode, "--reason belongs to --accept" in one_error_line(done)) == (2, True)
 

@@ -101,6 +101,20 @@ def test_pieces_of_gnu_ld() -> None:
     assert linkmap.symbol_names(GNU_MAP) == {}
 
 
+def test_sections_need_no_dot() -> None:
+    """glibc's own, and commons."""
+    text = """Linker script and memory map
+
+__libc_freeres_fn
+                0x0000000000020000       0x40
+ __libc_freeres_fn
+                0x0000000000020000       0x30 /usr/lib/libc.a(dl-reloc.o)
+ COMMON         0x0000000000020030       0x10 /usr/lib/libc.a(errno.o)
+"""
+    found = [(p.output, p.size, p.member) for p in linkmap.pieces(text)]
+    assert found == [("__libc_freeres_fn", 0x30, "dl-reloc.o"), ("__libc_freeres_fn", 0x10, "errno.o")]
+
+
 def test_stubs_are_the_linkers_own() -> None:
     line = " .text.__stub   0x0000000000020000       0x22 linker stubs\n"
     (found,) = linkmap.pieces(f"Linker script and memory map\n\n.text           0x020000 0x22\n{line}")

@@ -66,6 +66,29 @@ def test_what_git_does_not_have(repository: Path, name: str) -> None:
     assert not (repository / "x").exists()
 
 
+def test_a_folder_is_no_model(repository: Path) -> None:
+    for name in ("HEAD:models", "HEAD:models/.."):
+        with pytest.raises(UsageError, match="cannot be had from git"):
+            models.open_model(name)
+    assert not revisions.is_revision("a:" + "x" * 5000) or repository
+
+
+def test_errors_name_what_was_typed(repository: Path) -> None:
+    (repository / "bad.tflite").write_bytes(b"not a model")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "bad")
+    with pytest.raises(UsageError, match=r"HEAD:bad\.tflite"):
+        models.open_model("HEAD:bad.tflite")
+
+
+def test_files_in_revisions(repository: Path) -> None:
+    assert revisions.in_revision("v1", "models/det.tflite") == "v1:./models/det.tflite"
+    assert revisions.in_revision("v1", str(repository / "models/det.tflite")) == "v1:./models/det.tflite"
+    for other in ("zoo:kws", "HEAD:models/det.tflite"):
+        with pytest.raises(UsageError, match=f"{other} has no revision v1"):
+            revisions.in_revision("v1", other)
+
+
 def test_outside_of_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -48,6 +48,8 @@ Spoil = Callable[[Path], object]
         (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
         (lambda f: (f / "manifest.json").write_text("[]"), "by another version of litesmith"),
         (lambda f: (f / "manifest.json").write_text("{}"), "by another version of litesmith"),
+        (lambda f: (f / "manifest.json").write_text('{"binary": "x"}'), "by another version of litesmith"),
+        (lambda f: (f / "symbols.json").write_text("[]"), r"symbols\.json is of another build"),
         (lambda f: (f / "size.json").unlink(), "is not complete: size.json"),
         (lambda f: (f / "size.json").write_text('{"binary": 1}'), "by another version of litesmith"),
         (lambda f: (f / "symbols.json").unlink(), "is not complete: symbols.json"),
@@ -79,6 +81,13 @@ def test_reports_of_another_build(folder: Path) -> None:
         snapshot.read(folder)
 
 
+@pytest.mark.parametrize("text", ["[]", '"x"', '{"binary": "x"}', '{"binary": null}'])
+def test_a_manifest_of_somebody_else(folder: Path, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(UsageError, match="is not the program that"):
+        snapshot.read_program(folder / "bin/m")
+
+
 def test_foreign_programs(tmp_path: Path, folder: Path) -> None:
     stripped = elves.write(tmp_path / "foreign", [])
     with pytest.raises(UsageError, match=r"is stripped, and no manifest\.json"):
@@ -95,8 +104,25 @@ def test_the_command_line_says_one_line(cli: Cli, tmp_path: Path) -> None:
     done = cli("size", "--program", elves.write(tmp_path / "foreign", []))
     assert done.returncode == 2
     assert "is stripped, and no manifest.json" in one_error_line(done)
-    done = cli("size", "--program", "x", "--target", "armv7")
-    assert (done.returncode, "--program says all of it" in one_error_line(done)) == (2, True)
+    for option in ("--target", "--toolchain"):
+        done = cli("size", "--program", "x", option, "armv7")
+        assert (done.returncode, "--program says all of it" in one_error_line(done)) == (2, True)
+
+
+def test_where_a_page_cannot_go(cli: Cli, tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("")
+    for path, what in (("there", "is a folder"), ("file/x.html", "cannot be written")):
+        done = cli("size", "--program", folder / "bin/m", f"--html={path}")
+        assert (done.returncode, f"the page {path} {what}" in one_error_line(done)) == (2, True)
+
+
+def test_what_changed_since(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    other = snapshots.build_folder(tmp_path / "other", b"longer code")
+    look = ("size", "--program", folder / "bin/m", "--before", other)
+    assert "longer" not in cli(*look).stdout
+    assert json.loads(cli(*look, "--json").stdout)["change"]["before"] == str(other)
+    assert " -> " in cli(*look).stdout
 
 
 def test_what_differs_between_builds() -> None:

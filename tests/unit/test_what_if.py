@@ -74,7 +74,7 @@ def test_dtypes_of_an_op_that_is_added(
 
 
 def test_every_op_can_be_added(registry: Registry, known: dict[str, Op]) -> None:
-    start = chosen(op("CONV_2D", "float32"))
+    start = chosen(op("Mine", "float32"))
     for name in known:
         notes: list[str] = []
         more = what_if._adding_op(name, known, registry, notes)(start)
@@ -86,6 +86,20 @@ def test_what_is_there_gets_more_dtypes(registry: Registry, known: dict[str, Op]
     start = chosen(op("ADD", "float32"))
     more = what_if._adding_op("ADD:int8", known, registry, [])(start)
     assert dtypes_of(more) == {"ADD": ("float32", "int8")}
+
+
+def test_what_is_there_already_is_said(registry: Registry, known: dict[str, Op]) -> None:
+    notes: list[str] = []
+    start = chosen(op("ADD", "float32", "int8"))
+    assert dtypes_of(what_if._adding_op("add", known, registry, notes)(start)) == dtypes_of(start)
+    assert notes == ["add was taken for ADD", "ADD is there already, with the dtypes float32, int8"]
+
+
+def test_dtypes_are_decided_once(registry: Registry, known: dict[str, Op]) -> None:
+    """By itself and together with other changes the same op is added."""
+    add = what_if._adding_op("ADD", known, registry, [])
+    assert dtypes_of(add(chosen(op("CONV_2D", "int8", "int32"))))["ADD"] == ("int8",)
+    assert dtypes_of(add(chosen(op("CONV_2D", "float32"))))["ADD"] == ("int8",)
 
 
 def test_rows_of_an_added_depthwise_convolution_are_unknown(registry: Registry, known: dict[str, Op]) -> None:
