@@ -21,6 +21,7 @@ from tests.integration.conftest import DET, Build, Built, build_by_hand, require
 
 DIGITS = EXAMPLES / "digits.tflite"
 TARGETS = ("armv7", "aarch64", "riscv64", "x86_64")
+EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
 BUILDS = [(target, tool) for tool in ("zig", "gcc") for target in TARGETS]
 BUILDS += [("armv7", "gcc:static"), ("armv6", "zig")]
 
@@ -205,9 +206,17 @@ def test_the_gate(cli: Cli, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
 
 
+# The others' estimates were held against 600 models each when they were measured.
+ESTIMATED = ("armv7.zig", "armv7.gcc", "x86_64.zig")
+
+
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / "ops_registry/costs").glob("*.json")),
+    [
+        path
+        for path in sorted((ROOT / "ops_registry/costs").glob("*.json"))
+        if EXHAUSTIVE or path.name.startswith(ESTIMATED)
+    ],
     ids=lambda path: path.name.removesuffix(".json"),
 )
 def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
