@@ -61,3 +61,15 @@ class TimeOutError(ToolError):
 
 class BuildError(ToolError):
     """The compiler or the linker refused."""
+
+
+class BoardError(LitesmithError):
+    """A board that cannot be reached, is not what it should be, or did not do what it was asked.
+
+    ``board`` and ``step`` say which and where.
+    """
+
+    def __init__(self, board: str, step: str, message: str, next_step: str = "") -> None:
+        super().__init__(f"{board}, {step}: {message}", next_step)
+        self.board = board
+        self.step = step

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -84,12 +84,40 @@ class Verdict:
         )
 
 
+class Runs(Protocol):
+    """Whatever runs a program of ours: this machine, an emulator, a board."""
+
+    @property
+    def description(self) -> str:
+        """What it runs with, in a few words."""
+
+    def run(
+        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
+    ) -> process.Completed:
+        """Runs a program on ``inputs``; its outputs land in the folder ``outputs``, which is here.
+
+        Raises:
+            ToolError: it did not end in time.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runner:
     """How programs of a profile are run on this machine."""
 
     argv: tuple[str, ...]
     description: str
+
+    def run(
+        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
+    ) -> process.Completed:
+        """See :class:`Runs`."""
+        words = [*self.argv, program, *arguments, "--output-dir", str(outputs)]
+        for position, value in enumerate(inputs):
+            path = outputs / f"in{position}.bin"
+            path.write_bytes(to_bytes(value))
+            words += ["--input", str(path)]
+        return process.run(words, timeout=_RUN_SECONDS)
 
 
 def find_runner(profile: Profile, cpu: str | None = None, sysroot: Path | None = None) -> Runner | str:
@@ -164,7 +192,7 @@ def compare(expected: Array, actual: Array) -> tuple[float, float]:
 
 
 def run_program(
-    runner: Runner,
+    runner: Runs,
     program: Path,
     arguments: Sequence[str],
     inputs: Sequence[Array],
@@ -175,12 +203,7 @@ def run_program(
     Raises:
         ToolError: it did not end in time.
     """
-    words = [*runner.argv, str(program), *arguments, "--output-dir", str(outputs)]
-    for position, value in enumerate(inputs):
-        path = outputs / f"in{position}.bin"
-        path.write_bytes(to_bytes(value))
-        words += ["--input", str(path)]
-    return process.run(words, timeout=_RUN_SECONDS)
+    return runner.run(str(program), arguments, inputs, outputs)
 
 
 def verify(
@@ -208,16 +231,7 @@ def verify(
     chosen = parts(analysis, choice)
     obstacle = runner if isinstance(runner, str) else _not_comparable(analysis, chosen)
     if isinstance(runner, str) or obstacle:
-        return Verdict(
-            passed=None,
-            reason=obstacle,
-            model=analysis.path,
-            samples=0,
-            worst=None,
-            reference=reference.describe(),
-            ran_with="",
-            program_sha256=digest,
-        )
+        return _unverified(analysis, obstacle, digest)
     inputs_file = model.with_suffix(".inputs.npz")
     key = files.digest_of(
         _FORMAT,
@@ -234,18 +248,55 @@ def verify(
     cached = paths.cache_folder() / "verdicts" / f"{key}.json"
     if cached.is_file():
         return _from_json(cached)
-    verdict = _compare_all(program, runner, analysis, model, chosen, embedded, digest)
+    inside = None if embedded else str(model)
+    verdict = _compare_all(str(program), runner, inside, analysis, model, chosen, digest)
     files.write_atomically(cached, files.to_json(verdict.to_json()))
     return verdict
 
 
+def verify_with(
+    runner: Runs,
+    program: str,
+    model_there: str,
+    analysis: ModelAnalysis,
+    model: Path,
+    *,
+    program_digest: str,
+    choice: Choice = EVERYTHING,
+) -> Verdict:
+    """The same for a program that lies elsewhere: ``program`` and ``model_there`` are its paths.
+
+    Raises:
+        VerificationError: the program failed to run.
+        UsageError: the inputs beside the model do not fit it, or ``choice`` does not.
+    """
+    chosen = parts(analysis, choice)
+    obstacle = _not_comparable(analysis, chosen)
+    if obstacle:
+        return _unverified(analysis, obstacle, program_digest)
+    return _compare_all(program, runner, model_there, analysis, model, chosen, program_digest)
+
+
+def _unverified(analysis: ModelAnalysis, reason: str, digest: str) -> Verdict:
+    return Verdict(
+        passed=None,
+        reason=reason,
+        model=analysis.path,
+        samples=0,
+        worst=None,
+        reference=reference.describe(),
+        ran_with="",
+        program_sha256=digest,
+    )
+
+
 def _compare_all(
-    program: Path,
-    runner: Runner,
+    program: str,
+    runner: Runs,
+    model_there: str | None,
     analysis: ModelAnalysis,
     model: Path,
     chosen: Sequence[Part],
-    embedded: bool,
     digest: str,
 ) -> Verdict:
     tried = [samples(analysis, model, part) for part in chosen]
@@ -279,7 +330,7 @@ def _compare_all(
                 continue
             label = f"{part.signature}, {name}" if part.signature is not None else name
             try:
-                result = verify_sample(program, runner, model, part, label, sample.inputs, expected, embedded)
+                result = verify_sample(program, runner, model_there, part, label, sample.inputs, expected)
             except VerificationError as failure:
                 raise VerificationError(f"{analysis.path}: {failure.message}", failure.next_step) from None
             compared += 1
@@ -325,16 +376,17 @@ def _badness(worst: Worst) -> tuple[bool, float]:
 
 
 def verify_sample(
-    program: Path,
-    runner: Runner,
-    model: Path,
+    program: Path | str,
+    runner: Runs,
+    model: Path | str | None,
     part: Part,
     sample: str,
     inputs: Sequence[Array],
     expected: Sequence[Array],
-    embedded: bool = False,
 ) -> Worst | None:
     """Runs the program on one sample; the output that is farthest from ``expected``.
+
+    ``model`` is None where it is inside of the program.
 
     Raises:
         VerificationError: the program failed.
@@ -349,8 +401,8 @@ def verify_sample(
     part = replace(part, shapes=sized)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         folder = Path(scratch)
-        arguments = [*([] if embedded else ["--model", str(model)]), *part.arguments()]
-        done = run_program(runner, program, arguments, inputs, folder)
+        arguments = [*([] if model is None else ["--model", str(model)]), *part.arguments()]
+        done = runner.run(str(program), arguments, inputs, folder)
         if done.code != 0:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]
             raise VerificationError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from litesmith.commands import bench, contributing, lists, programs, sizes
+from litesmith.commands import bench, boards, contributing, lists, programs, sizes
 
 
 def namespace(*, development: bool) -> Collection:
@@ -20,12 +20,15 @@ def namespace(*, development: bool) -> Collection:
         programs.analyse,
         programs.matrix,
         programs.demo,
+        boards.deploy,
+        boards.rollback,
         lists.targets,
         lists.zoo,
         lists.doctor,
     )
     groups: dict[str, list[Any]] = {
         "ops": [lists.ops_list],
+        "boards": [boards.list_boards],
         "docker": [lists.base, lists.docker_list],
         "size": [sizes.size, sizes.diff, sizes.check, sizes.what_if],
         "estimate": [sizes.estimate],

@@ -1,0 +1,125 @@
+"""A board → :class:`Facts`: what it is, what it has, what lies on it; and whether a program fits it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith import paths
+from litesmith.deploy.remote import Remote
+from litesmith.errors import BoardError
+from litesmith.profiles import Profile
+
+# What `uname -m` says of machines that run programs of an architecture.
+_MACHINES: Mapping[str, frozenset[str]] = {
+    "armv6": frozenset({"armv6l", "armv7l", "armv8l"}),
+    "armv7": frozenset({"armv7l", "armv8l"}),
+    "aarch64": frozenset({"aarch64", "arm64"}),
+    "riscv64": frozenset({"riscv64"}),
+    "x86_64": frozenset({"x86_64", "amd64"}),
+}
+# Instructions that programs of a profile use wherever they run, as /proc/cpuinfo calls them.
+_NEEDED: Mapping[str, frozenset[str]] = {
+    "armv7": frozenset({"neon"}),
+    "x86_64": frozenset({"sse4_2", "popcnt"}),
+}
+_GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a board said of itself.
+
+    ``free`` and ``memory`` are bytes, ``libc`` the name of its loader, ``lacks`` the commands that
+    deploying needs and it has not, ``releases`` what was deployed.
+    """
+
+    machine: str
+    kernel: str
+    features: tuple[str, ...]
+    libc: str
+    libc_version: str
+    free: int
+    memory: int
+    writable: bool
+    lacks: tuple[str, ...]
+    current: str
+    releases: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def script(name: str) -> str:
+    """A script of ``templates/board/``."""
+    return (paths.data_folder("templates") / "board" / f"{name}.sh").read_text(encoding="utf-8")
+
+
+def probe(remote: Remote) -> Facts:
+    """Asks a board.
+
+    Raises:
+        BoardError: it does not answer.
+    """
+    answer = remote.run("probe", script("probe"), remote.board.folder)
+    found: dict[str, list[str]] = {}
+    for line in answer.stdout.decode(errors="replace").splitlines():
+        key, _, value = line.partition("=")
+        found.setdefault(key, []).append(value.strip())
+    if "machine" not in found:
+        raise BoardError(
+            remote.board.name,
+            "probe",
+            f"its shell does not do what a POSIX shell does: {answer.last_line()}",
+            "deploying takes a POSIX shell and sha256sum, or busybox",
+        )
+
+    def first(key: str) -> str:
+        return found.get(key, [""])[0]
+
+    return Facts(
+        machine=first("machine"),
+        kernel=first("kernel"),
+        features=tuple(sorted(first("features").split())),
+        libc=first("libc"),
+        libc_version=first("libc_version"),
+        free=_number(first("free")) * 1024,
+        memory=_number(first("memory")) * 1024,
+        writable=first("writable") == "yes",
+        lacks=tuple(found.get("lacks", ())),
+        current=first("current"),
+        releases=tuple(found.get("release", ())),
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def misfit(facts: Facts, profile: Profile, program: Path | None = None) -> str:
+    """Why programs of a profile do not run on a board; empty when they do, as far as it says."""
+    machines = _MACHINES[profile.architecture]
+    if facts.machine not in machines:
+        return f"it is a {facts.machine}, and {profile.name} is for {', '.join(sorted(machines))}"
+    missing = _NEEDED.get(profile.architecture, frozenset()) - set(facts.features)
+    if facts.features and missing:
+        return f"its CPU lacks {', '.join(sorted(missing))}, which {profile.name} uses"
+    return "" if program is None else _libc_misfit(facts, program.read_bytes())
+
+
+def _libc_misfit(facts: Facts, program: bytes) -> str:
+    wanted = max(((int(a), int(b)) for a, b in _GLIBC.findall(program)), default=None)
+    dynamic = re.search(rb"/lib(?:64)?/ld-[\w.-]+", program[:4096])
+    if dynamic is None or wanted is None:
+        return ""
+    version = ".".join(map(str, wanted))
+    if not facts.libc.startswith("ld-linux"):
+        return "it has no glibc, and the program is linked with it: build with --toolchain zig"
+    have = tuple(int(part) for part in facts.libc_version.split(".") if part.isdigit())
+    if have and have < wanted:
+        return f"its glibc is {facts.libc_version}, and the program needs {version}"
+    return ""

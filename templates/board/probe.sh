@@ -1,0 +1,30 @@
+# What a board is: one KEY=VALUE for each line.  $1 is the install folder.
+echo "machine=$(uname -m)"
+echo "kernel=$(uname -sr)"
+if [ -r /proc/cpuinfo ]; then
+  echo "features=$(sed -n 's/^\(Features\|flags\|isa\)[[:space:]]*:[[:space:]]*//p' /proc/cpuinfo | head -n 1)"
+fi
+libc=none
+for file in /lib/ld-linux*.so* /lib64/ld-linux*.so* /lib/ld-musl-*.so* /lib/*/ld-linux*.so*; do
+  if [ -e "$file" ]; then libc=${file##*/}; break; fi
+done
+echo "libc=$libc"
+if [ "$libc" != none ] && command -v ldd >/dev/null 2>&1; then
+  echo "libc_version=$(ldd --version 2>&1 | head -n 1 | sed 's/.* //')"
+fi
+place=$1
+while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+echo "free=$(df -Pk "$place" | sed -n '$p' | awk '{print $4}')"
+if [ -w "$place" ]; then echo writable=yes; else echo writable=no; fi
+echo "memory=$(sed -n 's/^MemAvailable:[[:space:]]*\([0-9]*\).*/\1/p' /proc/meminfo 2>/dev/null)"
+for tool in sha256sum mv ln mkdir cat rm sync; do
+  command -v "$tool" >/dev/null 2>&1 || echo "lacks=$tool"
+done
+# Replacing a link to a folder in one step takes mv -T: GNU and busybox have it.
+there=$(mktemp -d 2>/dev/null) && (cd "$there" && mkdir a b && ln -s a l && ln -s b n && mv -T -f n l) 2>/dev/null \
+  || echo "lacks=mv -T"
+[ -z "$there" ] || rm -rf "$there"
+[ ! -L "$1/current" ] || echo "current=$(readlink "$1/current" | sed 's,.*/,,')"
+for release in "$1"/releases/*/; do
+  [ ! -d "$release" ] || echo "release=$(basename "$release")"
+done

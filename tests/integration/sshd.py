@@ -1,0 +1,95 @@
+"""A real OpenSSH server on this machine, for each test that wants a board."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+@dataclass
+class Server:
+    """A server that runs; ``stop`` and ``start`` are what a power cut is to a board."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "client"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def start(self) -> None:
+        sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+        words = [sshd, "-D", "-e", "-f", str(self.folder / "config")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(words, stderr=log)
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Ends the server and all of its sessions."""
+        if self.process is not None:
+            subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def board(self, folder: Path, **more: object) -> dict[str, object]:
+        """An entry of an inventory."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "key": str(self.key),
+            "known_hosts": {"file": str(self.known_hosts)},
+            "target": "x86_64",
+            "folder": str(folder),
+            "timeout": 10,
+            **more,
+        }
+
+
+def write_inventory(path: Path, **boards: dict[str, object]) -> Path:
+    path.write_text(yaml.safe_dump({"boards": boards}))
+    return path
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """A server with keys of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    host = (folder / "host.pub").read_text().split()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host[0]} {host[1]}\n")
+    shutil.copy(folder / "client.pub", folder / "authorized")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n"
+    )
+    server = Server(folder=folder, port=port)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,439 @@
+"""Deployments to a real SSH server, with faults that really happen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.integration import sshd
+from tests.integration.conftest import require_or_skip
+from tests.integration.sshd import Server
+
+GESTURE = EXAMPLES / "gesture.tflite"
+DIGITS = EXAMPLES / "digits.tflite"
+CUTS = 24
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = shutil.which("sshd") or (shutil.which("/usr/sbin/sshd"))
+    require_or_skip("" if found else "there is no sshd; apt-get install openssh-server")
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """The install folder of the board bench."""
+    return tmp_path / "board folder"
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, server: Server, board: Path) -> Path:
+    return sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+
+
+def deploy(cli: Cli, model: Path = GESTURE, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    return cli("deploy", "--target", "x86_64", "--model", model, "--board", "bench", *more)
+
+
+def deployed(cli: Cli, model: Path = GESTURE, *more: str | Path) -> dict[str, Any]:
+    done = deploy(cli, model, "--json", *more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["boards"]["bench"]["deployment"]  # type: ignore[no-any-return]
+
+
+def runs(board: Path) -> str:
+    """The release that the board runs, having run it."""
+    current = (board / "current").resolve()
+    model = current / "model-0.tflite"
+    done = subprocess.run(
+        [current / "program", "--model", model, "--json"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return current.name
+
+
+def leftovers(board: Path) -> list[str]:
+    hidden = [path.name for path in board.rglob(".*")]
+    return [name for name in hidden if name.startswith((".lock", ".partial", ".new", ".current", ".scratch"))]
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_deployment(cli: Cli, board: Path, tmp_path: Path) -> None:
+    first = deployed(cli)
+    assert runs(board) == first["release"]
+    assert (first["before"], first["sent"] > 200_000) == ("", True)
+    assert "verified" in first["verdict"]
+    assert leftovers(board) == []
+    release = json.loads((board / "current/release.json").read_text())
+    assert release["files"]["program"] in {path.name for path in (board / "files").iterdir()}
+    stored = json.loads((tmp_path / "build/x86_64/gesture/deploy.json").read_text())
+    assert stored["failed"] == []
+
+    # Nothing travels twice, and only what is new travels at all.
+    assert deployed(cli)["sent"] == 0
+    second = deployed(cli, DIGITS)
+    assert (second["before"], runs(board)) == (first["release"], second["release"])
+    back = cli("rollback", "--board", "bench", "--json")
+    assert json.loads(back.stdout)["boards"]["bench"]["deployment"]["release"] == first["release"]
+    assert runs(board) == first["release"]
+    assert leftovers(board) == []
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_model_alone_travels_alone(cli: Cli, tmp_path: Path) -> None:
+    """The same ops, other weights: the program is there already."""
+    deployed(cli)
+    other = tmp_path / "gesture.tflite"
+    content = bytearray(GESTURE.read_bytes())
+    # A byte of the description changes the digest, and nothing else.
+    content[content.index(b"MLIR")] = ord("m")
+    other.write_bytes(content)
+    sent = deployed(cli, other)["sent"]
+    assert sent == len(content)
+
+
+@pytest.mark.usefixtures("inventory")
+def test_old_releases_go(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, keep=1))
+    releases = []
+    for letter in "abc":
+        model = tmp_path / f"{letter}.tflite"
+        content = bytearray(GESTURE.read_bytes())
+        content[content.index(b"MLIR")] = ord(letter)
+        model.write_bytes(content)
+        releases.append(deployed(cli, model)["release"])
+    assert {path.name for path in (board / "releases").iterdir()} == set(releases[1:])
+    # One program and two models.
+    assert len(list((board / "files").iterdir())) == 3
+    assert cli("rollback", "--board", "bench").returncode == 0
+    done = cli("rollback", "--board", "bench")
+    assert done.returncode == 1
+    assert "bench, switch: there is no release before" in one_error_line(done)
+    assert runs(board) == releases[1]
+
+
+class Proxy:
+    """Stands between client and board, and cuts the wire after so many bytes of the client."""
+
+    def __init__(self, port: int, limit: int | None) -> None:
+        self.passed = 0
+        self._target, self._limit = port, limit
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._pairs: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                there = socket.create_connection(("127.0.0.1", self._target))
+                self._pairs += [client, there]
+                threading.Thread(target=self._pump, args=(client, there, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(there, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(4096):
+                if counted:
+                    self.passed += len(data)
+                    if self._limit is not None and self.passed > self._limit:
+                        self.close()
+                        return
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+        for end in self._pairs:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def through(tmp_path: Path, server: Server, board: Path, limit: int | None) -> Proxy:
+    """An inventory whose board is behind a proxy."""
+    proxy = Proxy(server.port, limit)
+    host = (server.folder / "host.pub").read_text().split()
+    known = tmp_path / "proxy_hosts"
+    known.write_text(f"[127.0.0.1]:{proxy.port} {host[0]} {host[1]}\n")
+    entry = server.board(board, known_hosts={"file": str(known)})
+    sshd.write_inventory(tmp_path / "boards.yaml", bench={**entry, "port": proxy.port})
+    return proxy
+
+
+def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """After each cut the board runs what it ran before, and the next deployment succeeds."""
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    before = deployed(cli)["release"]
+    after = deployed(cli, DIGITS)["release"]
+    assert cli("rollback", "--board", "bench").returncode == 0
+    shutil.copytree(board, tmp_path / "saved", symlinks=True)
+
+    def restore() -> None:
+        # Shells on the board notice within moments that their other end is gone.
+        for _ in range(600):
+            if subprocess.run(["pgrep", "-f", str(board)], capture_output=True).returncode:
+                break
+            time.sleep(0.05)
+        shutil.rmtree(board)
+        shutil.copytree(tmp_path / "saved", board, symlinks=True)
+        stored = {path.name for path in (board / "files").iterdir()}
+        used = {link.resolve().name for link in (board / "current").resolve().iterdir()}
+        for name in stored - used:
+            (board / "files" / name).unlink()
+
+    restore()
+    proxy = through(tmp_path, server, board, None)
+    assert deploy(cli, DIGITS).returncode == 0
+    proxy.close()
+    total = proxy.passed
+
+    steps = set()
+    for number in range(CUTS):
+        restore()
+        proxy = through(tmp_path, server, board, (number * total) // CUTS + 40)
+        done = deploy(cli, DIGITS, "--json")
+        proxy.close()
+        assert done.returncode == 1, f"cut {number} at {proxy.passed} of {total}: {done.stderr}"
+        fared = json.loads(done.stdout)["boards"]["bench"]
+        assert fared["status"] == "failed"
+        assert one_error_line(done).startswith("error: bench, ")
+        steps.add(fared["step"])
+        assert runs(board) == (before if fared["step"] != "switch" else runs(board))
+    # The wire was cut while it connected, while it sent, and while it ran.
+    assert steps >= {"connect", "upload", "smoke run"}
+
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    assert deployed(cli, DIGITS)["release"] == after
+    assert runs(board) == after
+    assert leftovers(board) == []
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_client_that_is_killed(cli: Cli, board: Path, tmp_path: Path) -> None:
+    before = deployed(cli)["release"]
+    for delay in (1.5, 2.0, 2.5):
+        words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
+        client = subprocess.Popen(
+            [sys.executable, "-m", "litesmith", *words], cwd=tmp_path, stderr=subprocess.DEVNULL
+        )
+        time.sleep(delay)
+        client.send_signal(signal.SIGKILL)
+        client.wait()
+        assert runs(board) in {before, (board / "current").resolve().name}
+    assert deployed(cli, DIGITS)["release"] == runs(board)
+    assert leftovers(board) == []
+
+
+@pytest.mark.usefixtures("inventory")
+def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
+    deployed(cli)
+    # A deployer that lives: it holds the lock and gives signs of life.
+    script = (Path(__file__).parents[2] / "templates/board/lock.sh").read_text()
+    holder = subprocess.Popen(
+        ["sh", "-c", script, "sh", str(board), "token", "ann@desk, process 7", "20"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout.readline() == b"taken\n"
+    stop = threading.Event()
+
+    def live() -> None:
+        assert holder.stdin is not None
+        while not stop.wait(1):
+            holder.stdin.write(b"\n")
+            holder.stdin.flush()
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        done = deploy(cli, DIGITS)
+        assert done.returncode == 1
+        assert "bench, lock: ann@desk, process 7 is deploying to it, since " in one_error_line(done)
+    finally:
+        stop.set()
+        thread.join()
+        holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
+    assert leftovers(board) == []
+    assert deployed(cli, DIGITS)["release"] == runs(board)
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_lock_of_the_dead(cli: Cli, board: Path) -> None:
+    """Of another boot, or silent for long: it is taken over."""
+    deployed(cli)
+    for boot, beat in (("another boot", int(time.time())), (None, int(time.time()) - 100)):
+        lock = board / ".lock"
+        lock.mkdir()
+        for name, value in (("token", "x"), ("owner", "bob"), ("since", "1"), ("beat", str(beat))):
+            (lock / name).write_text(value)
+        own = Path("/proc/sys/kernel/random/boot_id").read_text()
+        (lock / "boot").write_text(boot or own)
+        assert deployed(cli)["release"] == runs(board)
+        assert leftovers(board) == []
+
+
+def test_ways_in_that_are_shut(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    changed = tmp_path / "changed"
+    key = (tmp_path / "other.pub").read_text().split()
+    changed.write_text(f"[127.0.0.1]:{server.port} {key[0]} {key[1]}\n")
+    (tmp_path / "empty").write_text("")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = unused.getsockname()[1]
+    entry = server.board(board)
+    anyone = {"policy": "accept-new", "file": str(tmp_path / "e")}
+    for more, message in (
+        ({"key": str(other)}, "does not let"),
+        ({"key": str(tmp_path / "none")}, "there is no key file"),
+        ({"known_hosts": {"file": str(changed)}}, "is not the known one"),
+        ({"known_hosts": {"file": str(tmp_path / "empty")}}, "is unknown"),
+        ({"known_hosts": {"file": str(tmp_path / "none")}}, "there is no file"),
+        (
+            {"port": closed, "known_hosts": anyone},
+            "nothing answers",
+        ),
+        ({"password_env": "BENCH_PASSWORD", "key": None}, "BENCH_PASSWORD with its password is not set"),
+    ):
+        changed_entry = {name: value for name, value in {**entry, **more}.items() if value is not None}
+        sshd.write_inventory(tmp_path / "boards.yaml", bench=changed_entry)
+        done = deploy(cli)
+        line = one_error_line(done)
+        assert (done.returncode, message in line) == (1, True), line
+        assert line.startswith("error: bench, connect: ")
+    assert not board.exists()
+    done = cli("boards", "--probe", "--json")
+    assert (done.returncode, json.loads(done.stdout)[0]["reachable"]) == (1, False)
+
+
+def test_a_board_that_hangs(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        entry = server.board(
+            board, timeout=2, known_hosts={"policy": "accept-new", "file": str(tmp_path / "h")}
+        )
+        sshd.write_inventory(tmp_path / "boards.yaml", bench={**entry, "port": silent.getsockname()[1]})
+        began = time.monotonic()
+        done = deploy(cli)
+        assert time.monotonic() - began < 30
+    assert done.returncode == 1
+    assert one_error_line(done).startswith("error: bench, connect: ")
+
+
+@pytest.mark.usefixtures("root")
+def test_a_board_that_is_full(cli: Cli, server: Server, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", disk], check=True)
+    try:
+        board = disk / "board"
+        sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+        before = deployed(cli)["release"]
+        done = deploy(cli, EXAMPLES / "det.tflite")
+        assert done.returncode == 1
+        assert "bench, space: " in one_error_line(done)
+        assert runs(board) == before
+        # Full to the last byte, whatever df says.
+        with contextlib.suppress(OSError), (disk / "filler").open("wb") as filler:
+            while filler.write(bytes(1024)):
+                pass
+        done = deploy(cli, DIGITS)
+        assert (done.returncode, one_error_line(done).startswith("error: bench, ")) == (1, True)
+        assert runs(board) == before
+        (disk / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        done = deploy(cli, DIGITS)
+        assert (done.returncode, "bench, lock: " in one_error_line(done)) == (1, True)
+        assert runs(board) == before
+        subprocess.run(["mount", "-o", "remount,rw,size=4m", disk], check=True)
+        assert deployed(cli, DIGITS)["release"] == runs(board)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_program_of_another_architecture(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
+    assert "the inventory says that it is a x86_64, and the program is for armv7" in one_error_line(done)
+    # The inventory is wrong: the board itself says what it is.
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, target="armv7"))
+    done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
+    assert "bench, probe: it is a x86_64, and armv7 is for armv7l, armv8l" in one_error_line(done)
+    assert not board.exists()
+    done = cli("boards", "--probe", "--json")
+    assert (done.returncode, "it is a x86_64" in json.loads(done.stdout)[0]["misfit"]) == (3, True)
+
+
+def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) -> None:
+    """Fifteen that are well are not delayed and not spoilt by five that are not."""
+    key = str(tmp_path / "none")
+    silent = socket.create_server(("127.0.0.1", 0))
+    hangs = {"port": silent.getsockname()[1], "timeout": 3}
+    accept = {"policy": "accept-new", "file": str(tmp_path / "h")}
+    boards = {f"good-{n}": server.board(tmp_path / f"g{n}", tags=["fleet"]) for n in range(15)}
+    boards |= {
+        "bad-key": server.board(tmp_path / "b1", key=key),
+        "bad-port": {**server.board(tmp_path / "b2", known_hosts=accept), "port": 1},
+        "bad-hang": {**server.board(tmp_path / "b3", known_hosts=accept), **hangs},
+        "bad-target": server.board(tmp_path / "b4", target="armv7"),
+        "bad-folder": server.board(Path("/proc/none")),
+    }
+    sshd.write_inventory(tmp_path / "boards.yaml", **boards)
+    done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--all", "--json", timeout=300)
+    silent.close()
+    assert done.returncode == 1
+    fared = json.loads(done.stdout)
+    assert fared["done"] == 15
+    assert sorted(fared["failed"]) == ["bad-folder", "bad-hang", "bad-key", "bad-port", "bad-target"]
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: bad-")]) == 5
+    for n in range(15):
+        assert runs(tmp_path / f"g{n}") == fared["boards"]["good-0"]["deployment"]["release"]
+
+
+def test_a_name_that_would_like_to_be_a_command(cli: Cli, server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "a;touch PWNED $(touch PWNED2) 'b"
+    sshd.write_inventory(tmp_path / "boards.yaml", **{"a;rm -rf": server.board(folder)})
+    done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--board", "a;rm -rf")
+    assert done.returncode == 0, done.stderr
+    assert runs(folder)
+    home = Path.home()
+    assert not list(tmp_path.glob("PWNED*"))
+    assert not list(home.glob("PWNED*"))
+
+
+def test_a_secret_stays_secret(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """The password of the environment is in no output and no file, not even with --debug."""
+    secret = "correct-horse-battery"
+    entry = {**server.board(board), "password_env": "BENCH_PASSWORD"}
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
+    env = {"BENCH_PASSWORD": secret, "LITESMITH_DEBUG": "1"}
+    done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--board", "bench", env=env)
+    assert done.returncode == 0, done.stderr
+    assert secret not in done.stdout + done.stderr
+    for folder, _, names in os.walk(tmp_path):
+        for name in names:
+            path = Path(folder, name)
+            assert not path.is_file() or secret.encode() not in path.read_bytes()
