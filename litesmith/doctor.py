@@ -103,6 +103,7 @@ def examine() -> tuple[Tool, ...]:
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
         _program("valgrind", "counts instructions for bench.optimise", "apt-get install valgrind"),
         _program("git", "models of revisions (size.diff)", "apt-get install git"),
+        _program("sshd", "is a board in the tests", "apt-get install openssh-server", "-V"),
         _program("chromium", "looks at the page of sizes in the tests", "apt-get install chromium"),
     ]
     return tuple(tools)
