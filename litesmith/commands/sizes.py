@@ -42,11 +42,12 @@ def _title(request: Request) -> str:
     return f"{', '.join(request.models)} on {request.target}"
 
 
-def _refuse(option: str, beside: dict[str, Any]) -> None:
+def _refuse(option: str, target: str | None, model: Any, options: dict[str, Any]) -> None:
     """Options that would change the program, where a build that is there is looked at."""
-    given = next((name for name, value in beside.items() if value), None)
+    beside = {"target": target, "model": model, **options, "no-prune": not options["prune"]}
+    given = next((name for name, value in beside.items() if value and name != "prune"), None)
     if given is not None:
-        raise UsageError(f"{option} says all of it", f"leave out --{given}")
+        raise UsageError(f"{option} says all of it", f"leave out --{given.replace('_', '-')}")
 
 
 def _page_path(html: Any, default: str) -> Path | None:
@@ -113,32 +114,20 @@ def size(
     from litesmith.size import snapshot
 
     del ctx
+    options = {
+        "toolchain": toolchain,
+        "optimise": optimise,
+        "prune": prune,
+        "embed_model": embed_model,
+        "custom_ops": custom_ops,
+    }
     old = snapshot.read(Path(before)) if before else None
     if program is not None:
-        _refuse(
-            "--program",
-            {
-                "target": target,
-                "model": model,
-                "toolchain": toolchain,
-                "optimise": optimise,
-                "no-prune": not prune,
-                "embed-model": embed_model,
-                "custom-ops": custom_ops,
-            },
-        )
+        _refuse("--program", target, model, options)
         page = _page_path(html, f"build/size/{Path(program).name}.html")
         found = snapshot.read_program(Path(program))
     else:
-        request = _request(
-            target,
-            model,
-            toolchain=toolchain,
-            optimise=optimise,
-            prune=prune,
-            embed_model=embed_model,
-            custom_ops=custom_ops,
-        )
+        request = _request(target, model, **options)
         question = understand(request)
         name = f"{joint_name(question.models)}-{question.profile.name}"
         page = _page_path(html, f"build/size/{name}.html")
@@ -188,20 +177,15 @@ def diff(
     from litesmith.size import diff as diffs
 
     del ctx
+    options = {
+        "toolchain": toolchain,
+        "optimise": optimise,
+        "prune": prune,
+        "embed_model": embed_model,
+        "custom_ops": custom_ops,
+    }
     page = _page_path(html, "build/size/diff.html")
-    found = [
-        measure.find_snapshot(
-            name,
-            tuple(model or ()),
-            target,
-            toolchain=toolchain,
-            optimise=optimise,
-            prune=prune,
-            embed_model=embed_model,
-            custom_ops=custom_ops,
-        )
-        for name in (before, after)
-    ]
+    found = [measure.find_snapshot(name, tuple(model or ()), target, **options) for name in (before, after)]
     made = diffs.compare(*found)
     if json:
         print_json(made.to_json())
@@ -254,6 +238,13 @@ def check(
     from litesmith.size import gate, snapshot
 
     del ctx
+    options = {
+        "toolchain": toolchain,
+        "optimise": optimise,
+        "prune": prune,
+        "embed_model": embed_model,
+        "custom_ops": custom_ops,
+    }
     path = Path(needed(baseline, "--baseline", "size-baseline.json"))
     growth, most = (_bytes(text, option) for text, option in _limits(max_growth, budget))
     if reason and not accept:
@@ -264,29 +255,10 @@ def check(
         raise UsageError("--accept takes any size", "leave out --max-growth and --budget")
     gate.require(path, accept=accept)
     if build is not None:
-        _refuse(
-            "--build",
-            {
-                "target": target,
-                "model": model,
-                "toolchain": toolchain,
-                "optimise": optimise,
-                "no-prune": not prune,
-                "embed-model": embed_model,
-                "custom-ops": custom_ops,
-            },
-        )
+        _refuse("--build", target, model, options)
         found = snapshot.read(Path(build))
     else:
-        request = _request(
-            target,
-            model,
-            toolchain=toolchain,
-            optimise=optimise,
-            prune=prune,
-            embed_model=embed_model,
-            custom_ops=custom_ops,
-        )
+        request = _request(target, model, **options)
         found = measure.question_snapshot(understand(request), _title(request))
     if accept:
         made = gate.accept(path, found, reason, datetime.now(UTC).date())
@@ -350,15 +322,14 @@ def what_if(
     from litesmith.render import sizes
 
     del ctx
-    request = _request(
-        target,
-        model,
-        toolchain=toolchain,
-        optimise=optimise,
-        prune=prune,
-        embed_model=embed_model,
-        custom_ops=custom_ops,
-    )
+    options = {
+        "toolchain": toolchain,
+        "optimise": optimise,
+        "prune": prune,
+        "embed_model": embed_model,
+        "custom_ops": custom_ops,
+    }
+    request = _request(target, model, **options)
     changes = what_if.Changes(
         add_models=tuple(add_model or ()),
         add_ops=what_if.parse_names(add_op or ()),
