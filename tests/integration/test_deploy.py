@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,17 +136,23 @@ class Proxy:
         self._target, self._limit = port, limit
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self._pairs: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._socket.accept()
                 there = socket.create_connection(("127.0.0.1", self._target))
-                self._pairs += [client, there]
-                threading.Thread(target=self._pump, args=(client, there, True), daemon=True).start()
-                threading.Thread(target=self._pump, args=(there, client, False), daemon=True).start()
+                self._ends += [client, there]
+                self._start(self._pump, client, there, True)
+                self._start(self._pump, there, client, False)
 
     def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
@@ -154,18 +160,25 @@ class Proxy:
                 if counted:
                     self.passed += len(data)
                     if self._limit is not None and self.passed > self._limit:
-                        self.close()
+                        self._cut()
                         return
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        self._socket.close()
-        for end in self._pairs:
+    def _cut(self) -> None:
+        for end in (self._socket, *self._ends):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Cuts what is left, and leaves nothing open."""
+        self._cut()
+        for thread in self._threads:
+            thread.join()
+        for end in (self._socket, *self._ends):
+            end.close()
 
 
 def through(tmp_path: Path, server: Server, board: Path, limit: int | None) -> Proxy:

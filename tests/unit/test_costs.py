@@ -150,6 +150,14 @@ def test_entries_add_up_to_what_was_measured() -> None:
 COSTS = sorted((Path(costs.__file__).parent.parent / "ops_registry/costs").glob("*.json"))
 
 
+def test_there_are_costs_for_every_target() -> None:
+    """With its first toolchain; programs of gcc and docker are the same."""
+    found = {path.name for path in COSTS}
+    for name in profiles.available():
+        profile, toolchain = profiles.load(name).choose(None)
+        assert costs.path_of(profile, toolchains.load(toolchain)).name in found
+
+
 @pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
 def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
     """Every op is there, they belong to the profile of today, and estimates are as good as asked for."""
