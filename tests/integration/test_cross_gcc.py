@@ -51,12 +51,12 @@ def check(built: Built, linkage: str) -> None:
     assert ("and gcc-" in verdict["ran_with"]) == (linkage == "dynamic")
     size = built.json("size.json")
     attributed = sum(op["attributed"] for op in size["ops"].values())
-    assert size["core"] + sum(size["buckets"].values()) + attributed == size["binary"]["code"]
+    assert size["core"] + sum(size["buckets"].values()) + attributed == size["binary"]["loaded"]
     assert size["core"] > 20_000
     # Less than nothing is possible: the linker's stubs for an erratum of the Cortex-A53 fill whole
     # pages, and whether there are any depends on where the code happens to lie.
     assert all(op["marginal"] > -4096 for op in size["ops"].values())
-    assert sum(op["marginal"] > 0 for op in size["ops"].values()) >= len(size["ops"]) - 1
+    assert sum(op["marginal"] > 0 for op in size["ops"].values()) >= len(size["ops"]) - 2
 
 
 @pytest.mark.usefixtures("containers_cache")
