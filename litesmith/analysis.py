@@ -96,6 +96,10 @@ class DepthwiseRow:
         return self.input_depth > 0 and self.multiplier > 0
 
 
+UNKNOWN_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
+"""Of a depthwise convolution whose shapes nobody knows: it may run any of its kernels."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out.

@@ -65,7 +65,7 @@ def run(target: str, out: str, seed: int) -> Demo:
         pixels = np.round(scene.image * 255 - 128).astype(np.int8)[None]
         folder = Path(scratch) / "run"
         folder.mkdir()
-        done = verify.run_program(runner, built.program, ["--model", str(model)], [pixels], folder)
+        done = runner.run(str(built.program), ["--model", str(model)], [pixels], folder)
         if done.code != 0:
             raise VerificationError(f"the program failed: {done.stderr.strip()}")
         boxes, classes, scores = (np.fromfile(folder / f"out{i}.bin", np.float32) for i in range(3))

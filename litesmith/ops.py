@@ -94,6 +94,10 @@ class Registry:
     runtime: Runtime
     names: Mapping[int, str]
 
+    def by_name(self) -> dict[str, Op]:
+        """All ops, builtins first."""
+        return {op.name: op for op in (*self.builtins.values(), *self.customs.values())}
+
     def name_of(self, use: OpUse) -> str:
         """The field's name of an op: ``CONV_2D``, or a custom op's own."""
         if use.name is not None:

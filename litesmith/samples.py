@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ class Part:
         """The shape that an input has in this run."""
         index = self.subgraph.inputs[position]
         return self.shapes.get(index, self.subgraph.tensors[index].allocated_shape)
+
+    def of_size(self, inputs: Sequence[Array]) -> Part:
+        """The same for these inputs, which may come in another size than the file's."""
+        sized = {
+            index: value.shape
+            for index, value in zip(self.subgraph.inputs, inputs, strict=True)
+            if value.shape != self.subgraph.tensors[index].allocated_shape or index in self.shapes
+        }
+        return replace(self, shapes=sized)
 
     def arguments(self) -> list[str]:
         """What the program is told."""

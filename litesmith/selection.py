@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from litesmith import analysis
-from litesmith.analysis import DepthwiseRow, ModelAnalysis, OpUse
+from litesmith.analysis import DepthwiseRow, ModelAnalysis
 from litesmith.ops import Op, Options, Registry, require_supported
 
 _DTYPE_NUMBERS = {name: number for number, name in analysis.DTYPES.items()}
@@ -32,6 +32,40 @@ class SelectedOp:
     sources: tuple[str, ...]
     options: Options | None
     depthwise: tuple[DepthwiseRow, ...]
+
+    @classmethod
+    def of(
+        cls,
+        op: Op,
+        *,
+        dtypes: Iterable[str],
+        versions: tuple[int, int] | None = None,
+        count: int = 1,
+        depthwise: Iterable[DepthwiseRow] = (),
+    ) -> SelectedOp:
+        """An op of the registry as it is used; without ``versions`` all that its kernel supports."""
+        return cls(
+            name=op.name,
+            code=op.code,
+            custom=op.custom,
+            versions=versions or op.versions,
+            count=count,
+            dtypes=tuple(sorted(set(dtypes))),
+            registration=op.registration,
+            sources=op.sources,
+            options=op.options,
+            depthwise=tuple(sorted(set(depthwise))),
+        )
+
+    def joined(self, other: SelectedOp) -> SelectedOp:
+        """The same op with the uses of both."""
+        return dataclasses.replace(
+            self,
+            versions=(min(self.versions[0], other.versions[0]), max(self.versions[1], other.versions[1])),
+            count=self.count + other.count,
+            dtypes=tuple(sorted({*self.dtypes, *other.dtypes})),
+            depthwise=tuple(sorted({*self.depthwise, *other.depthwise})),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """An entry of ``selection.json``."""
@@ -75,6 +109,14 @@ class Selection:
         """The same selection less one op, to measure what it costs."""
         return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name != op))
 
+    def joined(self, other: Selection) -> Selection:
+        """One program for the models and ops of both."""
+        return Selection(
+            models=(*self.models, *other.models),
+            ops=_joined((*self.ops, *other.ops)),
+            sparse=self.sparse or other.sparse,
+        )
+
     def none(self) -> Selection:
         """The same models' selection with no op at all: the runtime alone."""
         return dataclasses.replace(self, ops=())
@@ -106,32 +148,32 @@ def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
     Raises:
         UnsupportedModelError: a model needs something that this runtime does not have.
     """
-    uses: dict[tuple[int, str], list[OpUse]] = {}
-    found: dict[tuple[int, str], Op] = {}
+    used: list[SelectedOp] = []
     for model in analyses:
         require_supported(registry, model)
         for use in model.ops():
             op = registry.find(use)
             if op is not None:  # require_supported has refused the others
-                uses.setdefault((op.code, op.name), []).append(use)
-                found[op.code, op.name] = op
+                used.append(
+                    SelectedOp.of(
+                        op,
+                        dtypes=use.dtypes,
+                        versions=use.versions,
+                        count=use.count,
+                        depthwise=use.depthwise,
+                    )
+                )
     return Selection(
         models=tuple(SelectedModel(path=m.path, sha256=m.sha256) for m in analyses),
-        ops=tuple(_merge(found[key], uses[key]) for key in sorted(uses)),
+        ops=_joined(used),
         sparse=any(t.sparse for m in analyses for subgraph in m.subgraphs for t in subgraph.tensors),
     )
 
 
-def _merge(op: Op, uses: list[OpUse]) -> SelectedOp:
-    return SelectedOp(
-        name=op.name,
-        code=op.code,
-        custom=op.custom,
-        versions=(min(u.versions[0] for u in uses), max(u.versions[1] for u in uses)),
-        count=sum(u.count for u in uses),
-        dtypes=tuple(sorted({dtype for u in uses for dtype in u.dtypes})),
-        registration=op.registration,
-        sources=op.sources,
-        options=op.options,
-        depthwise=tuple(sorted({row for u in uses for row in u.depthwise})),
-    )
+def _joined(ops: Iterable[SelectedOp]) -> tuple[SelectedOp, ...]:
+    """Each op once, in the order of codes and names."""
+    found: dict[tuple[int, str], SelectedOp] = {}
+    for op in ops:
+        key = (op.code, op.name)
+        found[key] = found[key].joined(op) if key in found else op
+    return tuple(found[key] for key in sorted(found))

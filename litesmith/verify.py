@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -189,21 +189,6 @@ def compare(expected: Array, actual: Array) -> tuple[float, float]:
     scale = spread or float(magnitudes.max()) or 1.0
     error = float(np.abs(values.astype(np.complex128) - actual[finite].astype(np.complex128)).max())
     return error / scale, FLOAT_TOLERANCE
-
-
-def run_program(
-    runner: Runs,
-    program: Path,
-    arguments: Sequence[str],
-    inputs: Sequence[Array],
-    outputs: Path,
-) -> process.Completed:
-    """Runs a program of ours on ``inputs``; its outputs land in the folder ``outputs``.
-
-    Raises:
-        ToolError: it did not end in time.
-    """
-    return runner.run(str(program), arguments, inputs, outputs)
 
 
 def verify(
@@ -392,13 +377,7 @@ def verify_sample(
         VerificationError: the program failed.
     """
     worst: Worst | None = None
-    # Inputs may come in another size than the file's: those beside a model of unknown dimensions.
-    sized = {
-        index: value.shape
-        for position, (index, value) in enumerate(zip(part.subgraph.inputs, inputs, strict=True))
-        if value.shape != part.subgraph.tensors[index].allocated_shape or index in part.shapes
-    }
-    part = replace(part, shapes=sized)
+    part = part.of_size(inputs)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         folder = Path(scratch)
         arguments = [*([] if model is None else ["--model", str(model)]), *part.arguments()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litesmith import analysis, selection
-from litesmith.analysis import DTYPES, DepthwiseRow
+from litesmith.analysis import DTYPES, UNKNOWN_ROW
 from litesmith.errors import UsageError
 from litesmith.models import open_model
 from litesmith.ops import Op, Registry, require_supported
@@ -28,8 +28,6 @@ _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 _WITH_BIAS = frozenset(
     {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE"}
 )
-# Of unknown shape: all of its kernels are needed.
-_ANY_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
 _AFTER, _BEFORE = "all changes", ""
 
 
@@ -125,7 +123,7 @@ def _alone(edit: Edit, start: Selection) -> Selection | None:
 def _edits(session: Session, changes: Changes, notes: list[str]) -> dict[str, Edit]:
     """Each change by the words that people gave it."""
     registry = session.registry
-    known = {op.name: op for op in (*registry.builtins.values(), *registry.customs.values())}
+    known = registry.by_name()
     found: dict[str, Edit] = {}
     for name in changes.add_models:
         found[f"add {name}"] = _adding_model(session, name)
@@ -144,31 +142,9 @@ def _adding_model(session: Session, name: str) -> Edit:
     more = selection.select([model.analysis], session.registry)
 
     def add(chosen: Selection) -> Selection:
-        return _united(chosen, more)
+        return chosen.joined(more)
 
     return add
-
-
-def _united(one: Selection, other: Selection) -> Selection:
-    ops = {(op.code, op.name): op for op in one.ops}
-    for op in other.ops:
-        old = ops.get((op.code, op.name))
-        ops[op.code, op.name] = op if old is None else _merged(old, op)
-    return Selection(
-        models=(*one.models, *other.models),
-        ops=tuple(ops[key] for key in sorted(ops)),
-        sparse=one.sparse or other.sparse,
-    )
-
-
-def _merged(one: SelectedOp, other: SelectedOp) -> SelectedOp:
-    return dataclasses.replace(
-        one,
-        versions=(min(one.versions[0], other.versions[0]), max(one.versions[1], other.versions[1])),
-        count=one.count + other.count,
-        dtypes=tuple(sorted({*one.dtypes, *other.dtypes})),
-        depthwise=tuple(sorted({*one.depthwise, *other.depthwise})),
-    )
 
 
 def _adding_op(text: str, known: Mapping[str, Op], registry: Registry, notes: list[str]) -> Edit:
@@ -198,19 +174,9 @@ def _adding_op(text: str, known: Mapping[str, Op], registry: Registry, notes: li
             notes.append(f"{name} is there already, with the dtypes {', '.join(there.dtypes)}")
         else:
             notes.append(f"{name} was added with the dtypes {', '.join(dtypes)}")
-        added = SelectedOp(
-            name=op.name,
-            code=op.code,
-            custom=op.custom,
-            versions=op.versions,
-            count=1,
-            dtypes=dtypes,
-            registration=op.registration,
-            sources=op.sources,
-            options=op.options,
-            depthwise=(_ANY_ROW,) if op.name == "DEPTHWISE_CONV_2D" else (),
-        )
-        return _united(chosen, Selection(models=(), ops=(added,), sparse=False))
+        rows = (UNKNOWN_ROW,) if op.name == "DEPTHWISE_CONV_2D" else ()
+        added = SelectedOp.of(op, dtypes=dtypes, depthwise=rows)
+        return chosen.joined(Selection(models=(), ops=(added,), sparse=False))
 
     return add
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import analysis, costs, files, generate, op_models, ops, paths, profiles, sources, toolchains
-from litesmith.analysis import DepthwiseRow
+from litesmith.analysis import UNKNOWN_ROW, DepthwiseRow
 from litesmith.build import Binary, Builder, workshop
 from litesmith.costs import Accuracy, Costs, Entry, Program
 from litesmith.measure import anatomise
@@ -35,7 +35,7 @@ _COMMON = frozenset(
 _ROWS = {
     "": (),
     "usual": (DepthwiseRow(stride_width=1, input_depth=24, multiplier=1),),
-    "all": (DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1),),
+    "all": (UNKNOWN_ROW,),
 }
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 
@@ -160,18 +160,7 @@ def _nothing() -> Selection:
 
 def _alone(op: Op, program: Program) -> Selection:
     """A selection of one op."""
-    chosen = SelectedOp(
-        name=op.name,
-        code=op.code,
-        custom=op.custom,
-        versions=op.versions,
-        count=1,
-        dtypes=program.dtypes,
-        registration=op.registration,
-        sources=op.sources,
-        options=op.options,
-        depthwise=_ROWS[program.rows],
-    )
+    chosen = SelectedOp.of(op, dtypes=program.dtypes, depthwise=_ROWS[program.rows])
     return Selection(models=(), ops=(chosen,), sparse=False)
 
 
@@ -185,7 +174,7 @@ def _measure(
     builder: Builder, registry: Registry, make: Any, wanted: Sequence[Program]
 ) -> tuple[tuple[Mapping[str, int], int], dict[Program, Mapping[str, int]], dict[Program, int]]:
     """Symbols and code of the program without ops, and of that of each op and set of dtypes."""
-    known = {op.name: op for op in (*registry.builtins.values(), *registry.customs.values())}
+    known = registry.by_name()
     projects = {"": make(_nothing())}
     programs = {str(program): program for program in wanted}
     projects |= {label: make(_alone(known[program.op], program)) for label, program in programs.items()}

@@ -147,7 +147,7 @@ class Turns:
     def _program(self, program: Path, runs: int) -> float:
         arguments = ["--model", str(self._model.path), "--runs", str(runs), "--json"]
         with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-            done = verify.run_program(self._runner, program, arguments, self._inputs, Path(scratch))
+            done = self._runner.run(str(program), arguments, self._inputs, Path(scratch))
         if done.code != 0:
             raise VerificationError(f"{self._model.analysis.path}: the program failed: {done.stderr.strip()}")
         return float(json.loads(done.stdout)["latency_ms"]["median"])

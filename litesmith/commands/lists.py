@@ -41,7 +41,7 @@ def ops_list(ctx: Context, json: bool = False) -> None:
 
     del ctx
     registry = ops.load()
-    every = [*registry.builtins.values(), *registry.customs.values()]
+    every = list(registry.by_name().values())
     if json:
         print_json([op.model_dump(mode="json") for op in every])
     else:

@@ -249,8 +249,8 @@ def check(
     growth, most = (_bytes(text, option) for text, option in _limits(max_growth, budget))
     if reason and not accept:
         raise UsageError("--reason belongs to --accept", "add --accept, or leave the reason out")
-    if accept and not reason.strip():
-        raise UsageError("a size is accepted for a reason only", "say it with --reason TEXT")
+    if accept:
+        gate.require_reason(reason)
     if accept and (max_growth or budget):
         raise UsageError("--accept takes any size", "leave out --max-growth and --budget")
     gate.require(path, accept=accept)

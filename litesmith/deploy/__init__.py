@@ -1,6 +1,6 @@
 """Programs and models onto boards, and proven there.
 
 ``inventory`` says what boards there are, ``remote`` talks to one, ``probe`` asks what it is,
-``lock`` keeps others away, ``release`` is what lies on it, ``deployer`` walks through the steps,
+``lock`` keeps others away, ``package`` is what travels, ``deployer`` walks through the steps,
 ``fleet`` does so for many.
 """

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
-from litesmith import files, process, verify
+from litesmith import verify
 from litesmith.deploy import lock
+from litesmith.deploy.files import Report, path_there, send
 from litesmith.deploy.inventory import Board
 from litesmith.deploy.package import Package
-from litesmith.deploy.probe import Facts, misfit, probe, script
-from litesmith.deploy.remote import Answer, Remote, connected
+from litesmith.deploy.probe import Facts, misfit, probe
+from litesmith.deploy.programs import BoardRunner
+from litesmith.deploy.remote import Remote, connected, done, script
 from litesmith.errors import BoardError, VerificationError
 from litesmith.samples import Choice
-from litesmith.tensors import Array, to_bytes
-
-# Links, folders and release.json; and what a file system keeps for itself.
-_SPARE_BYTES = 256 * 1024
-_SLOWEST_BYTES_PER_SECOND = 20_000
-_RUN_SECONDS = 300.0
-
-Report = Callable[[str], None]
-"""Hears each step as it begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +46,7 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
         token = lock.new_token()
         report("lock")
         with lock.locked(remote, token):
-            sent = _upload(remote, package, facts, token, report)
+            new = send(remote, package.files, facts, token, report)
             report("smoke run")
             verdict = _prove(remote, package, token, choice)
             report("release")
@@ -70,7 +61,7 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
         board=board.name,
         release=package.release,
         before=facts.current,
-        sent=sent,
+        sent=sum(package.files[digest].stat().st_size for digest in new),
         verdict=verdict,
         note=note,
     )
@@ -88,7 +79,7 @@ def rollback(board: Board, report: Report) -> Deployment:
         report("lock")
         with lock.locked(remote, token):
             report("switch")
-            answer = _done(remote, "switch", script("back"), board.folder)
+            answer = done(remote, "switch", script("back"), board.folder)
             current, before = answer.stdout.decode().split()
             _switch(remote, before, current, token)
     report("done")
@@ -120,21 +111,11 @@ def require_fit(board: Board, facts: Facts, package: Package) -> None:
         raise BoardError(board.name, "probe", reason, "build for the target that it is")
 
 
-def _done(remote: Remote, step: str, text: str, *arguments: str) -> Answer:
-    """An answer that must be good."""
-    answer = remote.run(step, text, *arguments)
-    if answer.code != 0:
-        raise BoardError(
-            remote.board.name, step, answer.last_line(), "the board runs what it ran before; deploy again"
-        )
-    return answer
-
-
 def _switch(remote: Remote, release: str, before: str, token: str) -> None:
     """Makes a release the current one; both have been proven on the board."""
     board = remote.board
     try:
-        _done(remote, "switch", script("switch"), board.folder, release, token)
+        done(remote, "switch", script("switch"), board.folder, release, token)
     except BoardError as error:
         reason = error.message.removeprefix(f"{board.name}, switch: ")
         raise BoardError(
@@ -148,94 +129,23 @@ def _switch(remote: Remote, release: str, before: str, token: str) -> None:
 def _pruned(remote: Remote) -> str:
     """Removes old releases; what went wrong, if anything."""
     try:
-        _done(remote, "prune", script("prune"), remote.board.folder, str(remote.board.keep))
+        done(remote, "prune", script("prune"), remote.board.folder, str(remote.board.keep))
     except BoardError as error:
         return f"old releases were not removed: {error.message}"
     return ""
 
 
-def _upload(remote: Remote, package: Package, facts: Facts, token: str, report: Report) -> int:
-    """Sends the files that the board does not have; returns their bytes."""
-    board = remote.board
-    wanted = dict.fromkeys(package.digests.values())
-    there = _done(remote, "compare", script("present"), board.folder, *wanted).stdout.decode().split()
-    missing = [digest for digest in wanted if digest not in there]
-    need = sum(package.size_of(digest) for digest in missing) + _SPARE_BYTES
-    if facts.free < need:
-        free, wanted_space = files.human_size(facts.free), files.human_size(need)
-        raise BoardError(
-            board.name,
-            "space",
-            f"{board.folder} has {free} left, and {wanted_space} are needed",
-            "free some, keep fewer releases ('keep' in the inventory), or name another 'folder'",
-        )
-    paths_by_digest = {digest: package.content[name] for name, digest in package.digests.items()}
-    sent = 0
-    for number, digest in enumerate(missing, start=1):
-        report(f"upload {number} of {len(missing)}")
-        path = paths_by_digest[digest]
-        size = path.stat().st_size
-        answer = remote.run(
-            "upload",
-            script("receive"),
-            *(board.folder, digest, token),
-            stdin=path,
-            seconds=board.timeout + size / _SLOWEST_BYTES_PER_SECOND,
-        )
-        if answer.code != 0:
-            raise BoardError(
-                board.name,
-                "upload",
-                f"{path.name} did not arrive whole: {answer.last_line()}",
-                "the board runs what it ran before; free some space there, and deploy again",
-            )
-        sent += size
-    return sent
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardRunner:
-    """Runs a package's program on its board, for :mod:`litesmith.verify`."""
-
-    remote: Remote
-    token: str
-    description: str
-
-    def run(
-        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
-    ) -> process.Completed:
-        """Inputs travel there, outputs come back."""
-        board = self.remote.board
-        tensors = [to_bytes(value) for value in inputs]
-        sizes = " ".join(str(len(tensor)) for tensor in tensors)
-        words = (*board.run_prefix, program, *arguments)
-        answer = self.remote.run(
-            "smoke run",
-            script("run"),
-            *(board.folder, self.token, sizes, *words),
-            stdin=b"".join(tensors),
-            seconds=_RUN_SECONDS,
-        )
-        if answer.code == 0:
-            head, _, rest = answer.stdout.partition(b"\n")
-            for position, size in enumerate(map(int, head.split())):
-                (outputs / f"out{position}.bin").write_bytes(rest[:size])
-                rest = rest[size:]
-        return process.Completed(argv=words, code=answer.code, stdout=b"", stderr=answer.stderr)
-
-
 def _prove(remote: Remote, package: Package, token: str, choice: Choice) -> str:
     """Runs the program there on the reference's inputs, and compares."""
     board = remote.board
-    folder = PurePosixPath(board.folder) / "files"
     runner = BoardRunner(remote=remote, token=token, description=f"the board {board.name}")
     lines = []
     try:
         for number, model in enumerate(package.models):
             verdict = verify.verify_with(
                 runner,
-                str(folder / package.digests["program"]),
-                str(folder / package.digests[package.model_name(number)]),
+                path_there(board, package.digests["program"]),
+                path_there(board, package.digests[package.model_name(number)]),
                 model.analysis,
                 model.path,
                 program_digest=package.digests["program"],
@@ -250,17 +160,7 @@ def _prove(remote: Remote, package: Package, token: str, choice: Choice) -> str:
 
 
 def _release(remote: Remote, package: Package, token: str) -> None:
-    board = remote.board
-    pairs: Mapping[str, str] = package.digests
-    arguments = [word for name, digest in pairs.items() for word in (name, digest)]
-    text = json.dumps(package.to_json(), indent=2)
-    answer = remote.run(
-        "release",
-        script("release"),
-        *(board.folder, package.release, token, *arguments),
-        stdin=text.encode(),
-    )
-    if answer.code != 0:
-        raise BoardError(
-            board.name, "release", answer.last_line(), "the board runs what it ran before; deploy again"
-        )
+    pairs = [word for name, digest in package.digests.items() for word in (name, digest)]
+    content = json.dumps(package.to_json(), indent=2).encode()
+    arguments = (remote.board.folder, package.release, token, *pairs)
+    done(remote, "release", script("release"), *arguments, stdin=content)

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from litesmith import console
-from litesmith.deploy.deployer import Deployment, Report
+from litesmith.deploy.deployer import Deployment
+from litesmith.deploy.files import Report
 from litesmith.deploy.inventory import Board
 from litesmith.errors import BoardError, LitesmithError
 

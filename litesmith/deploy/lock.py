@@ -16,8 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from litesmith.deploy.probe import script
-from litesmith.deploy.remote import Held, Remote
+from litesmith.deploy.remote import Held, Remote, script
 from litesmith.errors import BoardError
 
 _BEAT_SECONDS = 3

@@ -38,9 +38,10 @@ class Package:
         """Name of a model inside of the release."""
         return f"model-{number}.tflite"
 
-    def size_of(self, digest: str) -> int:
-        """Bytes of a file."""
-        return next(self.content[name].stat().st_size for name, d in self.digests.items() if d == digest)
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files by digest."""
+        return {digest: self.content[name] for name, digest in self.digests.items()}
 
     def to_json(self) -> dict[str, Any]:
         """``release.json`` on the board."""

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith import paths
-from litesmith.deploy.remote import Remote
+from litesmith.deploy.remote import Remote, script
 from litesmith.errors import BoardError
 from litesmith.profiles import Profile
 
@@ -52,11 +51,6 @@ class Facts:
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
-
-
-def script(name: str) -> str:
-    """A script of ``templates/board/``."""
-    return (paths.data_folder("templates") / "board" / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def probe(remote: Remote) -> Facts:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from litesmith import paths
 from litesmith.console import trace
 from litesmith.deploy.inventory import Board
 from litesmith.errors import BoardError
@@ -78,6 +79,25 @@ class Remote(Protocol):
 def command_line(script: str, arguments: Sequence[str]) -> str:
     """The line that a board's login shell gets: one command, everything quoted."""
     return shlex.join(["sh", "-c", script, "sh", *arguments])
+
+
+def script(name: str) -> str:
+    """A script of ``templates/board/``."""
+    return (paths.data_folder("templates") / "board" / f"{name}.sh").read_text(encoding="utf-8")
+
+
+def done(remote: Remote, step: str, text: str, *arguments: str, stdin: bytes = b"") -> Answer:
+    """An answer that must be good.
+
+    Raises:
+        BoardError: it is not.
+    """
+    answer = remote.run(step, text, *arguments, stdin=stdin)
+    if answer.code != 0:
+        raise BoardError(
+            remote.board.name, step, answer.last_line(), "the board runs what it ran before; deploy again"
+        )
+    return answer
 
 
 class SshRemote:

@@ -96,8 +96,7 @@ def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline
     Raises:
         UsageError: no reason is given, or the file is no baseline.
     """
-    if not reason.strip():
-        raise UsageError("a size is accepted for a reason only", "say it with --reason TEXT")
+    require_reason(reason)
     history = read(path).history if path.exists() else ()
     code = snapshot.report.binary.code
     entry = Acceptance(date=today.isoformat(), code=code, reason=reason.strip())
@@ -150,6 +149,16 @@ def check(path: Path, snapshot: Snapshot, max_growth: int | None, budget: int | 
         causes=tuple(causes[:_CAUSES]),
         reasons=tuple(reasons),
     )
+
+
+def require_reason(reason: str) -> None:
+    """A size is accepted for a reason.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not reason.strip():
+        raise UsageError("a size is accepted for a reason only", "say it with --reason TEXT")
 
 
 def require(path: Path, *, accept: bool) -> None:

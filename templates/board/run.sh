@@ -1,6 +1,6 @@
 # Runs a program in a scratch folder of its own, on inputs that come by standard input.
 # $1 folder, $2 token, $3 sizes of the inputs in bytes, then the command, to which --input options are added.
-# Standard output gets one line with the sizes of the outputs, and then the outputs.
+# Standard output gets one line with the sizes of what the program said and of its outputs, then all of it.
 scratch=$1/.scratch-$2
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 97
 cat >all.bin || exit 97
@@ -22,12 +22,13 @@ if [ "$code" != 0 ]; then
   exit "$code"
 fi
 number=0
-sizes=
+sizes=$(wc -c <said.txt)
 while [ -f "out$number.bin" ]; do
   sizes="$sizes $(wc -c <"out$number.bin")"
   number=$((number + 1))
 done
 echo $sizes
+cat said.txt
 last=$number
 number=0
 while [ "$number" -lt "$last" ]; do

@@ -173,7 +173,7 @@ def output_bytes(program: Path, runner: Runner, case: Prepared, name: str) -> li
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         arguments = ["--model", str(case.path), *case.part.arguments()]
-        done = verify.run_program(runner, program, arguments, case.tried[name].inputs, folder)
+        done = runner.run(str(program), arguments, case.tried[name].inputs, folder)
         assert done.code == 0, f"{case.path.stem}, {name}: exit code {done.code}: {done.stderr}"
         return [(folder / f"out{i}.bin").read_bytes() for i in range(len(case.part.outputs))]
 

@@ -50,7 +50,7 @@ def test_outputs_are_bit_identical(tmp_path: Path, target: str, name: str) -> No
         for program in programs:
             with tempfile.TemporaryDirectory() as scratch:
                 arguments = ["--model", str(model.path)]
-                done = verify.run_program(runner, program, arguments, sample.inputs, Path(scratch))
+                done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
                 assert done.code == 0, done.stderr
                 outputs = range(len(part.outputs))
                 answers.append([(Path(scratch) / f"out{i}.bin").read_bytes() for i in outputs])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import selection, verify
+from litesmith import selection
 from litesmith.verify import Runner
 from tests.integration.op_cases import (
     REGISTRY,
@@ -143,7 +143,7 @@ def test_a_model_of_another_dtype_is_refused_by_name(
         assert all(set(dtypes) <= set(first.dtypes[source]) for dtypes in kept)
         return
     case, op, dtypes = found
-    done = verify.run_program(runner, program, ["--model", str(case.path)], [], tmp_path)
+    done = runner.run(str(program), ["--model", str(case.path)], [], tmp_path)
     assert done.code == 3, done.stderr
     assert "error: this program was built without" in done.stderr
     named = [f"the dtype {dtype} for {op};" in done.stderr for dtype in dtypes]

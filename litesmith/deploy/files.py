@@ -1,0 +1,65 @@
+"""Files on a board, each under the name of its digest: only what is new there travels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from litesmith import files
+from litesmith.deploy.inventory import Board
+from litesmith.deploy.probe import Facts
+from litesmith.deploy.remote import Remote, done, script
+from litesmith.errors import BoardError
+
+# Links, folders and release.json; and what a file system keeps for itself.
+_SPARE_BYTES = 256 * 1024
+_SLOWEST_BYTES_PER_SECOND = 20_000
+
+Report = Callable[[str], None]
+"""Hears each step as it begins."""
+
+
+def path_there(board: Board, digest: str) -> str:
+    """Where a file lies on a board."""
+    return f"{board.folder}/files/{digest}"
+
+
+def send(
+    remote: Remote, content: Mapping[str, Path], facts: Facts, token: str, report: Report
+) -> tuple[str, ...]:
+    """Sends the files that the board does not have, of ``content`` by digest; returns their digests.
+
+    Raises:
+        BoardError: there is no space, or a file did not arrive whole.
+    """
+    board = remote.board
+    there = done(remote, "compare", script("present"), board.folder, *content).stdout.decode().split()
+    missing = [digest for digest in content if digest not in there]
+    need = sum(content[digest].stat().st_size for digest in missing) + _SPARE_BYTES
+    if facts.free < need:
+        free, wanted_space = files.human_size(facts.free), files.human_size(need)
+        raise BoardError(
+            board.name,
+            "space",
+            f"{board.folder} has {free} left, and {wanted_space} are needed",
+            "free some, keep fewer releases ('keep' in the inventory), or name another 'folder'",
+        )
+    for number, digest in enumerate(missing, start=1):
+        report(f"upload {number} of {len(missing)}")
+        path = content[digest]
+        size = path.stat().st_size
+        answer = remote.run(
+            "upload",
+            script("receive"),
+            *(board.folder, digest, token),
+            stdin=path,
+            seconds=board.timeout + size / _SLOWEST_BYTES_PER_SECOND,
+        )
+        if answer.code != 0:
+            raise BoardError(
+                board.name,
+                "upload",
+                f"{path.name} did not arrive whole: {answer.last_line()}",
+                "the board runs what it ran before; free some space there, and deploy again",
+            )
+    return tuple(missing)

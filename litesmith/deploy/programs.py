@@ -1,0 +1,49 @@
+"""Programs that run on a board: tensors travel there, outputs come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith import process
+from litesmith.deploy.remote import Remote, script
+from litesmith.tensors import Array, to_bytes
+
+_RUN_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRunner:
+    """Runs a package's program on its board, for :mod:`litesmith.verify`."""
+
+    remote: Remote
+    token: str
+    description: str
+    step: str = "smoke run"
+    seconds: float = _RUN_SECONDS
+
+    def run(
+        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
+    ) -> process.Completed:
+        """Inputs travel there, outputs come back."""
+        board = self.remote.board
+        tensors = [to_bytes(value) for value in inputs]
+        sizes = " ".join(str(len(tensor)) for tensor in tensors)
+        words = (*board.run_prefix, program, *arguments)
+        answer = self.remote.run(
+            self.step,
+            script("run"),
+            *(board.folder, self.token, sizes, *words),
+            stdin=b"".join(tensors),
+            seconds=self.seconds,
+        )
+        said = b""
+        if answer.code == 0:
+            head, _, rest = answer.stdout.partition(b"\n")
+            said_size, *sizes_back = map(int, head.split())
+            said, rest = rest[:said_size], rest[said_size:]
+            for position, size in enumerate(sizes_back):
+                (outputs / f"out{position}.bin").write_bytes(rest[:size])
+                rest = rest[size:]
+        return process.Completed(argv=words, code=answer.code, stdout=said, stderr=answer.stderr)
