@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from litesmith import __version__, paths
 from litesmith.ops import Runtime
 from litesmith.profiles import Profile
-from litesmith.pruning import NOTHING, Pruning, prune
+from litesmith.pruning import NOTHING, Pruning, prune, watched
 from litesmith.schema import SWITCH
 from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
@@ -191,9 +191,9 @@ def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dic
     return text, functions
 
 
-def runtime_files() -> dict[str, str]:
-    """The C++ files that are the same in every project."""
-    folder = paths.data_folder("templates") / "runtime"
+def runtime_files(folder_name: str = "runtime") -> dict[str, str]:
+    """The C++ files of a folder of ``templates``: by default those of every project."""
+    folder = paths.data_folder("templates") / folder_name
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
@@ -207,9 +207,15 @@ def generate(
     embedded: Path | None = None,
     *,
     pruned: bool = True,
+    profiling: bool = False,
 ) -> Project:
-    """Renders the project of a selection; without ``pruned`` the stock selective program."""
+    """Renders the project of a selection; without ``pruned`` the stock selective program.
+
+    With ``profiling`` the program has ``--warm-up``, and tells the time of each node.
+    """
     pruning = prune(selection, runtime) if pruned else NOTHING
+    if profiling:
+        pruning = watched(pruning)
     sources = upstream_sources(selection, runtime)
     project = Project(
         name=name,
@@ -260,6 +266,7 @@ def generate(
     render = _environment().get_template
     files = {
         **runtime_files(),
+        **(runtime_files("profiling") if profiling else {}),
         REGISTRATION: _registration(selection),
         SELECTED_OPS: _selected_ops(selection, embedded.stat().st_size if embedded else 0),
         "CMakeLists.txt": render("CMakeLists.txt.j2").render(values),

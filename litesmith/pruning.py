@@ -158,6 +158,14 @@ def _keep_verifier(pruning: Pruning) -> Pruning:
     return replace(pruning, own=(*pruning.own, "LITESMITH_KEEP_VERIFIER"))
 
 
+def watched(pruning: Pruning) -> Pruning:
+    """The same for a program that is built to be measured: its runtime tells which node runs when."""
+    own = replace(pruning, own=(*pruning.own, "LITESMITH_PROFILE"))
+    return own if pruning is NOTHING else _keep_observers(own)
+
+
+_keep_observers = _keeping_in_core("LITESMITH_KEEP_OBSERVERS")
+
 STEPS: Mapping[str, Step] = {
     "dtypes of kernels": Step(
         left_out="every kernel file sees only the dtypes of the ops that use it",
@@ -178,7 +186,7 @@ STEPS: Mapping[str, Step] = {
     ),
     "observers": Step(
         left_out="profilers, telemetry and the model's metadata",
-        take_back=_keeping_in_core("LITESMITH_KEEP_OBSERVERS"),
+        take_back=_keep_observers,
     ),
     "settings": Step(
         left_out="options of the interpreter that nobody sets",

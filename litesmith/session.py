@@ -54,7 +54,9 @@ class Session:
     selection: Selection
     builder: Builder
 
-    def project(self, chosen: Selection | None = None, *, pruned: bool | None = None) -> Project:
+    def project(
+        self, chosen: Selection | None = None, *, pruned: bool | None = None, profiling: bool = False
+    ) -> Project:
         """The project of a selection, the request's own when none is given."""
         return generate.generate(
             self.name,
@@ -65,6 +67,7 @@ class Session:
             self.registry.runtime,
             self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
+            profiling=profiling,
         )
 
 

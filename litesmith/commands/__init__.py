@@ -32,7 +32,13 @@ def namespace(*, development: bool) -> Collection:
         "docker": [lists.base, lists.docker_list],
         "size": [sizes.size, sizes.diff, sizes.check, sizes.what_if],
         "estimate": [sizes.estimate],
-        "bench": [bench.bench_speed, bench.bench_optimise, bench.bench_pruning],
+        "bench": [
+            bench.bench_speed,
+            bench.bench_optimise,
+            bench.bench_pruning,
+            bench.bench_board,
+            bench.bench_compare,
+        ],
     }
     if development:
         groups["ops"].append(contributing.derive)

@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from litesmith.commands.common import command, print_json
+from litesmith.commands.common import choice, command, needed, print_json
 
 
 @command(
@@ -80,3 +80,88 @@ def bench_pruning(
         print_json(found.to_json())
     else:
         tables.pruning(found)
+
+
+@command(
+    name="board",
+    iterable=["input_shape"],
+    help={
+        "board": "a board of the inventory",
+        "target": "built-in target name or path of a profile",
+        "model": "a .tflite file or zoo:NAME",
+        "boards": "the inventory (default boards.yaml)",
+        "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
+        "optimise": "size, balanced or speed (default: as the profile says)",
+        "out": "output folder of the build",
+        "runs": "inferences that are measured",
+        "warm-up": "inferences before that",
+        "threads": "threads for the kernels",
+        "signature": "measure this signature",
+        "input-shape": "NAME=1x224x224x3: measure with this shape of an input",
+        "json": "print the measurement as JSON",
+    },
+)
+def bench_board(
+    ctx: Context,
+    board: str | None = None,
+    target: str | None = None,
+    model: str | None = None,
+    boards: str | None = None,
+    toolchain: str | None = None,
+    optimise: str | None = None,
+    out: str | None = None,
+    runs: int = 50,
+    warm_up: int = 5,
+    threads: int = 1,
+    signature: str | None = None,
+    input_shape: Any = None,
+    json: bool = False,
+) -> None:
+    """Measure a model on a board: latency, memory, and the time of each op."""
+    from pathlib import Path
+
+    from litesmith.bench import board as measurements
+    from litesmith.deploy import inventory
+    from litesmith.render import bench as tables
+    from litesmith.session import Request
+
+    del ctx
+    request = Request(
+        target=needed(target, "--target", "armv7"),
+        models=(needed(model, "--model", "examples/det.tflite"),),
+        toolchain=toolchain,
+        out=out,
+        optimise=optimise,
+        choice=choice(signature, input_shape),
+    )
+    found = inventory.load(Path(boards) if boards else None)
+    (chosen,) = found.choose((needed(board, "--board", next(iter(found.boards))),))
+    path, report = measurements.run(request, chosen, runs, warm_up, threads)
+    if json:
+        print_json(report.to_json())
+    else:
+        tables.board(report, path)
+
+
+@command(
+    name="compare",
+    positional=["before", "after"],
+    help={
+        "before": "a file that bench.board wrote",
+        "after": "another one",
+        "json": "print the comparison as JSON",
+    },
+)
+def bench_compare(ctx: Context, before: str, after: str, json: bool = False) -> None:
+    """Show two measurements of boards side by side."""
+    from pathlib import Path
+
+    from litesmith.bench import compare
+    from litesmith.render import bench as tables
+
+    del ctx
+    found = compare.compare(Path(before), Path(after))
+    if json:
+        print_json(found.to_json())
+    else:
+        tables.comparison(found)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from litesmith import console
+from litesmith.files import human_size
 from litesmith.profiles import OPTIMISATIONS
 from litesmith.pruning import STEPS
 from litesmith.render.common import add_row, bar, table
 
 if TYPE_CHECKING:
+    from litesmith.bench.board import BoardReport
+    from litesmith.bench.compare import Change, Comparison
     from litesmith.bench.op_costs import CostsReport
     from litesmith.bench.optimise import OptimiseReport
     from litesmith.bench.pruning import StepsReport
@@ -112,3 +116,71 @@ def op_costs(report: CostsReport) -> None:
         markup=False,
     )
     out.print(str(report.path), markup=False)
+
+
+_SLOWEST_NODES = 10
+
+
+def board(report: BoardReport, path: Path) -> None:
+    """A measurement on a board: what a run takes, and which op takes it."""
+    out = console.stdout()
+    took = report.latency_ms
+    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
+    shown = table("", "", title=f"{report.model} on {report.board}, {report.runs} inferences, {threads}")
+    shown.show_header = False
+    latencies = f"min {took.min:.3f}, median {took.median:.3f}, p90 {took.p90:.3f}, max {took.max:.3f} ms"
+    add_row(shown, "latency", latencies)
+    add_row(shown, "time to first inference", f"{report.time_to_first_inference_ms:.3f} ms")
+    add_row(shown, "peak RSS", human_size(report.peak_rss_bytes))
+    add_row(shown, "arena", human_size(report.arena_bytes))
+    out.print(shown)
+    ops = table("op", "nodes", "calls", "µs", "%", "", title="ops, of one inference")
+    slowest = max((op.us for op in report.ops), default=0.0)
+    for op in report.ops:
+        drawn = bar(round(op.us * 1000), round(slowest * 1000))
+        add_row(ops, op.op, str(op.nodes), f"{op.calls:g}", f"{op.us:.1f}", f"{100 * op.share:.1f}", drawn)
+    for column in ops.columns[1:5]:
+        column.justify = "right"
+    out.print(ops)
+    nodes = sorted(report.nodes, key=lambda node: -node.us)[:_SLOWEST_NODES]
+    slow = table("node", "op", "µs", "%", "output", title="slowest nodes")
+    # Converters join the names of all layers that went into a node.
+    slow.columns[-1].no_wrap, slow.columns[-1].overflow = True, "ellipsis"
+    for node in nodes:
+        place = f"{node.subgraph}:{node.node}" if node.subgraph else str(node.node)
+        add_row(slow, place, node.op, f"{node.us:.1f}", f"{100 * node.share:.1f}", node.name)
+    out.print(slow)
+    made = report.made_with
+    toolchain, clock = made["toolchain"], made["clock"]["after"]
+    flags = " ".join((*made["flags"]["target"], *made["flags"]["common"]))
+    said = ", ".join(f"{name} {value}" for name, value in clock.items()) or "nothing"
+    for line in (
+        f"input: {report.input}; model {made['model_sha256'][:12]}",
+        f"program {made['program_sha256'][:12]}, {made['program_bytes']:,} bytes; its nodes were timed with "
+        f"{made['profiling_program_sha256'][:12]}, the same with an observed runtime",
+        f"{toolchain['name']} {toolchain['version']}: {flags}",
+        f"{made['kernel']}, {made['machine']}; its clock says {said}",
+        str(path),
+    ):
+        out.print(line, markup=False)
+
+
+def comparison(found: Comparison) -> None:
+    """Two measurements side by side."""
+    out = console.stdout()
+    out.print(f"{found.before} → {found.after}", markup=False)
+    for title, changes in (("", found.figures), ("ops, of one inference", found.ops)):
+        shown = table("", "before", "after", "ratio", title=title or None)
+        for column in shown.columns[1:]:
+            column.justify = "right"
+        for change in changes:
+            ratio = "" if change.ratio is None else f"{change.ratio:.2f}"
+            before, after = (_figure(change, value) for value in (change.before, change.after))
+            add_row(shown, change.name, before, after, ratio)
+        out.print(shown)
+    for name, (before, after) in found.differences.items():
+        out.print(f"not the same: {name}: {before} → {after}", markup=False)
+
+
+def _figure(change: Change, value: float) -> str:
+    return f"{value:,.0f} B" if change.unit == "B" else f"{value:,.3f} {change.unit}"

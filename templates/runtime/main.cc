@@ -24,6 +24,9 @@
 #include "tensorflow/lite/core/model_builder.h"
 #include "tensorflow/lite/mutable_op_resolver.h"
 #include "tensorflow/lite/stderr_reporter.h"
+#ifdef LITESMITH_PROFILE
+#include "op_profiler.h"
+#endif
 
 void RegisterSelectedOps(::tflite::MutableOpResolver* resolver);
 
@@ -49,6 +52,9 @@ struct Options {
   int runs = 1;
   int threads = 1;
   bool json = false;
+#ifdef LITESMITH_PROFILE
+  int warm_up = 1;
+#endif
 };
 
 int64_t Microseconds() {
@@ -68,6 +74,9 @@ void Usage(FILE* to, const char* program) {
           "  --signature KEY    run this signature (default: the model's first subgraph)\n"
           "  --output-dir DIR   write out0.bin, out1.bin ... there\n"
           "  --runs N           repeat the inference N times (default 1)\n"
+#ifdef LITESMITH_PROFILE
+          "  --warm-up N        run it N times before (default 1)\n"
+#endif
           "  --threads N        threads for the kernels (default 1)\n"
           "  --json             print one JSON object\n",
           program, kEmbeddedModelSize > 0 ? " (default: the one inside of this program)" : "");
@@ -111,6 +120,13 @@ int ParseArguments(int argc, char** argv, Options* options) {
       options->json = true;
       continue;
     }
+#ifdef LITESMITH_PROFILE
+    if (name == "--warm-up" && i + 1 < argc) {
+      if (ParseCount(argv[++i], 1000000, &options->warm_up)) continue;
+      fprintf(stderr, "error: --warm-up %s is not a number from 1 to 1000000\n", argv[i]);
+      return kBadInput;
+    }
+#endif
     const bool known = name == "--model" || name == "--input" || name == "--input-shape" || name == "--signature" ||
                        name == "--output-dir" || name == "--runs" || name == "--threads";
     if (!known) {
@@ -406,6 +422,9 @@ void PrintJsonTensors(const char* key, const Entry& entry, const std::vector<int
 struct Measured {
   std::vector<int64_t> latencies;  // microseconds, sorted
   int64_t first_inference = 0;     // microseconds from the start of the program
+#ifdef LITESMITH_PROFILE
+  Profile profile;  // of as many more inferences
+#endif
 };
 
 int CompareLatencies(const void* left, const void* right) {
@@ -438,8 +457,34 @@ int64_t Median(const std::vector<int64_t>& sorted) {
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+#ifdef LITESMITH_PROFILE
+// Members of the JSON object that only programs have that are built to be measured.
+void PrintProfile(const Measured& measured) {
+  const char* separator = "";
+  fputs("\"latencies_us\": [", stdout);
+  for (const int64_t latency : measured.latencies) {
+    printf("%s%lld", separator, static_cast<long long>(latency));
+    separator = ", ";
+  }
+  separator = "";
+  fputs("], \"nodes\": [", stdout);
+  for (const auto& [place, node] : measured.profile) {
+    printf("%s{\"subgraph\": %lld, \"node\": %lld, \"op\": ", separator, static_cast<long long>(place.first),
+           static_cast<long long>(place.second));
+    PrintJsonString(node.op);
+    printf(", \"calls\": %lld, \"ns\": %lld}", static_cast<long long>(node.calls),
+           static_cast<long long>(node.nanoseconds));
+    separator = ", ";
+  }
+  fputs("], ", stdout);
+}
+#endif
+
 void PrintJson(const Options& options, const Entry& entry, const Measured& measured) {
   putchar('{');
+#ifdef LITESMITH_PROFILE
+  PrintProfile(measured);
+#endif
   PrintJsonTensors("inputs", entry, entry.graph->inputs());
   PrintJsonTensors("outputs", entry, entry.graph->outputs());
   printf("\"arena_bytes\": %zu, \"peak_rss_bytes\": %lld, \"runs\": %d, \"threads\": %d, ",
@@ -468,6 +513,17 @@ void PrintText(const Options& options, const Entry& entry, const Measured& measu
   PrintMilliseconds(", first inference after ", measured.first_inference);
   fputs(" ms\n", stdout);
 }
+
+#ifdef LITESMITH_PROFILE
+bool InvokeOften(const Entry& entry, int times) {
+  for (int i = 0; i < times; ++i) {
+    if (entry.Invoke() == kTfLiteOk) continue;
+    fprintf(stderr, "error: the inference failed; the lines above say why\n");
+    return false;
+  }
+  return true;
+}
+#endif
 
 int Run(int argc, char** argv) {
   const int64_t start = Microseconds();
@@ -507,6 +563,9 @@ int Run(int argc, char** argv) {
 
   Measured measured;
   measured.latencies.reserve(options.runs);
+#ifdef LITESMITH_PROFILE
+  if (!InvokeOften(entry, options.warm_up)) return kRunFailed;
+#endif
   for (int run = 0; run < options.runs; ++run) {
     const int64_t before = Microseconds();
     if (entry.Invoke() != kTfLiteOk) {
@@ -517,6 +576,11 @@ int Run(int argc, char** argv) {
     measured.latencies.push_back(after - before);
     if (run == 0) measured.first_inference = after - start;
   }
+#ifdef LITESMITH_PROFILE
+  // Reading the clock for each node takes time: latencies come from the inferences before.
+  interpreter->AddProfiler(std::make_unique<OpProfiler>(&measured.profile));
+  if (!InvokeOften(entry, options.runs)) return kRunFailed;
+#endif
   // std::sort would bring more code than everything else here that deals with times.
   qsort(measured.latencies.data(), measured.latencies.size(), sizeof(int64_t), CompareLatencies);
 

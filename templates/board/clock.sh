@@ -1,0 +1,8 @@
+# How fast a board's first core runs just now, and how busy it is: one KEY=VALUE for each line.
+cpu=/sys/devices/system/cpu/cpu0/cpufreq
+for name in scaling_governor scaling_cur_freq cpuinfo_max_freq; do
+  [ ! -r "$cpu/$name" ] || echo "$name=$(cat "$cpu/$name")"
+done
+[ ! -r /sys/class/thermal/thermal_zone0/temp ] || echo "temperature=$(cat /sys/class/thermal/thermal_zone0/temp)"
+[ ! -r /proc/loadavg ] || echo "load=$(cut -d ' ' -f 1 </proc/loadavg)"
+exit 0
