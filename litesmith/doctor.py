@@ -97,13 +97,18 @@ def examine() -> tuple[Tool, ...]:
     tools += [
         _engine(),
         _program(
-            "debootstrap", "makes the base of the images without a registry", "apt-get install debootstrap"
+            "debootstrap",
+            "makes virtual boards (lab.up), and images without a registry",
+            "apt-get install debootstrap",
         ),
+        _program("qemu-arm-static", "runs virtual boards (lab.up)", "apt-get install qemu-user-static"),
         _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
         _program("valgrind", "counts instructions for bench.optimise", "apt-get install valgrind"),
         _program("git", "models of revisions (size.diff)", "apt-get install git"),
         _program("sshd", "is a board in the tests", "apt-get install openssh-server", "-V"),
+        _program("dropbear", "is a small board in the tests", "apt-get install dropbear-bin", "-V"),
+        _program("busybox", "is a small board in the tests", "apt-get install busybox-static"),
         _program("chromium", "looks at the page of sizes in the tests", "apt-get install chromium"),
     ]
     return tuple(tools)

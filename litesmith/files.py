@@ -134,4 +134,6 @@ def human_size(count: int) -> str:
         return f"{count} B"
     if count < 1024 * 1024:
         return f"{count / 1024:.1f} KiB"
-    return f"{count / 1024 / 1024:.2f} MiB"
+    if count < 10 * 1024**3:
+        return f"{count / 1024**2:.2f} MiB"
+    return f"{count / 1024**3:.1f} GiB"

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,33 +228,49 @@ def make_base() -> Image:
     console.note(f"making a base of Debian {_RELEASE} with debootstrap, once: half a minute")
     with tempfile.TemporaryDirectory(prefix="litesmith-base-") as scratch:
         root, archive = Path(scratch) / "root", Path(scratch) / "base.tar"
-        # In a mount namespace of its own: what it mounts goes with it, even when it is killed.
-        words = ["unshare", "--mount", program, "--variant=minbase", "--force-check-gpg", *more]
-        done = process.run(
-            [*words, _RELEASE, root, suites[0].split()[0]],
-            timeout=_DEBOOTSTRAP_SECONDS,
-        )
-        if done.code != 0:
-            lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
-            errors = [line for line in lines if line.startswith("E: ")] or lines[-1:]
-            raise ToolError(
-                f"debootstrap failed: {errors[0] if errors else 'no message'}",
-                "check the network connection, the mirror and the free disk space",
-            )
+        bootstrap(program, ("--variant=minbase", *more), (_RELEASE, suites[0].split()[0]), root)
         (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
-        packed = process.run(
-            [
-                *("tar", "--create", f"--file={archive}", f"--directory={root}", "--sort=name"),
-                *("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*"),
-                ".",
-            ],
-            timeout=_BUILD_SECONDS,
-        )
-        if packed.code != 0:
-            raise ToolError(f"tar failed: {packed.stderr.strip()}", "check the free disk space")
+        pack(root, archive)
         label = f'LABEL {_BASE_LABEL}="debootstrap {_RELEASE}"'
         done = engine.call("import", f"--change={label}", archive, LOCAL_BASE, timeout=_BUILD_SECONDS)
     found = find(LOCAL_BASE)
     if done.code != 0 or found is None:
         raise EngineError(f"the engine did not take the base: {done.stderr.strip()}", "see 'docker info'")
     return found
+
+
+def bootstrap(program: str, options: Sequence[str], release: tuple[str, str], root: Path) -> None:
+    """Runs debootstrap for a release and its mirror into the new folder ``root``.
+
+    Raises:
+        ToolError: it failed.
+    """
+    name, mirror = release
+    # In a mount namespace of its own: what it mounts goes with it, even when it is killed.
+    words: list[str | Path] = ["unshare", "--mount", program, "--force-check-gpg"]
+    done = process.run([*words, *options, name, root, mirror], timeout=_DEBOOTSTRAP_SECONDS)
+    if done.code != 0:
+        lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
+        errors = [line for line in lines if line.startswith("E: ")] or lines[-1:]
+        raise ToolError(
+            f"debootstrap failed: {errors[0] if errors else 'no message'}",
+            "check the network connection, the mirror and the free disk space",
+        )
+
+
+def pack(root: Path, archive: Path) -> None:
+    """Packs a root file system without what package management left behind.
+
+    Raises:
+        ToolError: tar failed.
+    """
+    packed = process.run(
+        [
+            *("tar", "--create", f"--file={archive}", f"--directory={root}", "--sort=name"),
+            *("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*"),
+            ".",
+        ],
+        timeout=_BUILD_SECONDS,
+    )
+    if packed.code != 0:
+        raise ToolError(f"tar failed: {packed.stderr.strip()}", "check the free disk space")

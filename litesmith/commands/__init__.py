@@ -9,7 +9,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from litesmith.commands import bench, boards, contributing, lists, programs, sizes
+from litesmith.commands import bench, boards, contributing, lab, lists, programs, sizes
 
 
 def namespace(*, development: bool) -> Collection:
@@ -29,6 +29,7 @@ def namespace(*, development: bool) -> Collection:
     groups: dict[str, list[Any]] = {
         "ops": [lists.ops_list],
         "boards": [boards.list_boards],
+        "lab": [lab.up, lab.down],
         "docker": [lists.base, lists.docker_list],
         "size": [sizes.size, sizes.diff, sizes.check, sizes.what_if],
         "estimate": [sizes.estimate],

@@ -26,14 +26,17 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "x86_64": frozenset({"sse4_2", "popcnt"}),
 }
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+# The compiler's libraries that a program which is linked dynamically may need.
+_LIBRARY = re.compile(rb"\0(libstdc\+\+\.so\.6|libgcc_s\.so\.1|libatomic\.so\.1)(?=\0)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a board said of itself.
 
-    ``free`` and ``memory`` are bytes, ``libc`` the name of its loader, ``lacks`` the commands that
-    deploying needs and it has not, ``releases`` what was deployed.
+    ``free`` and ``memory`` are bytes, None when it does not know; ``libc`` is the name of its loader,
+    ``libraries`` are the compiler's, ``lacks`` the commands that deploying needs and it has not,
+    ``releases`` what was deployed.
     """
 
     machine: str
@@ -41,8 +44,9 @@ class Facts:
     features: tuple[str, ...]
     libc: str
     libc_version: str
-    free: int
-    memory: int
+    libraries: tuple[str, ...]
+    free: int | None
+    memory: int | None
     writable: bool
     lacks: tuple[str, ...]
     current: str
@@ -81,8 +85,9 @@ def probe(remote: Remote) -> Facts:
         features=tuple(sorted(first("features").split())),
         libc=first("libc"),
         libc_version=first("libc_version"),
-        free=_number(first("free")) * 1024,
-        memory=_number(first("memory")) * 1024,
+        libraries=tuple(sorted(set(found.get("library", ())))),
+        free=_kibibytes(first("free")),
+        memory=_kibibytes(first("memory")),
         writable=first("writable") == "yes",
         lacks=tuple(found.get("lacks", ())),
         current=first("current"),
@@ -90,8 +95,8 @@ def probe(remote: Remote) -> Facts:
     )
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+def _kibibytes(text: str) -> int | None:
+    return int(text) * 1024 if text.isdigit() else None
 
 
 def misfit(facts: Facts, profile: Profile, program: Path | None = None) -> str:
@@ -116,4 +121,7 @@ def _libc_misfit(facts: Facts, program: bytes) -> str:
     have = tuple(int(part) for part in facts.libc_version.split(".") if part.isdigit())
     if have and have < wanted:
         return f"its glibc is {facts.libc_version}, and the program needs {version}"
+    missing = {name.decode() for name in _LIBRARY.findall(program)} - set(facts.libraries)
+    if missing:
+        return f"it has no {', '.join(sorted(missing))}: install it there, or build with --toolchain zig"
     return ""

@@ -144,11 +144,11 @@ def board(report: BoardReport, path: Path) -> None:
     out.print(ops)
     nodes = sorted(report.nodes, key=lambda node: -node.us)[:_SLOWEST_NODES]
     slow = table("node", "op", "µs", "%", "output", title="slowest nodes")
-    # Converters join the names of all layers that went into a node.
-    slow.columns[-1].no_wrap, slow.columns[-1].overflow = True, "ellipsis"
     for node in nodes:
         place = f"{node.subgraph}:{node.node}" if node.subgraph else str(node.node)
-        add_row(slow, place, node.op, f"{node.us:.1f}", f"{100 * node.share:.1f}", node.name)
+        # Converters join the names of all layers that went into a node.
+        first, _, more = node.name.partition(";")
+        add_row(slow, place, node.op, f"{node.us:.1f}", f"{100 * node.share:.1f}", f"{first}{more and ' …'}")
     out.print(slow)
     made = report.made_with
     toolchain, clock = made["toolchain"], made["clock"]["after"]

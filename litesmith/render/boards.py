@@ -53,8 +53,7 @@ def survey(seen: Sequence[Seen]) -> None:
             "no" if one.misfit or facts.lacks else "yes",
             facts.machine,
             f"{facts.libc} {facts.libc_version}".strip(),
-            human_size(facts.free),
-            human_size(facts.memory),
+            *("unknown" if size is None else human_size(size) for size in (facts.free, facts.memory)),
             facts.current,
             str(len(facts.releases)),
             "; ".join([*([one.misfit] if one.misfit else []), *(f"no {tool}" for tool in facts.lacks)]),
@@ -76,6 +75,6 @@ def fleet(result: FleetResult) -> None:
             made.before if made else "",
             human_size(made.sent) if made else "",
             f"{one.seconds:.1f}",
-            made.verdict if made else "",
+            "; ".join(text for text in (made.verdict, made.note) if text) if made else "",
         )
     console.stdout().print(shown)

@@ -1,20 +1,31 @@
 # What a board is: one KEY=VALUE for each line.  $1 is the install folder.
 echo "machine=$(uname -m)"
 echo "kernel=$(uname -sr)"
+# Under an emulator this may be another machine's: then the line has another name.
+case $(uname -m) in
+  arm* | aarch64) key=Features ;;
+  riscv*) key=isa ;;
+  *) key=flags ;;
+esac
 if [ -r /proc/cpuinfo ]; then
-  echo "features=$(sed -n 's/^\(Features\|flags\|isa\)[[:space:]]*:[[:space:]]*//p' /proc/cpuinfo | head -n 1)"
+  echo "features=$(sed -n "s/^${key}[[:space:]]*:[[:space:]]*//p" /proc/cpuinfo | head -n 1)"
 fi
 libc=none
 for file in /lib/ld-linux*.so* /lib64/ld-linux*.so* /lib/ld-musl-*.so* /lib/*/ld-linux*.so*; do
   if [ -e "$file" ]; then libc=${file##*/}; break; fi
 done
 echo "libc=$libc"
+for file in /lib/lib*.so.* /usr/lib/lib*.so.* /lib/*/lib*.so.* /usr/lib/*/lib*.so.*; do
+  case ${file##*/} in
+    libstdc++.so.6 | libgcc_s.so.1 | libatomic.so.1) echo "library=${file##*/}" ;;
+  esac
+done
 if [ "$libc" != none ] && command -v ldd >/dev/null 2>&1; then
   echo "libc_version=$(ldd --version 2>&1 | head -n 1 | sed 's/.* //')"
 fi
 place=$1
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
-echo "free=$(df -Pk "$place" | sed -n '$p' | awk '{print $4}')"
+echo "free=$(df -Pk "$place" 2>/dev/null | sed -n '$p' | awk '{print $4}')"
 if [ -w "$place" ]; then echo writable=yes; else echo writable=no; fi
 echo "memory=$(sed -n 's/^MemAvailable:[[:space:]]*\([0-9]*\).*/\1/p' /proc/meminfo 2>/dev/null)"
 for tool in sha256sum mv ln mkdir cat rm sync; do

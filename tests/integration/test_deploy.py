@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import EXAMPLES, Cli, one_error_line
-from tests.integration import sshd
+from tests.integration import small_board, sshd
 from tests.integration.conftest import require_or_skip
 from tests.integration.sshd import Server
 
@@ -450,3 +450,29 @@ def test_a_secret_stays_secret(cli: Cli, server: Server, board: Path, tmp_path: 
         for name in names:
             path = Path(folder, name)
             assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+@pytest.mark.usefixtures("root")
+def test_a_board_with_busybox_and_dropbear(cli: Cli, tmp_path: Path) -> None:
+    """Neither coreutils nor bash nor OpenSSH: a shell, sha256sum and what else busybox has."""
+    missing = [name for name in ("busybox", "dropbear", "dropbearkey") if not shutil.which(name)]
+    require_or_skip(
+        f"no {', '.join(missing)}: apt-get install busybox-static dropbear-bin" if missing else ""
+    )
+    (tmp_path / "small").mkdir()
+    with small_board.running(tmp_path / "small") as entry:
+        sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
+        board = tmp_path / "small/root/data/litesmith"
+        probed = cli("boards", "--probe", "--json")
+        assert probed.returncode == 0, probed.stdout + probed.stderr
+        first = deployed(cli)
+        second = deployed(cli, DIGITS)
+        assert runs(board) == second["release"]
+        assert second["before"] == first["release"]
+        assert "verified" in second["verdict"]
+        assert cli("rollback", "--board", "bench").returncode == 0
+        assert runs(board) == first["release"]
+        assert leftovers(board) == []
+        measured = cli("bench.board", "--board", "bench", "--target", "x86_64", "--model", GESTURE, "--json")
+        assert measured.returncode == 0, measured.stderr
+        assert leftovers(board) == []

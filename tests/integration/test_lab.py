@@ -1,0 +1,184 @@
+"""Virtual boards: a foreign root file system under emulation, with a real SSH server each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litesmith import engine
+from litesmith.lab import boards as lab
+from litesmith.lab import rootfs
+from litesmith.lab.boards import Lab
+from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.integration.conftest import require_or_skip
+
+pytestmark = pytest.mark.usefixtures("docker_engine", "root")
+
+GESTURE = EXAMPLES / "gesture.tflite"
+DIGITS = EXAMPLES / "digits.tflite"
+
+
+def traces(label: str = rootfs.LABEL) -> list[str]:
+    """Containers and networks of labs."""
+    found = []
+    for words in (("ps", "--all"), ("network", "ls")):
+        found += engine.call(*words, "--quiet", f"--filter=label={label}").stdout.decode().split()
+    return found
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two armv7 boards; afterwards nothing of them is left."""
+    missing = [name for name in ("qemu-arm-static", "debootstrap") if not shutil.which(name)]
+    require_or_skip(f"no {', '.join(missing)}; './inv doctor' has the packages" if missing else "")
+    inventory = tmp_path_factory.mktemp("lab") / "boards.yaml"
+    made = lab.up(lab.parse("armv7:2"), inventory)
+    yield made
+    assert lab.down(inventory) == 2
+    assert traces() == []
+    assert engine.call("images", "--quiet", f"--filter=label={rootfs.LABEL}").stdout == b""
+    assert list(inventory.parent.iterdir()) == []
+    assert not Path("/proc/sys/fs/binfmt_misc/litesmith-arm").exists()
+
+
+@pytest.fixture
+def here(bench: Lab, tmp_path: Path) -> Path:
+    """A working folder in which ``boards.yaml`` names the boards."""
+    (tmp_path / "boards.yaml").symlink_to(bench.inventory)
+    return tmp_path
+
+
+def inside(bench: Lab, number: int, script: str) -> str:
+    """What a shell on a board says, asked past the SSH server."""
+    container = bench.boards[number].container
+    return engine.call("exec", container, "sh", "-c", script).stdout.decode().strip()
+
+
+def current(bench: Lab, number: int) -> str:
+    """The release that a board runs, having run it there."""
+    folder = f"{rootfs.FOLDER}/current"
+    said = inside(bench, number, f"{folder}/program --model {folder}/model-0.tflite --json")
+    assert "latency_ms" in json.loads(said)
+    return inside(bench, number, f"readlink {folder}").rpartition("/")[2]
+
+
+def inventory_option(bench: Lab) -> tuple[str, str]:
+    return ("--boards", str(bench.inventory))
+
+
+def test_boards_say_what_they_are(cli: Cli, bench: Lab) -> None:
+    done = cli("boards", "--probe", "--json", *inventory_option(bench))
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout)
+    assert [one["facts"]["machine"] for one in seen] == ["armv7l", "armv7l"]
+    assert {one["facts"]["libc"] for one in seen} == {"ld-linux-armhf.so.3"}
+
+
+def test_a_deployment_to_the_lab(cli: Cli, bench: Lab) -> None:
+    words = ("deploy", "--target", "armv7", "--tag", "lab", "--json", *inventory_option(bench))
+    done = cli(*words, "--model", GESTURE)
+    assert done.returncode == 0, done.stderr
+    fared = json.loads(done.stdout)["boards"]
+    first = fared["armv7-1"]["deployment"]
+    assert [current(bench, n) for n in (0, 1)] == [first["release"]] * 2
+    assert "verified" in first["verdict"]
+    # A program that is linked dynamically needs the board's own libraries.
+    dynamic = cli(*words, "--model", GESTURE, "--toolchain", "gcc")
+    assert dynamic.returncode == 0, dynamic.stderr
+    assert current(bench, 0) != first["release"]
+    assert cli("rollback", "--all", *inventory_option(bench)).returncode == 0
+    assert [current(bench, n) for n in (0, 1)] == [first["release"]] * 2
+
+
+def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
+    words = ("bench.board", "--board", "armv7-1", "--target", "armv7", *inventory_option(bench))
+    found: list[dict[str, Any]] = []
+    before = inside(bench, 0, f"ls -A {rootfs.FOLDER}/files")
+    for runs in ("10", "20"):
+        done = cli(*words, "--model", GESTURE, "--runs", runs, "--json")
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+        (tmp_path / f"{runs}.json").write_text(done.stdout)
+    assert inside(bench, 0, f"ls -A {rootfs.FOLDER}/files") == before
+    report = found[1]
+    took = report["latency_ms"]
+    assert 0 < took["min"] <= took["median"] <= took["p90"] <= took["max"]
+    assert report["peak_rss_bytes"] > report["arena_bytes"] > 0
+    # Every node of the model ran once in each inference; all of them make the whole.
+    analysed = json.loads(cli("analyse", "--model", GESTURE, "--json").stdout)
+    wanted = {op["name"]: op["count"] for op in analysed["ops"]}
+    assert {op["op"]: op["nodes"] for op in report["ops"]} == wanted
+    assert all(op["calls"] == op["nodes"] for op in report["ops"])
+    assert sum(op["share"] for op in report["ops"]) == pytest.approx(1)
+    compared = json.loads(cli("bench.compare", "10.json", "20.json", "--json").stdout)
+    assert compared["differences"] == {"runs": ["10", "20"]}
+
+
+def test_a_reboot_in_the_middle(cli: Cli, bench: Lab, tmp_path: Path) -> None:
+    """The power goes while the new program is tried: the board runs what it ran before."""
+    words = ["deploy", "--target", "armv7", "--board", "armv7-2", "--json", *inventory_option(bench)]
+    done = cli(*words, "--model", GESTURE)
+    assert done.returncode == 0, done.stderr
+    before = current(bench, 1)
+    deployer = subprocess.Popen(
+        [sys.executable, "-m", "litesmith", *words, "--model", EXAMPLES / "det.tflite"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not inside(bench, 1, f"ls -d {rootfs.FOLDER}/.scratch-* 2>/dev/null"):
+        assert deployer.poll() is None, "it was faster than the power cut"
+    engine.call("restart", "--time=0", bench.boards[1].container)
+    stdout, stderr = deployer.communicate(timeout=120)
+    assert deployer.returncode == 1, stdout + stderr
+    fared = json.loads(stdout)["boards"]["armv7-2"]
+    assert (fared["status"], fared["step"]) == ("failed", "smoke run")
+    assert "error: armv7-2, smoke run: " in stderr
+    assert current(bench, 1) == before
+    again = cli(*words, "--model", EXAMPLES / "det.tflite")
+    assert again.returncode == 0, again.stderr
+    assert current(bench, 1) == json.loads(again.stdout)["boards"]["armv7-2"]["deployment"]["release"]
+    hidden = inside(bench, 1, f"find {rootfs.FOLDER} -name '.*'")
+    assert hidden == ""
+
+
+def test_another_lab_comes_and_goes(cli: Cli, bench: Lab, tmp_path: Path) -> None:
+    done = cli("lab.up", "--boards", "armv7:1", "--json")
+    assert done.returncode == 0, done.stderr
+    (board,) = json.loads(done.stdout)["boards"]
+    name = board["container"].rpartition("-armv7-")[0]
+    assert len(traces(f"{rootfs.LABEL}={name}")) == 2
+    assert (tmp_path / "boards.lab/key").stat().st_mode & 0o077 == 0
+    again = cli("lab.up", "--boards", "armv7:1")
+    assert (again.returncode, "there is a lab already" in one_error_line(again)) == (2, True)
+    done = cli("lab.down")
+    assert (done.returncode, done.stdout) == (0, "1 boards removed\n")
+    assert traces(f"{rootfs.LABEL}={name}") == []
+    assert list(tmp_path.iterdir()) == []
+    assert inside(bench, 0, "uname -m") == "armv7l"
+
+
+def test_labs_that_cannot_be(cli: Cli, tmp_path: Path) -> None:
+    for boards, message in (
+        ("armv7", "'armv7' is no board"),
+        ("armv7:0", "'armv7:0' is no board"),
+        ("armv9:1", "unknown target 'armv9'"),
+        ("armv7:1,armv7:2", "a target is there twice"),
+        ("armv7:100", "that are too many"),
+    ):
+        done = cli("lab.up", "--boards", boards)
+        assert (done.returncode, message in one_error_line(done)) == (2, True), done.stderr
+    done = cli("lab.down")
+    assert (done.returncode, "there is no lab" in one_error_line(done)) == (2, True)
+    (tmp_path / "boards.yaml").write_text("boards: {}\n")
+    done = cli("lab.up", "--boards", "armv7:1")
+    assert (done.returncode, "boards.yaml is not a lab's" in one_error_line(done)) == (2, True)
+    assert (tmp_path / "boards.yaml").read_text() == "boards: {}\n"
