@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from litesmith import engine, process, profiles
+from litesmith import engine, process, profiles, runners
 from litesmith.errors import ToolError
 from litesmith.sources import debian_mirrors
 from litesmith.toolchains.gcc import package_of
@@ -24,12 +24,13 @@ class Tool:
     install: str
 
 
-def _program(name: str, purpose: str, install: str, option: str = "--version") -> Tool:
+def _program(name: str, purpose: str, install: str, *options: str) -> Tool:
+    """A program that says its version, when it gets these options or --version."""
     version: str | None = None
     path = shutil.which(name)
     if path is not None:
         try:
-            done = process.run([path, option], timeout=20)
+            done = process.run([path, *(options or ("--version",))], timeout=20)
             lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
             number = re.search(r"\d+\.\d+[\w.]*", lines[0]) if lines else None
             version = number[0] if number else "there"
@@ -94,6 +95,11 @@ def examine() -> tuple[Tool, ...]:
         _program(name, f"compiles for {target} (toolchain gcc)", f"apt-get install {package}")
         for name, (target, package) in compilers.items()
     ]
+    for runner in map(runners.load, runners.available()):
+        tool = runner.tool()
+        name = tool.name if tool else runner.tools[0]
+        purpose = f"writes programs into boards (runner {runner.name})"
+        tools.append(_program(name, purpose, runner.install, *(runner.version or ("-h",))))
     tools += [
         _engine(),
         _program(

@@ -9,8 +9,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from litesmith import paths
+from litesmith import paths, runners
 from litesmith.errors import UsageError
+from litesmith.runners import FlashRunner
 from litesmith.validation import Strict, load_yaml, nearest, validate
 
 _UNITS = {
@@ -128,6 +129,8 @@ class Profile(Strict):
     ``model_check`` makes programs refuse what is damaged or was not selected, by name.
     Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
     ``emulator`` is absent where the build machine runs the program itself.
+    ``runners`` are those that write programs into boards without SSH: names of built-in ones, or
+    definitions of one's own.
     """
 
     name: str = ""
@@ -145,7 +148,20 @@ class Profile(Strict):
     emulator: Emulator | None = None
     model_check: bool = True
     error_strings: bool = True
+    runners: Mapping[str, FlashRunner | None] = {}
     resources: Resources
+
+    @field_validator("runners")
+    @classmethod
+    def _known_runners(cls, value: Mapping[str, FlashRunner | None]) -> Mapping[str, FlashRunner | None]:
+        known = runners.available()
+        for name, own in value.items():
+            if own is None and name not in known:
+                advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
+                raise ValueError(f"the runner {name!r} is unknown, and nothing defines it; {advice}")
+            if own is not None and name in known:
+                raise ValueError(f"the runner {name!r} is built in: give yours another name")
+        return value
 
     @field_validator("toolchains")
     @classmethod
@@ -218,6 +234,22 @@ class Profile(Strict):
         if zig and "-mthumb" in (*self.flags, *zig.flags):
             raise ValueError("zig ignores -mthumb: write target: thumb-linux-musleabihf instead")
         return self
+
+    def runner(self, name: str) -> FlashRunner:
+        """The runner of a name.
+
+        Raises:
+            UsageError: the profile has no such runner.
+        """
+        if name not in self.runners:
+            if name in runners.available():
+                advice = f"a profile of your own can have it: {name}: under 'runners'"
+            else:
+                known = [*self.runners, *runners.available()]
+                advice = nearest(name, known) or f"it has {', '.join(self.runners) or 'none'}"
+            raise UsageError(f"the profile {self.name} has no runner {name!r}", advice)
+        own = self.runners[name]
+        return runners.load(name) if own is None else own.model_copy(update={"name": name})
 
     @property
     def default_toolchain(self) -> str:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from litesmith import files, pipeline, profiles
-from litesmith.deploy import deployer, fleet, probe
+from litesmith.deploy import deployer, flashing, fleet, probe
+from litesmith.deploy.deployer import Deployment
+from litesmith.deploy.files import Report
+from litesmith.deploy.flashing import Readiness
 from litesmith.deploy.fleet import FleetResult
-from litesmith.deploy.inventory import Board
-from litesmith.deploy.package import pack
+from litesmith.deploy.inventory import AnyBoard, Board, FlashBoard
+from litesmith.deploy.package import Package, pack
 from litesmith.deploy.probe import Facts
 from litesmith.deploy.remote import connected
-from litesmith.errors import LitesmithError
+from litesmith.errors import LitesmithError, UsageError
 from litesmith.models import open_model
-from litesmith.session import Request
+from litesmith.session import Request, understand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +36,80 @@ class Seen:
     misfit: str
     error: str
 
+    @property
+    def exit_code(self) -> int:
+        """1 for a board that cannot be reached, 3 for one that programs do not fit."""
+        return 1 if self.facts is None else 3 if self.misfit else 0
 
-def deploy(request: Request, boards: Sequence[Board]) -> FleetResult:
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "board": self.board.name,
+            "reachable": self.facts is not None,
+            "error": self.error,
+            "misfit": self.misfit,
+            "facts": self.facts.to_json() if self.facts else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashSeen:
+    """A board that is flashed, and whether its runner could start."""
+
+    board: FlashBoard
+    readiness: Readiness
+
+    @property
+    def exit_code(self) -> int:
+        """1 for a board whose runner could not start."""
+        return 1 if self.readiness.problem else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "board": self.board.name,
+            "runner": self.board.runner,
+            "tool": self.readiness.tool,
+            "ready": not self.readiness.problem,
+            "error": self.readiness.problem,
+        }
+
+
+def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     """Builds, and deploys to all boards; ``deploy.json`` beside the build says how each fared.
+
+    Boards that are flashed have no files: their program has the model inside.  Where there are
+    boards of both kinds, it is built beside the other one.
 
     Raises:
         LitesmithError: the build failed; no board was touched.
     """
+    flashed = [board.name for board in boards if isinstance(board, FlashBoard)]
+    if flashed and len(request.models) > 1:
+        raise UsageError(
+            f"{', '.join(flashed)}: what is flashed has one model inside, not {len(request.models)}",
+            "deploy one model, or leave these boards out",
+        )
+    question = understand(request)
+    folder = Path(request.out) if request.out else pipeline.default_folder(question.profile, question.models)
+    packages: dict[bool, Package] = {}
+    if len(flashed) < len(boards):
+        packages[False] = _package(replace(request, out=str(folder)))
+    if flashed:
+        own = folder.parent / f"{folder.name}-flash" if packages else folder
+        packages[True] = _package(replace(request, out=str(own), embed_model=True))
+
+    def work(board: AnyBoard, report: Report) -> Deployment:
+        if isinstance(board, FlashBoard):
+            return flashing.flash(board, packages[True], report)
+        return deployer.deploy(board, packages[False], report, request.choice)
+
+    result = fleet.run(boards, work)
+    files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
+    return result
+
+
+def _package(request: Request) -> Package:
     outcome = pipeline.build(request)
     profile = profiles.load(request.target)
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
@@ -48,24 +120,29 @@ def deploy(request: Request, boards: Sequence[Board]) -> FleetResult:
         "target": manifest["target"],
     }
     models = [open_model(name) for name in request.models]
-    package = pack(outcome.program, models, profile, made_with)
-    result = fleet.run(boards, lambda board, report: deployer.deploy(board, package, report, request.choice))
-    files.write_atomically(outcome.folder / "deploy.json", files.to_json(result.to_json()))
-    return result
+    return pack(outcome.program, models, profile, made_with)
 
 
-def rollback(boards: Sequence[Board]) -> FleetResult:
+def rollback(boards: Sequence[AnyBoard]) -> FleetResult:
     """Switches all boards back to the release before."""
-    return fleet.run(boards, deployer.rollback)
+
+    def work(board: AnyBoard, report: Report) -> Deployment:
+        if isinstance(board, FlashBoard):
+            return flashing.refuse_rollback(board, report)
+        return deployer.rollback(board, report)
+
+    return fleet.run(boards, work)
 
 
-def survey(boards: Sequence[Board]) -> tuple[Seen, ...]:
-    """Asks all boards in parallel what they are."""
+def survey(boards: Sequence[AnyBoard]) -> tuple[Seen | FlashSeen, ...]:
+    """Asks all boards in parallel what they are; those that are flashed are not touched."""
     with ThreadPoolExecutor(max_workers=len(boards)) as pool:
         return tuple(pool.map(_seen, boards))
 
 
-def _seen(board: Board) -> Seen:
+def _seen(board: AnyBoard) -> Seen | FlashSeen:
+    if isinstance(board, FlashBoard):
+        return FlashSeen(board=board, readiness=_readiness(board))
     try:
         with connected(board) as remote:
             facts = probe.probe(remote)
@@ -74,3 +151,10 @@ def _seen(board: Board) -> Seen:
         )
     except LitesmithError as error:
         return Seen(board=board, facts=None, misfit="", error=str(error))
+
+
+def _readiness(board: FlashBoard) -> Readiness:
+    try:
+        return flashing.examine(board, profiles.load(board.target))
+    except LitesmithError as error:
+        return Readiness(tool="", problem=str(error))

@@ -79,9 +79,8 @@ def validate(content: Any, model: type[Model], where: str) -> Model:
     except ValidationError as error:
         problems = error.errors()
         first = problems[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key, known = _place(model, first["loc"])
         if first["type"] == "extra_forbidden":
-            known = _known_keys(model, first["loc"][:-1])
             message = f"{where}: the key {key!r} is unknown"
             advice = nearest(str(first["loc"][-1]), known) or f"known keys: {', '.join(known)}"
         elif first["type"] == "missing":
@@ -97,15 +96,27 @@ def validate(content: Any, model: type[Model], where: str) -> Model:
         raise UsageError(message, advice) from None
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The key that pydantic means, as it stands in the file, and the keys that are known beside it.
+
+    Where a value is of one of several models, pydantic's location has the model's name, too.
+    """
     fields: Any = model.model_json_schema()
     definitions = fields.get("$defs", {})
+    keys: list[str] = []
+    beside: list[str] = []
     for part in location:
+        if "oneOf" in fields and part in definitions:
+            fields = definitions[part]
+            continue
+        keys.append(str(part))
+        beside = sorted(fields.get("properties", {}))
         fields = fields.get("properties", {}).get(str(part), fields.get("additionalProperties", {}))
+        fields = fields if isinstance(fields, dict) else {}
         for option in [fields, *fields.get("anyOf", []), *fields.get("allOf", [])]:
             if "$ref" in option:
                 fields = definitions[option["$ref"].rsplit("/", 1)[1]]
-    return sorted(fields.get("properties", {}))
+    return ".".join(keys), beside
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -136,7 +136,8 @@ def bench_board(
     )
     found = inventory.load(Path(boards) if boards else None)
     (chosen,) = found.choose((needed(board, "--board", next(iter(found.boards))),))
-    path, report = measurements.run(request, chosen, runs, warm_up, threads)
+    reached = inventory.over_ssh(chosen)
+    path, report = measurements.run(request, reached, runs, warm_up, threads)
     if json:
         print_json(report.to_json())
     else:

@@ -35,7 +35,7 @@ def _chosen(boards: str | None, board: Any, tag: Any, everything: bool) -> Any:
         "boards": _BOARDS,
         "board": "this board only",
         "tag": "boards with this tag only",
-        "probe": "ask each board what it is, what it has, and what is installed",
+        "probe": "ask each board what it is, what it has, and what is installed; look for its runner's tool",
         "json": "print it as JSON",
     },
 )
@@ -64,24 +64,12 @@ def list_boards(
         return
     seen = shipping.survey(found)
     if json:
-        print_json(
-            [
-                {
-                    "board": one.board.name,
-                    "reachable": one.facts is not None,
-                    "error": one.error,
-                    "misfit": one.misfit,
-                    "facts": one.facts.to_json() if one.facts else None,
-                }
-                for one in seen
-            ]
-        )
+        print_json([one.to_json() for one in seen])
     else:
         tables.survey(seen)
-    if any(one.facts is None for one in seen):
-        raise Exit(code=1)
-    if any(one.misfit for one in seen):
-        raise Exit(code=3)
+    code = max((one.exit_code for one in seen), key=(0, 3, 1).index)
+    if code:
+        raise Exit(code=code)
 
 
 @command(

@@ -2,5 +2,5 @@
 
 ``inventory`` says what boards there are, ``remote`` talks to one, ``probe`` asks what it is,
 ``lock`` keeps others away, ``package`` is what travels, ``deployer`` walks through the steps,
-``fleet`` does so for many.
+``flashing`` has a runner write into boards without SSH, ``fleet`` does so for many.
 """

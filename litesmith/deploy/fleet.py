@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from litesmith import console
 from litesmith.deploy.deployer import Deployment
 from litesmith.deploy.files import Report
-from litesmith.deploy.inventory import Board
+from litesmith.deploy.inventory import AnyBoard
 from litesmith.errors import BoardError, LitesmithError
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ class FleetResult:
         }
 
 
-Work = Callable[[Board, Report], Deployment]
+Work = Callable[[AnyBoard, Report], Deployment]
 
 
-def run(boards: Sequence[Board], work: Work) -> FleetResult:
+def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
     """Does ``work`` on all boards in parallel; none waits for another one's trouble."""
     steps: dict[str, str] = {board.name: "waiting" for board in boards}
     guard = threading.Lock()
 
-    def one(board: Board) -> Result:
+    def one(board: AnyBoard) -> Result:
         began = time.monotonic()
 
         def report(step: str) -> None:

@@ -1,7 +1,8 @@
 """``boards.yaml`` → :class:`Inventory`: which boards there are, and how to reach them.
 
 Nothing in an inventory is ever run on this machine, and no secret stands in it: keys are files or
-an agent's, a password is named by the environment variable that holds it.
+an agent's, a password is named by the environment variable that holds it, a runner is a name that
+a profile gives a meaning to.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from litesmith.errors import UsageError
+from litesmith.errors import BoardError, UsageError
+from litesmith.runners import Values
 from litesmith.validation import Strict, load_yaml, nearest
 
 DEFAULT_FILE = Path("boards.yaml")
@@ -21,6 +23,7 @@ DEFAULT_FILE = Path("boards.yaml")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f/]")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 _NAME = re.compile(r"[A-Z_a-z][A-Z_a-z0-9]*")
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 class KnownHosts(Strict):
@@ -34,15 +37,22 @@ class KnownHosts(Strict):
     file: Path | None = None
 
 
-class Board(Strict):
-    """A board that is reached over SSH.
-
-    ``target`` is the name of the profile that its programs are built for.  ``folder`` is where
-    releases go, ``run_prefix`` stands before a program that runs there, ``keep`` are the releases
-    that stay beside the current one, ``timeout`` the seconds that one answer may take.
-    """
+class Entry(Strict):
+    """What all boards have.  ``target`` is the name of the profile that programs are built for."""
 
     name: str = ""
+    target: str
+    tags: tuple[str, ...] = ()
+
+
+class Board(Entry):
+    """A board that is reached over SSH.
+
+    ``folder`` is where releases go, ``run_prefix`` stands before a program that runs there,
+    ``keep`` are the releases that stay beside the current one, ``timeout`` the seconds that one
+    answer may take.
+    """
+
     host: str
     port: int = Field(default=22, gt=0, lt=65536)
     user: str
@@ -50,9 +60,7 @@ class Board(Strict):
     agent: bool = False
     password_env: str | None = None
     known_hosts: KnownHosts = KnownHosts()
-    target: str
     folder: str = "/opt/litesmith"
-    tags: tuple[str, ...] = ()
     run_prefix: tuple[str, ...] = ()
     keep: Annotated[int, Field(ge=1, le=100)] = 3
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30
@@ -87,20 +95,73 @@ class Board(Strict):
         return self
 
 
+class FlashBoard(Entry, Values):
+    """A board that a runner of its target's profile writes programs into.
+
+    ``timeout`` are the seconds that this may take, the runner's own when there are none.
+    """
+
+    runner: str
+    timeout: Annotated[float | None, Field(gt=0, le=3600)] = None
+
+    @field_validator("runner", "target")
+    @classmethod
+    def _no_file(cls, value: str) -> str:
+        # A profile names commands of this machine: whoever deploys names its file, not an inventory.
+        if not _PLAIN.fullmatch(value) or value.endswith((".yaml", ".yml")):
+            raise ValueError("a name is expected, without folders and endings")
+        return value
+
+    def where(self) -> str:
+        """What the runner reaches it by."""
+        given = self.given()
+        return ", ".join(given[name] for name in ("remote", "device", "probe") if name in given)
+
+
+def _kind(entry: Any) -> str:
+    flashed = "runner" in entry if isinstance(entry, dict) else isinstance(entry, FlashBoard)
+    return FlashBoard.__name__ if flashed else Board.__name__
+
+
+AnyBoard = Board | FlashBoard
+
+
+def over_ssh(board: AnyBoard) -> Board:
+    """The same board, for what needs its answers.
+
+    Raises:
+        BoardError: it is flashed.
+    """
+    if isinstance(board, FlashBoard):
+        raise BoardError(
+            board.name,
+            "check",
+            f"the runner {board.runner} brings no answers back",
+            "name a board that is reached over SSH",
+        )
+    return board
+
+
 class Inventory(Strict):
     """All boards of a file, by name."""
 
-    boards: Mapping[str, Board] = Field(min_length=1)
+    boards: Mapping[
+        str,
+        Annotated[
+            Annotated[Board, Tag(Board.__name__)] | Annotated[FlashBoard, Tag(FlashBoard.__name__)],
+            Discriminator(_kind),
+        ],
+    ] = Field(min_length=1)
 
     @field_validator("boards")
     @classmethod
-    def _names(cls, value: Mapping[str, Board]) -> Mapping[str, Board]:
+    def _names(cls, value: Mapping[str, AnyBoard]) -> Mapping[str, AnyBoard]:
         for name in value:
             if not name.strip() or _CONTROL.search(name):
                 raise ValueError(f"the board {name!r} has no name that can be shown")
         return {name: board.model_copy(update={"name": name}) for name, board in value.items()}
 
-    def choose(self, names: Sequence[str] = (), tags: Sequence[str] = ()) -> tuple[Board, ...]:
+    def choose(self, names: Sequence[str] = (), tags: Sequence[str] = ()) -> tuple[AnyBoard, ...]:
         """The boards of these names and tags; all of them without any.
 
         Raises:
@@ -141,16 +202,10 @@ def load(path: Path | None = None) -> Inventory:
     def placed(file: Path | None) -> Path | None:
         return None if file is None else here / file.expanduser()
 
-    return Inventory(
-        boards={
-            name: board.model_copy(
-                update={
-                    "key": placed(board.key),
-                    "known_hosts": board.known_hosts.model_copy(
-                        update={"file": placed(board.known_hosts.file)}
-                    ),
-                }
-            )
-            for name, board in inventory.boards.items()
-        }
-    )
+    def here_too(board: AnyBoard) -> AnyBoard:
+        if isinstance(board, FlashBoard):
+            return board
+        known_hosts = board.known_hosts.model_copy(update={"file": placed(board.known_hosts.file)})
+        return board.model_copy(update={"key": placed(board.key), "known_hosts": known_hosts})
+
+    return Inventory(boards={name: here_too(board) for name, board in inventory.boards.items()})

@@ -6,59 +6,95 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from litesmith import console
-from litesmith.deploy.inventory import Board
+from litesmith.deploy.inventory import AnyBoard, Board, FlashBoard
 from litesmith.files import human_size
 from litesmith.render.common import add_row, table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from litesmith.deploy.fleet import FleetResult
-    from litesmith.shipping import Seen
+    from litesmith.shipping import FlashSeen, Seen
 
 
-def inventory(boards: Sequence[Board]) -> None:
-    """The boards of an inventory."""
+def inventory(boards: Sequence[AnyBoard]) -> None:
+    """The boards of an inventory, by the way they are reached."""
     shown = table("board", "target", "where", "login", "host key", "folder", "tags")
+    flashed = table("board", "target", "runner", "where", "tags")
     for board in boards:
-        ways = [
-            *(["key"] if board.key else []),
-            *(["agent"] if board.agent else []),
-            *([f"password in {board.password_env}"] if board.password_env else []),
-        ]
+        if isinstance(board, FlashBoard):
+            add_row(flashed, board.name, board.target, board.runner, board.where(), ", ".join(board.tags))
+            continue
         add_row(
             shown,
             board.name,
             board.target,
             f"{board.user}@{board.host}:{board.port}",
-            ", ".join(ways),
+            ", ".join(_logins(board)),
             board.known_hosts.policy,
             board.folder,
             ", ".join(board.tags),
         )
-    console.stdout().print(shown)
+    _print(shown, flashed)
 
 
-def survey(seen: Sequence[Seen]) -> None:
-    """What each board said."""
+def _logins(board: Board) -> list[str]:
+    return [
+        *(["key"] if board.key else []),
+        *(["agent"] if board.agent else []),
+        *([f"password in {board.password_env}"] if board.password_env else []),
+    ]
+
+
+def _print(*tables: Table) -> None:
+    for one in tables:
+        if one.row_count:
+            console.stdout().print(one)
+
+
+def survey(seen: Sequence[Seen | FlashSeen]) -> None:
+    """What each board said, and which runners could start."""
     shown = table(
         "board", "fits", "machine", "libc", "free", "memory", "current", "releases", "what is wrong"
     )
+    flashed = table("board", "ready", "runner", "tool", "where", "what is wrong")
     for one in seen:
-        facts = one.facts
-        if facts is None:
-            add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", one.error)
-            continue
-        add_row(
-            shown,
-            one.board.name,
-            "no" if one.misfit or facts.lacks else "yes",
-            facts.machine,
-            f"{facts.libc} {facts.libc_version}".strip(),
-            *("unknown" if size is None else human_size(size) for size in (facts.free, facts.memory)),
-            facts.current,
-            str(len(facts.releases)),
-            "; ".join([*([one.misfit] if one.misfit else []), *(f"no {tool}" for tool in facts.lacks)]),
-        )
-    console.stdout().print(shown)
+        if isinstance(one.board, FlashBoard):
+            _flashed_row(flashed, one)
+        else:
+            _row(shown, one)
+    _print(shown, flashed)
+
+
+def _flashed_row(shown: Table, one: FlashSeen) -> None:
+    ready = one.readiness
+    add_row(
+        shown,
+        one.board.name,
+        "no" if ready.problem else "yes",
+        one.board.runner,
+        ready.tool,
+        one.board.where(),
+        ready.problem,
+    )
+
+
+def _row(shown: Table, one: Seen) -> None:
+    facts = one.facts
+    if facts is None:
+        add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", one.error)
+        return
+    add_row(
+        shown,
+        one.board.name,
+        "no" if one.misfit or facts.lacks else "yes",
+        facts.machine,
+        f"{facts.libc} {facts.libc_version}".strip(),
+        *("unknown" if size is None else human_size(size) for size in (facts.free, facts.memory)),
+        facts.current,
+        str(len(facts.releases)),
+        "; ".join([*([one.misfit] if one.misfit else []), *(f"no {tool}" for tool in facts.lacks)]),
+    )
 
 
 def fleet(result: FleetResult) -> None:

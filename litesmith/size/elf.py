@@ -25,6 +25,9 @@ _SHF_STRINGS = 0x20
 _NOBITS = 8
 _SYMTAB = 2
 _LOAD = 1
+_INTERPRETER = 3
+# e_type of a program for fixed addresses.
+_FIXED = 2
 _ARM = 40
 _FUNCTION = 2
 _FILE = 4
@@ -168,12 +171,36 @@ class Elf:
             raise self._damaged("its tables end beyond the file")
         return np.frombuffer(self.data, dtype=kind, count=count, offset=offset)
 
-    def segments(self) -> list[tuple[int, int]]:
-        """Offset and size in the file of each segment that is loaded."""
+    def _program_headers(self) -> np.ndarray[Any, Any]:
         start, _, number, _, _ = _HEADER[self.bits]
         offset, count = self._number(start, self.bits // 8), self._number(number, 2)
-        table = self._table(_PROGRAM_HEADER[self.bits], offset, count)
-        return [(int(row["offset"]), int(row["filesz"])) for row in table if row["type"] == _LOAD]
+        return self._table(_PROGRAM_HEADER[self.bits], offset, count)
+
+    def _loads(self) -> np.ndarray[Any, Any]:
+        headers = self._program_headers()
+        loads: np.ndarray[Any, Any] = headers[headers["type"] == _LOAD]
+        return loads
+
+    @property
+    def needs_loader(self) -> bool:
+        """Whether somebody must find its libraries, or a place for it, before it can run."""
+        fixed = self._number(16, 2) == _FIXED
+        return not fixed or bool((self._program_headers()["type"] == _INTERPRETER).any())
+
+    def segments(self) -> list[tuple[int, int]]:
+        """Offset and size in the file of each segment that is loaded."""
+        return [(int(row["offset"]), int(row["filesz"])) for row in self._loads()]
+
+    def placed(self) -> list[tuple[int, bytes]]:
+        """Physical address and content of each segment that is loaded, by address."""
+        found: list[tuple[int, bytes]] = []
+        for row in self._loads():
+            offset, size = int(row["offset"]), int(row["filesz"])
+            if offset + size > len(self.data):
+                raise self._damaged("a segment ends beyond the file")
+            if size:
+                found.append((int(row["physical"]), self.data[offset : offset + size]))
+        return sorted(found, key=lambda segment: segment[0])
 
     def _headers(self) -> np.ndarray[Any, Any]:
         _, start, _, number, _ = _HEADER[self.bits]

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "litesmith"
 LAYERS = (
     ("__init__", "errors", "flatbuffer", "patches", "tensors"),
     ("components", "console", "paths", "schema", "validation"),
-    ("files", "process"),
+    ("files", "process", "runners"),
     ("analysis", "profiles", "revisions", "sources", "zoo"),
     ("ops", "toolchains", "models", "engine"),
     ("op_models.graph",),
@@ -42,7 +42,7 @@ LAYERS = (
     ("deploy.probe", "deploy.lock", "deploy.programs"),
     ("deploy.files",),
     ("deploy.deployer",),
-    ("deploy.fleet",),
+    ("deploy.flashing", "deploy.fleet"),
     ("shipping",),
     ("bench", "bench.board", "bench.compare", "bench.op_costs", "bench.pruning", "demo", "kernels", "matrix"),
     ("bench.speed",),

@@ -1,0 +1,554 @@
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litesmith import profiles, runners
+from litesmith.deploy import flashing, inventory
+from litesmith.deploy.inventory import Board, FlashBoard
+from litesmith.deploy.package import Package
+from litesmith.errors import BoardError, ToolError, UsageError
+from litesmith.profiles import Profile
+from litesmith.runners import FlashRunner
+from litesmith.size.elf import Elf
+from litesmith.validation import validate
+from tests import elves
+from tests.conftest import ROOT, Cli, one_error_line
+
+GIVEN = {
+    "image": "program.elf",
+    "script": "commands",
+    "device": "/dev/ttyUSB0",
+    "probe": "066AFF",
+    "chip": "stm32f407vg",
+    "address": "0x08000000",
+    "remote": "127.0.0.1:3333",
+    "config": "board/st_nucleo_f4.cfg",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "gdb-remote",
+            [
+                *("-nx", "-batch", "-iex", "set auto-load off", "-iex", "set sysroot"),
+                *("-x", "commands", "program.elf"),
+            ],
+        ),
+        (
+            "openocd",
+            [
+                *("-f", "board/st_nucleo_f4.cfg", "-c", "gdb_port disabled", "-c", "tcl_port disabled"),
+                *("-c", "telnet_port disabled", "-c", "adapter serial 066AFF"),
+                *("-c", "program program.elf verify reset exit"),
+            ],
+        ),
+        (
+            "pyocd",
+            [
+                *("flash", "--no-config", "--no-wait", "--target", "stm32f407vg", "--probe", "066AFF"),
+                "program.elf",
+            ],
+        ),
+        (
+            "stm32flash",
+            ["-v", "-w", "program.elf", "-S", "0x08000000", "-g", "0x08000000", "/dev/ttyUSB0"],
+        ),
+        ("dfu-util", ["-a", "0", "-S", "066AFF", "-s", "0x08000000:leave", "-D", "program.elf"]),
+        (
+            "esptool",
+            ["--chip", "stm32f407vg", "--port", "/dev/ttyUSB0", "write_flash", "0x08000000", "program.elf"],
+        ),
+    ],
+)
+def test_the_exact_words(name: str, line: list[str]) -> None:
+    assert list(runners.load(name).words(GIVEN)) == line
+
+
+def test_every_runner_has_its_words_tested() -> None:
+    (mark,) = test_the_exact_words.pytestmark  # type: ignore[attr-defined]
+    assert {case[0] for case in mark.args[1]} == set(runners.available())
+
+
+def test_what_is_not_given_is_left_out() -> None:
+    words = runners.load("openocd").words({"image": "program.elf", "config": "board/x.cfg"})
+    assert not [word for word in words if "serial" in word]
+    assert "-b" in runners.load("stm32flash").words({**GIVEN, "baud": "9600"})
+
+
+def test_a_script_stops_before_a_program_runs_that_differs() -> None:
+    script = runners.load("gdb-remote").script_text(GIVEN).splitlines()
+    assert "target remote tcp:127.0.0.1:3333" in script
+    assert script[script.index("load") + 1].startswith("pipe compare-sections")
+    assert script.index("quit 3") < script.index("continue")
+
+
+def test_a_value_that_looks_like_a_placeholder() -> None:
+    made = validate({**OWN, "arguments": ["{image}", "{chip}"]}, FlashRunner, "test")
+    assert made.words({"image": "{chip}", "chip": "c"}) == ("{chip}", "c")
+
+
+HOSTILE: dict[str, list[object]] = {
+    "remote": [
+        "|touch PWNED",
+        "127.0.0.1:1;shell touch PWNED",
+        "127.0.0.1:1\nshell touch PWNED",
+        "127.0.0.1:1\n",
+        "| sh -c x:1",
+        "/dev/ttyUSB0",
+        "-x:1",
+        "host",
+        ":1234",
+        "a b:1",
+        "$(id):1",
+        "[::1:1",
+        True,
+    ],
+    "device": [
+        "/dev/../etc/passwd",
+        "/dev/ttyUSB0 -x",
+        "/dev//x",
+        "/dev/.hidden",
+        "/etc/passwd",
+        "ttyUSB0",
+        "-w",
+        "/dev/",
+        "/dev/tty\n",
+        ["/dev/ttyUSB0"],
+    ],
+    "baud": ["9600;x", "-9600", "0", 0, "fast", 1.5],
+    "probe": [
+        "-f evil.cfg",
+        "066; exec touch PWNED",
+        "[exec touch PWNED]",
+        "$env(HOME)",
+        "a b",
+        "",
+        "{x}",
+        '"',
+    ],
+    "chip": ["-v", "../x", "a;b", "a b", "[exec x]", ""],
+    "address": ["0x", "8000000h", "0x8000000:leave:force", "0x1 -e", "-1", -1, "1000", True],
+    "config": [
+        "evil.cfg",
+        "board/../../evil.cfg",
+        "/tmp/evil.cfg",
+        "board/x",
+        "board/.x.cfg",
+        "board/a b.cfg",
+        "board/[exec x].cfg",
+        "-c",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in HOSTILE for value in HOSTILE[name]])
+def test_hostile_values(name: str, value: object) -> None:
+    entry = {"target": "armv7", "runner": "gdb-remote", name: value}
+    with pytest.raises(UsageError, match=f"boards.b.{name}: .* is expected"):
+        validate({"boards": {"b": entry}}, inventory.Inventory, "boards.yaml")
+
+
+BY_ID = "/dev/serial/by-id/usb-STM_ST-Link_066A:B-if02"
+
+
+def test_every_value_has_a_form_and_hostile_tests() -> None:
+    assert set(HOSTILE) == set(runners.FORMS) == set(runners.Values.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("remote", "board.local:3333", "board.local:3333"),
+        ("remote", "[fe80::1]:2331", "[fe80::1]:2331"),
+        ("device", BY_ID, BY_ID),
+        ("address", 0x08000000, "0x08000000"),
+        ("address", "0x10000", "0x10000"),
+        ("baud", 115200, "115200"),
+        ("probe", 12345678, "12345678"),
+        ("config", "target/ti/k3.cfg", "target/ti/k3.cfg"),
+    ],
+)
+def test_values(name: str, value: object, read: str) -> None:
+    made = validate({"target": "armv7", "runner": "r", name: value}, FlashBoard, "test")
+    assert made.given() == {name: read}
+
+
+@pytest.mark.parametrize("name", ["./evil.yaml", "evil.yaml", "../x", "-x", "", "a b"])
+def test_an_inventory_names_no_file_that_has_commands(name: str) -> None:
+    """A profile may define runners, and so commands."""
+    for entry in ({"target": name, "runner": "gdb-remote"}, {"target": "armv7", "runner": name}):
+        with pytest.raises(UsageError, match="a name is expected, without folders and endings"):
+            validate(entry, FlashBoard, "test")
+
+
+def test_an_inventory_of_both_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "boards.yaml"
+    path.write_text(
+        "boards:\n"
+        "  Board: {target: armv7, runner: gdb-remote, remote: 'localhost:1', tags: [lab]}\n"
+        "  ssh: {target: armv7, host: h, user: u, key: k, tags: [lab]}\n"
+    )
+    one, other = inventory.load(path).choose(tags=("lab",))
+    assert isinstance(one, FlashBoard)
+    assert isinstance(other, Board)
+    assert (one.name, one.where(), other.key) == ("Board", "localhost:1", tmp_path / "k")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"runner": "x"}, "the key 'boards.Board.target' is missing"),
+        (
+            {"target": "armv7", "runner": "x", "remot": "a:1"},
+            "'boards.Board.remot' is unknown; perhaps you meant 'remote'",
+        ),
+        ({"target": "armv7", "runner": "x", "host": "h"}, "the key 'boards.Board.host' is unknown"),
+        ({"target": "armv7", "runner": "x", "timeout": 0}, "boards.Board.timeout"),
+        (
+            {"target": "armv7", "runner": "x", "arguments": ["-c", "x"]},
+            "the key 'boards.Board.arguments' is unknown",
+        ),
+        ({"target": "armv7", "host": "h", "usr": "u"}, "'boards.Board.user' is missing"),
+        (
+            {"target": "armv7", "host": "h", "user": "u", "key": "k", "known_hosts": {"polcy": "strict"}},
+            "'boards.Board.known_hosts.polcy' is unknown; perhaps you meant 'policy'",
+        ),
+    ],
+)
+def test_mistakes_name_the_key_of_the_file(entry: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        validate({"boards": {"Board": entry}}, inventory.Inventory, "boards.yaml")
+    assert message in str(caught.value)
+
+
+OWN: dict[str, Any] = {
+    "description": "writes to a file",
+    "tools": ["my-loader"],
+    "install": "ask its maker",
+    "version": ["--version"],
+    "image": "elf",
+    "arguments": ["--to", "{remote}", "{image}"],
+    "capabilities": ["flash"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arguments": ["{imag}"]}, "the placeholder {imag} is unknown; perhaps you meant 'image'"),
+        ({"arguments": ["{remote}"]}, "the placeholder {image} is in no argument"),
+        ({"arguments": ["{image}", "{script}"]}, "a script and the placeholder {script} belong together"),
+        ({"script": ["load"]}, "a script and the placeholder {script} belong together"),
+        ({"capabilities": ["run"]}, "it cannot flash"),
+        ({"capabilities": ["fly"]}, "capabilities.0"),
+        ({"capabilities": []}, "capabilities"),
+        ({"evidence": {"run": "x"}}, "there is evidence for run, which is not among its capabilities"),
+        ({"evidence": {"flash": "("}}, "'(' is no regular expression"),
+        ({"complaint": "["}, "'[' is no regular expression"),
+        ({"tools": ["../loader"]}, "neither the name of a program nor an absolute path"),
+        ({"tools": []}, "tools"),
+        ({"image": "hex"}, "image"),
+        ({"timeout": 0}, "timeout"),
+        ({"tool": "x"}, "the key 'tool' is unknown; perhaps you meant 'tools'"),
+    ],
+)
+def test_a_definition_that_makes_no_sense(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        validate({**OWN, **change}, FlashRunner, "test")
+    assert message in str(caught.value)
+
+
+def profile_with(**own: object) -> Profile:
+    content = {**profiles.load("armv7").model_dump(), "name": "armv7", "runners": own}
+    return validate(content, Profile, "test")
+
+
+def test_runners_of_a_profile() -> None:
+    profile = profile_with(**{"gdb-remote": None, "mine": OWN})
+    assert profile.runner("mine").name == "mine"
+    assert profile.runner("gdb-remote").image == "elf"
+    with pytest.raises(UsageError, match=r"has no runner 'openocd'; .* openocd: under 'runners'"):
+        profile.runner("openocd")
+    with pytest.raises(UsageError, match="has no runner 'mime'; perhaps you meant 'mine'"):
+        profile.runner("mime")
+    with pytest.raises(
+        UsageError, match="'opnocd' is unknown, and nothing defines it; perhaps you meant 'openocd'"
+    ):
+        profile_with(opnocd=None)
+    with pytest.raises(UsageError, match="'openocd' is built in: give yours another name"):
+        profile_with(openocd=OWN)
+    with pytest.raises(UsageError, match=r"the key 'runners\.mine\.tools' is missing"):
+        profile_with(mine={key: value for key, value in OWN.items() if key != "tools"})
+
+
+def test_a_profile_keeps_its_runners() -> None:
+    profile = profile_with(mine={**OWN, "arguments": [["-b", "{baud}"], "{image}"]})
+    chosen, _ = profile.optimised("speed").choose("zig:static")
+    assert chosen.runners == profile.runners
+
+
+def test_the_runners_are_no_targets() -> None:
+    assert set(profiles.available()) == {"aarch64", "armv6", "armv7", "riscv64", "x86_64"}
+    assert all("gdb-remote" in profiles.load(name).runners for name in profiles.available())
+    assert {path.stem for path in (ROOT / "targets/runners").iterdir()} == set(runners.available())
+
+
+# --- a board that a script on the PATH flashes
+
+
+Tool = Callable[[str], None]
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> Tool:
+    """Installs ``my-loader``: a script of the shell that says what it was started with."""
+    del empty_cache
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    def install(text: str) -> None:
+        path = folder / "my-loader"
+        path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "My Loader 7.1" && exit\n{text}\n')
+        path.chmod(0o755)
+
+    return install
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    part = elves.Part(".text", elves.ALLOC | elves.EXECUTE, b"code" * 100)
+    return elves.write(tmp_path / "program", [part])
+
+
+def package(program: Path, runner: dict[str, Any] | None = None, **profile: object) -> Package:
+    made = profile_with(**({"mine": {**OWN, **runner}} if runner is not None else {}))
+    return Package(
+        profile=made.model_copy(update=profile),
+        models=(),
+        content={"program": program},
+        digests={},
+        release="r1",
+        made_with={},
+    )
+
+
+def board(**values: Any) -> FlashBoard:
+    return FlashBoard(
+        **{"name": "bench", "target": "armv7", "runner": "mine", "remote": "10.0.0.1:3333", **values}
+    )
+
+
+def _unheard(_step: str) -> None:
+    pass
+
+
+def flashed(board: FlashBoard, package: Package) -> tuple[str, list[str]]:
+    steps: list[str] = []
+    return flashing.flash(board, package, steps.append).verdict, steps
+
+
+def failed(board: FlashBoard, package: Package) -> BoardError:
+    with pytest.raises(BoardError) as caught:
+        flashing.flash(board, package, _unheard)
+    assert str(caught.value).startswith(f"bench, {caught.value.step}: ")
+    return caught.value
+
+
+def test_a_tool_gets_the_program_and_nothing_else(tool: Tool, program: Path, tmp_path: Path) -> None:
+    tool(f'printf "%s|" "$@" > {tmp_path}/words; ls -A > {tmp_path}/there; cmp "$3" {program}')
+    verdict, steps = flashed(board(), package(program, {}))
+    assert verdict == "flashed, not proven: my-loader 7.1 brings no answers back"
+    assert steps == ["check", "lock", "flash", "done"]
+    assert (tmp_path / "words").read_text() == "--to|10.0.0.1:3333|program.elf|"
+    assert (tmp_path / "there").read_text().split() == ["commands", "program.elf"]
+
+
+def test_a_flat_image(tool: Tool, program: Path, tmp_path: Path) -> None:
+    tool(f'cp "$3" {tmp_path}/image')
+    flashed(board(), package(program, {"image": "bin"}))
+    assert (tmp_path / "image").read_bytes() == flashing.flat_image(Elf.read(program))
+
+
+EVIDENCE = {
+    "capabilities": ["flash", "readback", "run"],
+    "evidence": {"connect": "hello", "flash": "written", "readback": "equal", "run": "ended"},
+    "complaint": "^E: ",
+}
+
+
+@pytest.mark.parametrize(
+    ("script", "step", "message"),
+    [
+        ("echo no board >&2; exit 1", "connect", "my-loader: no board"),
+        ("exit 7", "connect", "my-loader: exit code 7"),
+        ("echo hello; echo 'E: write failed'; echo bye", "flash", "my-loader: E: write failed"),
+        ("echo hello written", "readback", "my-loader: hello written"),
+        ("echo hello written equal; echo 'E: died' >&2", "run", "my-loader: E: died"),
+        ("echo hello written equal ended; exit 1", "run", "my-loader: hello written equal ended"),
+        (r"printf 'E: \033[2Jgone\007\n'; exit 1", "connect", "my-loader: E:  [2Jgone "),
+    ],
+)
+def test_what_a_tool_says_is_what_counts(
+    tool: Tool, program: Path, script: str, step: str, message: str
+) -> None:
+    tool(script)
+    error = failed(board(), package(program, EVIDENCE))
+    assert (error.step, error.message) == (step, f"bench, {step}: {message}")
+    assert error.next_step
+
+
+def test_all_evidence(tool: Tool, program: Path) -> None:
+    tool("echo hello written equal ended")
+    verdict, _ = flashed(board(), package(program, EVIDENCE))
+    assert (
+        verdict
+        == "flashed and read back, ran to its normal end; my-loader 7.1 brings no answers back to compare"
+    )
+
+
+def test_a_tool_that_fails_without_evidence(tool: Tool, program: Path) -> None:
+    tool("echo first; echo second; exit 3")
+    assert failed(board(), package(program, {})).message == "bench, flash: my-loader: second"
+
+
+def test_a_tool_that_hangs(tool: Tool, program: Path) -> None:
+    tool("sleep 60")
+    error = failed(board(timeout=0.3), package(program, {}))
+    assert error.step == "flash"
+    assert "did not end within" in error.message
+
+
+def test_everything_is_checked_before_the_board_is_touched(
+    tool: Tool, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = tmp_path / "touched"
+    tool(f"touch {touched}")
+
+    def check(expected: str, given: FlashBoard, made: Package) -> None:
+        error = failed(given, made)
+        assert error.step == "check"
+        assert expected in str(error)
+
+    check("it is a aarch64, and the program is for armv7", board(target="aarch64"), package(program, {}))
+    check("the profile armv7 has no runner 'mine'", board(), package(program))
+    check("the runner mine needs remote: host and port", board(remote=None), package(program, {}))
+    check("the runner mine does not take probe, but remote", board(probe="1"), package(program, {}))
+    device = {"arguments": ["{device}", "{image}"]}
+    for path, expected in (
+        ("/dev/none", "there is no /dev/none"),
+        ("/dev/shm", "/dev/shm is no serial device"),
+    ):
+        check(expected, board(remote=None, device=path), package(program, device))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        remote = f"127.0.0.1:{unused.getsockname()[1]}"
+        check(f"nothing listens at {remote}", board(remote=remote), package(program, {}))
+        assert flashing.examine(board(remote=remote), package(program, {}).profile).problem
+        unused.listen()
+        assert not flashing.examine(board(remote=remote), package(program, {}).profile).problem
+    small = profiles.load("armv7").resources.model_copy(update={"flash": 100})
+    for kind in ("elf", "bin"):
+        check("the flash of a armv7 has 100 B", board(), package(program, {"image": kind}, resources=small))
+    dynamic = bytearray(program.read_bytes())
+    dynamic[16] = 3
+    other = tmp_path / "dynamic"
+    other.write_bytes(dynamic)
+    check("the program needs a dynamic loader", board(), package(other, {}))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check(
+        "the runner mine needs my-loader, which is not installed; ask its maker",
+        board(),
+        package(program, {}),
+    )
+    assert not touched.exists()
+
+
+def test_a_tool_that_does_not_start(tool: Tool, program: Path, tmp_path: Path) -> None:
+    tool("")
+    (tmp_path / "bin/my-loader").write_text("#!/none/sh\n")
+    error = failed(board(), package(program, {}))
+    assert (error.step, "cannot be started" in error.message) == ("check", True)
+    assert "cannot be started" in flashing.examine(board(), package(program, {}).profile).problem
+
+
+def test_two_at_one_board_wait_for_each_other(tool: Tool, program: Path, tmp_path: Path) -> None:
+    tool(f"mkdir {tmp_path}/busy || exit 1; sleep 0.3; rmdir {tmp_path}/busy")
+    made = package(program, {})
+    done: list[str] = []
+    boards = [board(), board(name="other")]
+    threads = [threading.Thread(target=lambda one=one: done.append(flashed(one, made)[0])) for one in boards]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 2
+
+
+def test_there_is_no_way_back(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "boards.yaml").write_text(
+        "boards: {bench: {target: armv7, runner: dfu-util, address: 0x08000000}}"
+    )
+    done = cli("rollback", "--board", "bench")
+    assert done.returncode == 1
+    assert "bench, check: the runner dfu-util cannot go back" in one_error_line(done)
+    done = cli("bench.board", "--target", "armv7", "--model", "m.tflite", "--board", "bench")
+    assert done.returncode == 1
+    assert "bench, check: the runner dfu-util brings no answers back" in one_error_line(done)
+
+
+def test_one_model_at_a_time(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "boards.yaml").write_text(
+        "boards: {bench: {target: armv7, runner: gdb-remote, remote: 'h:1'}}"
+    )
+    done = cli("deploy", "--target", "armv7", "--model", "a.tflite", "--model", "b.tflite", "--all")
+    assert (done.returncode, "bench: what is flashed has one model inside" in one_error_line(done)) == (
+        2,
+        True,
+    )
+
+
+# --- images
+
+
+def with_segments(path: Path, *segments: tuple[int, bytes], size: int | None = None) -> Elf:
+    """An Arm program that has segments at these physical addresses, and no sections."""
+    start = 52 + 32 * len(segments)
+    header = struct.pack(
+        "<4sBBB9xHHIIIIIHHHHHH",
+        *(b"\x7fELF", 1, 1, 1, 2, 40, 1, 0, 52, 0, 0, 52),
+        *(32, len(segments), 40, 0, 0),
+    )
+    headers, contents = b"", b""
+    for address, content in segments:
+        offset, length = start + len(contents), len(content) if size is None else size
+        headers += struct.pack("<8I", 1, offset, 0x2000_0000, address, length, length, 5, 1)
+        contents += content
+    path.write_bytes(header + headers + contents)
+    return Elf.read(path)
+
+
+def test_an_image_has_the_segments_at_their_physical_addresses(tmp_path: Path) -> None:
+    elf = with_segments(tmp_path / "p", (0x0800_0010, b"data"), (0x0800_0000, b"code!"), (0x9000_0000, b""))
+    assert not elf.needs_loader
+    assert flashing.flat_image(elf) == b"code!" + b"\xff" * 11 + b"data"
+
+
+def test_images_that_cannot_be(tmp_path: Path) -> None:
+    # Two gigabytes lie between the two.
+    elf = with_segments(tmp_path / "p", (0, b"code"), (0x8000_0000, b"data"))
+    made = package(elf.path, {"image": "bin", "tools": ["/bin/true"], "version": []})
+    assert "flash of a armv7" in failed(board(), made).message
+    with pytest.raises(ToolError, match="two segments lie at 0x2"):
+        flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), (2, b"data")))
+    with pytest.raises(UsageError, match="a segment ends beyond the file"):
+        flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), size=100))
