@@ -15,8 +15,11 @@ _LIBRARY = re.compile(r"(/\S+) \(0x")
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[dict[str, object]]:
-    """The entry of an inventory for a board of this architecture, in a root of its own."""
+def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
+    """The entry of an inventory for a board of this architecture, in a root of its own.
+
+    With ``password`` that is the way in, from the environment's BENCH_PASSWORD, in place of a key.
+    """
     root = folder / "root"
     for name in ("bin", "etc", "root/.ssh", "proc", "dev", "tmp"):
         (root / name).mkdir(parents=True)
@@ -35,7 +38,13 @@ def running(folder: Path) -> Iterator[dict[str, object]]:
         shutil.copy(library, place)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "client"], check=True)
     shutil.copy(folder / "client.pub", root / "root/.ssh/authorized_keys")
-    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    hashed = ""
+    if password:
+        made = subprocess.run(
+            ["openssl", "passwd", "-6", password], capture_output=True, text=True, check=True
+        )
+        hashed = made.stdout.strip()
+    (root / "etc/passwd").write_text(f"root:{hashed or 'x'}:0:0::/root:/bin/sh\n")
     (root / "etc/shells").write_text("/bin/sh\n")
     key = folder / "host"
     words = ["dropbearkey", "-t", "ed25519", "-f", root / "etc/host"]
@@ -47,7 +56,7 @@ def running(folder: Path) -> Iterator[dict[str, object]]:
     key.write_text(f"[127.0.0.1]:{port} {public[0]} {public[1]}\n")
     script = (
         'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && '
-        'exec chroot "$1" "$2" -F -E -s -p "127.0.0.1:$3" -r /etc/host'
+        f'exec chroot "$1" "$2" -F -E {"" if password else "-s"} -p "127.0.0.1:$3" -r /etc/host'
     )
     words = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), dropbear, str(port)]
     with (folder / "log").open("wb") as log:
@@ -61,7 +70,7 @@ def running(folder: Path) -> Iterator[dict[str, object]]:
             "host": "127.0.0.1",
             "port": port,
             "user": "root",
-            "key": str(folder / "client"),
+            **({"password_env": "BENCH_PASSWORD"} if password else {"key": str(folder / "client")}),
             "known_hosts": {"file": str(key)},
             "target": "x86_64",
             "folder": "/data/litesmith",

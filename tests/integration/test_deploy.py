@@ -452,17 +452,40 @@ def test_a_secret_stays_secret(cli: Cli, server: Server, board: Path, tmp_path: 
             assert not path.is_file() or secret.encode() not in path.read_bytes()
 
 
-@pytest.mark.usefixtures("root")
-def test_a_board_with_busybox_and_dropbear(cli: Cli, tmp_path: Path) -> None:
-    """Neither coreutils nor bash nor OpenSSH: a shell, sha256sum and what else busybox has."""
+@pytest.fixture
+def small(tmp_path: Path, root: None) -> Path:
+    """A folder for a board that has busybox and dropbear alone."""
+    del root
     missing = [name for name in ("busybox", "dropbear", "dropbearkey") if not shutil.which(name)]
     require_or_skip(
         f"no {', '.join(missing)}: apt-get install busybox-static dropbear-bin" if missing else ""
     )
-    (tmp_path / "small").mkdir()
-    with small_board.running(tmp_path / "small") as entry:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    return folder
+
+
+def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
+    """The right one, and a wrong one after which the board runs what it ran before."""
+    words = ("deploy", "--target", "x86_64", "--board", "bench", "--json", "--model")
+    with small_board.running(small, "correct-horse") as entry:
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
-        board = tmp_path / "small/root/data/litesmith"
+        done = cli(*words, GESTURE, env={"BENCH_PASSWORD": "correct-horse"})
+        assert done.returncode == 0, done.stderr
+        before = json.loads(done.stdout)["boards"]["bench"]["deployment"]["release"]
+        wrong = cli(*words, DIGITS, env={"BENCH_PASSWORD": "wrong-horse"})
+        line = one_error_line(wrong)
+        assert (wrong.returncode, line.startswith("error: bench, connect: 127.0.0.1:")) == (1, True)
+        assert "does not let root in; check user, key and password" in line
+        assert "horse" not in wrong.stdout + wrong.stderr
+        assert runs(small / "root/data/litesmith") == before
+
+
+def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path) -> None:
+    """Neither coreutils nor bash nor OpenSSH: a shell, sha256sum and what else busybox has."""
+    with small_board.running(small) as entry:
+        sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
+        board = small / "root/data/litesmith"
         probed = cli("boards", "--probe", "--json")
         assert probed.returncode == 0, probed.stdout + probed.stderr
         first = deployed(cli)
