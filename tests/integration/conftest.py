@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import engine, pipeline, profiles, toolchains, verify
+from litesmith import engine, paths, pipeline, profiles, toolchains, verify
 from litesmith.engine import EngineError
 from litesmith.session import Request
 from tests.conftest import EXAMPLES
@@ -83,6 +83,15 @@ def build_by_hand(project: Path, **environment: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
+def share(cache: Path, *names: str) -> None:
+    """Lets a cache of a test's own have these folders of the usual one, which may still be empty."""
+    for name in names:
+        usual = paths.cache_folder() / name
+        usual.mkdir(parents=True, exist_ok=True)
+        if not (cache / name).is_symlink():
+            (cache / name).symlink_to(usual)
+
+
 def require_or_skip(problem: str) -> None:
     """Skips a test whose tools are missing; in CI that is a failure."""
     if problem and os.environ.get("CI"):
@@ -104,6 +113,14 @@ def docker_engine() -> None:
 def root() -> None:
     """Privileges: to become another user, to start an engine, to mount a small disk."""
     require_or_skip("" if os.getuid() == 0 else "only root can do this")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Debian's Chromium."""
+    found = shutil.which("chromium")
+    require_or_skip("" if found else "there is no chromium; apt-get install chromium")
+    return str(found)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 
 from litesmith import paths
 from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.integration.conftest import share
 from tests.models import CUSTOM, FLOAT32, INT32, RESHAPE, Op, build_model
 
 DIGITS = EXAMPLES / "digits.tflite"
@@ -219,8 +220,7 @@ def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path,
     """Ctrl-C while it compiles (sources and libraries are there, objects are not)."""
     cache = tmp_path / "cache"
     cache.mkdir()
-    for shared in ("sources", "toolchains", "zig", "reference"):
-        (cache / shared).symlink_to(paths.cache_folder() / shared)
+    share(cache, "sources", "toolchains", "zig", "reference")
     env = {**os.environ, "LITESMITH_CACHE": str(cache)}
     work = tmp_path / "work"
     work.mkdir()

@@ -10,7 +10,7 @@ import pytest
 
 from litesmith import paths
 from tests.conftest import EXAMPLES, ROOT, Cli
-from tests.integration.conftest import Build, Built, build_by_hand
+from tests.integration.conftest import Build, Built, build_by_hand, share
 from tests.integration.test_targets_and_models import MODELS
 
 pytestmark = pytest.mark.usefixtures("docker_engine", "cross_gcc")
@@ -23,12 +23,9 @@ def own_cache(name: str) -> Path:
 
     Host and container would share objects otherwise, and equal bytes would prove nothing.
     """
-    usual = paths.cache_folder()
-    folder = usual / "tests" / name
+    folder = paths.cache_folder() / "tests" / name
     folder.mkdir(parents=True, exist_ok=True)
-    for shared in ("sources", "reference", "zoo"):
-        if not (folder / shared).exists():
-            (folder / shared).symlink_to(usual / shared)
+    share(folder, "sources", "reference", "zoo")
     return folder
 
 

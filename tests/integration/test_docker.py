@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import engine, images, paths
+from litesmith import engine, images
 from litesmith.engine import Container, EngineError, Limits
 from litesmith.errors import ToolError
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
+from tests.integration.conftest import share
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
 
@@ -42,8 +43,7 @@ def cache(tmp_path: Path) -> Path:
     """A cache of the test's own that shares sources and references with the usual one."""
     folder = tmp_path / "cache äö, with 'spaces'"
     folder.mkdir()
-    for shared in ("sources", "reference", "toolchains"):
-        (folder / shared).symlink_to(paths.cache_folder() / shared)
+    share(folder, "sources", "reference", "toolchains")
     return folder
 
 
@@ -403,8 +403,7 @@ def test_no_disk_space_for_the_engine(tmp_path: Path, cli: Cli) -> None:
 @pytest.mark.parametrize("toolchain", ["docker", "gcc", "zig"])
 def test_no_disk_space_for_the_cache(tmp_path: Path, cli: Cli, toolchain: str) -> None:
     with small_disk(tmp_path / "disk", "400k") as disk:
-        for shared in ("sources", "reference", "toolchains"):
-            (disk / shared).symlink_to(paths.cache_folder() / shared)
+        share(disk, "sources", "reference", "toolchains")
         done = cli(
             *("build", "--target", "armv7", "--toolchain", toolchain, "--model", GESTURE),
             env={"LITESMITH_CACHE": str(disk)},

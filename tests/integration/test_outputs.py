@@ -16,7 +16,7 @@ from litesmith import build as building
 from litesmith import models, ops, paths, profiles, sources, toolchains, verify
 from litesmith.size import elf
 from tests.conftest import EXAMPLES, ROOT, Cli
-from tests.integration.conftest import DET, Build, Built, build_by_hand
+from tests.integration.conftest import DET, Build, Built, build_by_hand, share
 
 
 def digest_tree(folder: Path) -> dict[str, str]:
@@ -146,8 +146,7 @@ def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
     (clone / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     cache = tmp_path / "another cache"
     cache.mkdir()
-    for shared in ("sources", "toolchains", "reference"):
-        (cache / shared).symlink_to(paths.cache_folder() / shared)
+    share(cache, "sources", "toolchains", "reference")
     done = cli(
         "build",
         "--target",

@@ -17,6 +17,7 @@ from litesmith.models import open_model
 from litesmith.size import elf, page, snapshot
 from litesmith.size.anatomy import MODEL, UNATTRIBUTED
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
+from tests.integration.browser import look
 from tests.integration.conftest import DET, Build, Built, build_by_hand, require_or_skip
 
 DIGITS = EXAMPLES / "digits.tflite"
@@ -231,36 +232,6 @@ def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
         picked = selection.select([open_model(str(model)).analysis for model in models], registry)
         found = costs.estimate(known, picked, registry.runtime)
         assert abs(found.code - code) <= 0.03 * code
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """Debian's Chromium."""
-    found = shutil.which("chromium")
-    require_or_skip("" if found else "there is no chromium; apt-get install chromium")
-    return str(found)
-
-
-def look(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
-    """A page's content after its scripts have run, and all that the network was asked for."""
-    log = folder / "net.json"
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-    done = subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-            *(*quiet, f"--user-data-dir={folder / 'profile'}", "--window-size=1200,900"),
-            *(f"--log-net-log={log}", "--dump-dom", f"file://{made}"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "HOME": str(folder)},
-    )
-    assert done.returncode == 0, done.stderr
-    asked = set(re.findall(r'"url":"((?:http|ws|ftp)[^"]+)"', log.read_text()))
-    # The browser's own updates, clock and accounts; switches do not silence all of them.
-    own = re.compile(r"https?://[\w.-]+\.(google|googleapis|gvt1)\.com[/:]")
-    return done.stdout, {url for url in asked if not own.match(url)}
 
 
 def typed(made: Path, words: str) -> Path:
