@@ -1,0 +1,1 @@
+"""What a model will ask of a board, before anything is built."""

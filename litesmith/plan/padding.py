@@ -1,0 +1,25 @@
+"""Sizes of what a window yields that moves over an image: ``padding.h``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Rule = Callable[[int, int, int, int], int]
+"""Size of the image, size of the window, stride, dilation → size of the result."""
+
+SAME = 0
+"""``Padding_SAME`` of the schema; the other one is ``VALID``."""
+
+
+def _same(size: int, window: int, stride: int, dilation: int) -> int:  # noqa: ARG001
+    return (size + stride - 1) // stride if stride else 0
+
+
+def _valid(size: int, window: int, stride: int, dilation: int) -> int:
+    # C++ cuts off towards zero.
+    return int((size + stride - ((window - 1) * dilation + 1)) / stride) if stride else 0
+
+
+def rule(padding: int) -> Rule:
+    """The rule of a padding."""
+    return _same if padding == SAME else _valid
