@@ -52,7 +52,8 @@ class Tensor:
 
     ``shape`` uses -1 for a dimension that is known only at run time; ``allocated_shape`` is
     what the runtime allocates unless it is told otherwise.  ``weight_bytes`` is the size of
-    its constant data in the file, 0 for an activation.
+    its constant data in the file, 0 for an activation; ``buffer`` is where that lies, which
+    several tensors may share.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Tensor:
     shape: tuple[int, ...]
     allocated_shape: tuple[int, ...]
     weight_bytes: int
+    buffer: int
     variable: bool
     sparse: bool
     quantized: bool
@@ -383,6 +385,7 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         shape=shape,
         allocated_shape=tuple(max(dimension, 0) for dimension in allocated),
         weight_bytes=buffers[buffer] if buffers else 0,
+        buffer=buffer,
         variable=bool(entry.scalar(5, "?")),
         sparse=entry.has(6),
         quantized=quantization is not None and quantization.length(2, 4) > 0,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith import paths
-from litesmith.analysis import ModelAnalysis, OpUse, Tensor
+from litesmith.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
 from litesmith.errors import UnsupportedModelError, UsageError
 from litesmith.validation import Strict, nearest, validate
 
@@ -98,7 +98,7 @@ class Registry:
         """All ops, builtins first."""
         return {op.name: op for op in (*self.builtins.values(), *self.customs.values())}
 
-    def name_of(self, use: OpUse) -> str:
+    def name_of(self, use: OpUse | OperatorCode) -> str:
         """The field's name of an op: ``CONV_2D``, or a custom op's own."""
         if use.name is not None:
             return use.name

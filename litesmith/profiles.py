@@ -109,13 +109,34 @@ class Emulator(Strict):
     install: str
 
 
+Arithmetic = Literal["float32", "int8"]
+Rate = Annotated[float, Field(gt=0, lt=1e18)]
+
+
 class Resources(Strict):
-    """What the board has.  Bytes, hertz, and a count."""
+    """What the board has.  Bytes, hertz, a count, and the MACs that one core finishes in a cycle at best.
+
+    ``int8`` stands for all narrow integers.
+    """
 
     flash: Bytes
     ram: Bytes
     clock: Hertz
     cores: int = Field(gt=0, le=1024)
+    macs_per_cycle: Mapping[Arithmetic, Rate] = {}
+
+
+class Throughput(Strict):
+    """What a board was measured to do, written by ``calibrate``.
+
+    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs of the ops that have any, output
+    elements of the others.  ``error`` is how far off it is at most for models that it was not made from.
+    """
+
+    measured_on: str
+    macs: Mapping[str, Mapping[Arithmetic, Rate]]
+    elements: Mapping[str, Mapping[Arithmetic, Rate]] = {}
+    error: float = Field(ge=0, lt=1e3)
 
 
 class Profile(Strict):
@@ -131,6 +152,7 @@ class Profile(Strict):
     ``emulator`` is absent where the build machine runs the program itself.
     ``runners`` are those that write programs into boards without SSH: names of built-in ones, or
     definitions of one's own.
+    ``throughput`` is what a board of this kind was measured to do.
     """
 
     name: str = ""
@@ -150,6 +172,7 @@ class Profile(Strict):
     error_strings: bool = True
     runners: Mapping[str, FlashRunner | None] = {}
     resources: Resources
+    throughput: Throughput | None = None
 
     @field_validator("runners")
     @classmethod

@@ -111,7 +111,7 @@ def run(request: Request, board: Board, runs: int, warm_up: int, threads: int) -
     if len(request.models) != 1:
         raise UsageError("one model at a time is measured", "name one with --model")
     outcome = pipeline.build(request)
-    profiling = _profiling_program(request)
+    profiling = profiling_program(request)
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
     question = understand(request)
     package = pack(outcome.program, [open_model(name) for name in request.models], question.profile, {})
@@ -121,7 +121,7 @@ def run(request: Request, board: Board, runs: int, warm_up: int, threads: int) -
     return path, report
 
 
-def _profiling_program(request: Request) -> Path:
+def profiling_program(request: Request) -> Path:
     """The same program with an observed runtime."""
     with opened(understand(request)) as session:
         return session.builder.stripped(session.project(profiling=True))
@@ -165,7 +165,7 @@ def _on_board(
                 clock = {"before": before, "after": _clock(remote)}
             finally:
                 done(remote, "clean up", script("forget"), board.folder, *new)
-    times = _op_times(observed["nodes"], runs, model.analysis)
+    times = node_times(observed["nodes"], runs, model.analysis)
     return BoardReport(
         board=board.name,
         model=model.analysis.path,
@@ -236,7 +236,10 @@ def latency(microseconds: Sequence[int]) -> Latency:
     )
 
 
-def _op_times(nodes: Sequence[Mapping[str, Any]], runs: int, analysis: ModelAnalysis) -> tuple[NodeTime, ...]:
+def node_times(
+    nodes: Sequence[Mapping[str, Any]], runs: int, analysis: ModelAnalysis
+) -> tuple[NodeTime, ...]:
+    """What a profiling program printed of ``runs`` inferences → the time of each node in one."""
     whole = sum(node["ns"] for node in nodes) or 1
     return tuple(
         NodeTime(

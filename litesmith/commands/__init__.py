@@ -9,7 +9,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from litesmith.commands import bench, boards, contributing, lab, lists, programs, sizes
+from litesmith.commands import bench, boards, contributing, lab, lists, planning, programs, sizes
 
 
 def namespace(*, development: bool) -> Collection:
@@ -20,6 +20,8 @@ def namespace(*, development: bool) -> Collection:
         programs.analyse,
         programs.matrix,
         programs.demo,
+        planning.plan,
+        planning.calibrate,
         boards.deploy,
         boards.rollback,
         lists.targets,

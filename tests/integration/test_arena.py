@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from litesmith import analysis, build, generate, models, process, profiles, selection, sources, toolchains
+from litesmith.arena import prediction
+from litesmith.arena.prediction import ArenaPlan
 from litesmith.op_models import all_cases
-from litesmith.plan import arena
-from litesmith.plan.arena import ArenaPlan
 from litesmith.samples import Choice
 from litesmith.tensors import to_bytes
 from litesmith.verify import Runner
@@ -40,7 +40,7 @@ class Model:
 )
 def test_examples_and_zoo(build: Build, target: str, name: str) -> None:
     model = models.open_model(name if name.startswith("zoo:") else str(EXAMPLES / f"{name}.tflite"))
-    plan = arena.predict(model.analysis, model.path.read_bytes(), registry=REGISTRY)
+    plan = prediction.predict(model.analysis, model.path.read_bytes(), registry=REGISTRY)
     done = build(target, name if name.startswith("zoo:") else model.path).run("--model", model.path, "--json")
     assert done.returncode == 0, done.stderr
     assert plan.bytes == json.loads(done.stdout)["arena_bytes"]
@@ -50,7 +50,7 @@ def test_examples_and_zoo(build: Build, target: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["dense_float16", "dense_int16", "dense_int8", "lstm"])
 def test_converted_models(build: Build, name: str) -> None:
     path = CONVERTED / f"{name}.tflite"
-    plan = arena.predict(analysis.analyse(path), path.read_bytes(), registry=REGISTRY)
+    plan = prediction.predict(analysis.analyse(path), path.read_bytes(), registry=REGISTRY)
     done = build("x86_64", path).run("--model", path, "--json")
     assert done.returncode == 0, done.stderr
     assert plan.bytes == json.loads(done.stdout)["arena_bytes"]
@@ -83,7 +83,7 @@ def test_every_op(prepared: list[Prepared], tmp_path: Path) -> None:
         reported = pool.map(lambda case: _reported(program, runner, case, tmp_path), prepared)
     wrong = []
     for case, found in zip(prepared, reported, strict=True):
-        plan = arena.predict(case.analysis, case.path.read_bytes(), registry=REGISTRY)
+        plan = prediction.predict(case.analysis, case.path.read_bytes(), registry=REGISTRY)
         if (plan.bytes, plan.exact) != (found, True):
             wrong.append(f"{case.path.stem}: predicted {plan.bytes}, {plan.unknown}, reported {found}")
     assert not wrong, "\n".join(wrong)
@@ -97,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
         content = graph.content()
         path = folder / f"{number}.tflite"
         path.write_bytes(content)
-        plan = arena.predict(analysis.analyse(path), content, registry=REGISTRY)
+        plan = prediction.predict(analysis.analyse(path), content, registry=REGISTRY)
         found.append(Model(name=name, path=path, plan=plan))
     return found
 
@@ -140,7 +140,7 @@ def test_inputs_of_another_size(program: list[str], tmp_path: Path) -> None:
         done = process.run([*words, f"{tensor.name}={'x'.join(map(str, shape))}"], timeout=60)
         if done.code != 0:
             continue  # constants of the graph do not fit any more
-        plan = arena.predict(model, content, Choice(shapes={tensor.name: shape}), registry=REGISTRY)
+        plan = prediction.predict(model, content, Choice(shapes={tensor.name: shape}), registry=REGISTRY)
         assert plan.exact
         assert plan.bytes == json.loads(done.stdout)["arena_bytes"], seed
         tried += 1

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from litesmith import analysis
+from litesmith.arena import prediction, shapes
+from litesmith.arena.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size
+from litesmith.arena.layout import ALIGNMENT, IN_PLACE, Arena, Planner
+from litesmith.arena.ordering import LIBCXX, LIBSTDCXX, Library
+from litesmith.arena.padding import rule
+from litesmith.arena.prediction import ArenaPlan, Placed
+from litesmith.arena.scratch import SCRATCH
 from litesmith.errors import ModelError, UsageError
 from litesmith.op_models import all_cases
 from litesmith.op_models.graph import Graph
 from litesmith.ops import Registry
-from litesmith.plan import arena, shapes
-from litesmith.plan.arena import ArenaPlan, Placed
-from litesmith.plan.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size
-from litesmith.plan.layout import ALIGNMENT, IN_PLACE, Arena, Planner
-from litesmith.plan.ordering import LIBCXX, LIBSTDCXX, Library
-from litesmith.plan.padding import rule
-from litesmith.plan.scratch import SCRATCH
 from litesmith.samples import Choice
 
 PADDING = 2 * ALIGNMENT
@@ -26,7 +26,7 @@ EMPTY = PADDING
 
 def predict(graph: Graph, choice: Choice | None = None) -> ArenaPlan:
     content = graph.content()
-    return arena.predict(analysis.analyse_bytes(content, "made.tflite"), content, choice or Choice())
+    return prediction.predict(analysis.analyse_bytes(content, "made.tflite"), content, choice or Choice())
 
 
 def placed(plan: ArenaPlan, subgraph: int = 0) -> dict[str, Placed]:
@@ -337,7 +337,7 @@ GATES = [("gates", 248, False)]
 )
 def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
     (model,) = (one for one in all_cases() if one.name == case)
-    plan = arena.predict(analysis.analyse_bytes(model.content, case), model.content)
+    plan = prediction.predict(analysis.analyse_bytes(model.content, case), model.content)
     found = [one for one in plan.subgraphs[0].tensors if one.kind in {"scratch", "kept"}]
     assert sorted((one.name, one.bytes, one.persistent) for one in found) == expected
 
@@ -345,7 +345,7 @@ def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
 def test_buffers_outside_of_the_arena() -> None:
     """A transposed convolution works on the heap: its columns and its weights, turned round."""
     (model,) = (one for one in all_cases() if one.name == "TRANSPOSE_CONV_float32")
-    plan = arena.predict(analysis.analyse_bytes(model.content, "m"), model.content)
+    plan = prediction.predict(analysis.analyse_bytes(model.content, "m"), model.content)
     assert plan.subgraphs[0].heap_bytes > 3000
 
 
@@ -488,7 +488,7 @@ def test_an_op_of_the_users_own() -> None:
 def test_loops_and_branches_give_their_arenas_back() -> None:
     for name, released in (("WHILE_float32", [False, True, True]), ("IF_float32", [False, True, False])):
         (model,) = (one for one in all_cases() if one.name == name)
-        plan = arena.predict(analysis.analyse_bytes(model.content, name), model.content)
+        plan = prediction.predict(analysis.analyse_bytes(model.content, name), model.content)
         assert [one.released for one in plan.subgraphs] == released
         kept = [one for one in plan.subgraphs if not one.released]
         persistent = sum(one.persistent_bytes for one in plan.subgraphs)
@@ -541,7 +541,7 @@ def test_damaged_models_end_in_a_plan_or_an_error(name: str, registry: Registry)
             except ModelError:
                 continue
             try:
-                arena.predict(model, broken, registry=registry)
+                prediction.predict(model, broken, registry=registry)
             except ModelError:
                 errors += 1
     assert errors > 0

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from litesmith.arena import values
+from litesmith.arena.graph import MISSING, UNSIZED, Dims, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
+from litesmith.arena.layout import Planner
+from litesmith.arena.ordering import LIBCXX, Library
+from litesmith.arena.scratch import SCRATCH, reserved
+from litesmith.arena.shapes import PREPARE
 from litesmith.errors import ModelError
-from litesmith.plan import values
-from litesmith.plan.graph import MISSING, UNSIZED, Dims, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
-from litesmith.plan.layout import Planner
-from litesmith.plan.ordering import LIBCXX, Library
-from litesmith.plan.scratch import SCRATCH, reserved
-from litesmith.plan.shapes import PREPARE
 
 _DEEPEST = 32
 """Subgraphs within subgraphs; a model that goes deeper calls itself."""

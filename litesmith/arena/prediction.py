@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from litesmith import ops
 from litesmith.analysis import ModelAnalysis
+from litesmith.arena import graph
+from litesmith.arena.graph import Dims, Memory, RuntimeGraph
+from litesmith.arena.interpreter import Interpreter, Subgraph, Unknown
+from litesmith.arena.layout import NEVER, Planner
+from litesmith.arena.ordering import LIBCXX, Library
 from litesmith.errors import ModelError
 from litesmith.flatbuffer import DamagedError
 from litesmith.ops import Registry
-from litesmith.plan import graph
-from litesmith.plan.graph import Dims, Memory, RuntimeGraph
-from litesmith.plan.interpreter import Interpreter, Subgraph, Unknown
-from litesmith.plan.layout import NEVER, Planner
-from litesmith.plan.ordering import LIBCXX, Library
 from litesmith.samples import EVERYTHING, Choice, parts
 
 _SHARES = (0.75, 0.5, 0.25, 0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from litesmith.arena.graph import Dims, Memory, RuntimeNode, RuntimeTensor, Scratch, is_hybrid
+from litesmith.arena.shapes import reduced
 from litesmith.flatbuffer import Table
-from litesmith.plan.graph import Dims, Memory, RuntimeNode, RuntimeTensor, Scratch, is_hybrid
-from litesmith.plan.shapes import reduced
 
 Added = list[Scratch]
 """In the order of the node's temporaries."""

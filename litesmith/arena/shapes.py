@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from litesmith.plan import padding
-from litesmith.plan.graph import Dims, Memory, RuntimeNode
+from litesmith.arena import padding
+from litesmith.arena.graph import Dims, Memory, RuntimeNode
 
 Prepare = Callable[[RuntimeNode], None]
 

@@ -10,8 +10,8 @@ from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from litesmith.plan.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
-from litesmith.plan.ordering import LIBCXX, Library
+from litesmith.arena.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
+from litesmith.arena.ordering import LIBCXX, Library
 
 ALIGNMENT = 64
 """Bytes: ``kDefaultArenaAlignment`` and ``kDefaultTensorAlignment``."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from litesmith.plan.graph import MISSING, RuntimeNode
+from litesmith.arena.graph import MISSING, RuntimeNode
 from litesmith.tensors import Array, numpy_dtype
 
 _MOST_ELEMENTS = 4096

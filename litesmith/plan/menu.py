@@ -1,0 +1,218 @@
+"""A family of models and a budget → which of them fit, and the most accurate one.
+
+Menus are ``menus/*.yaml``, or files of the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from litesmith import costs, ops, paths, profiles, toolchains
+from litesmith.analysis import UNKNOWN_ROW
+from litesmith.errors import UsageError
+from litesmith.ops import Registry
+from litesmith.plan import budget, latency, report
+from litesmith.plan.budget import Line, Verdict
+from litesmith.plan.latency import Latency
+from litesmith.plan.report import Wishes
+from litesmith.plan.work import NodeWork, Work
+from litesmith.profiles import Arithmetic, Profile
+from litesmith.selection import SelectedOp, Selection
+from litesmith.validation import Strict, load_yaml, nearest
+
+_MILLION = 1_000_000
+_BYTES: Mapping[Arithmetic, int] = {"float32": 4, "int8": 1}
+
+
+class Variant(Strict):
+    """One model: MACs and parameters in millions, published top-1 accuracy in per cent.
+
+    ``bytes`` and ``arena`` are those of the converted model by arithmetic, where they are known.
+    """
+
+    million_macs: Annotated[float, Field(gt=0)]
+    million_parameters: Annotated[float, Field(gt=0)]
+    top1: Annotated[float, Field(gt=0, le=100)]
+    bytes: Mapping[Arithmetic, int] = {}
+    arena: Mapping[Arithmetic, int] = {}
+
+    def bytes_as(self, arithmetic: Arithmetic) -> int:
+        """Bytes of the model: as converted, else its parameters."""
+        return self.bytes.get(arithmetic) or round(self.million_parameters * _MILLION * _BYTES[arithmetic])
+
+
+class Menu(Strict):
+    """A family of models.  ``ops`` are those of its programs with their dtypes, by arithmetic."""
+
+    name: str = ""
+    description: str
+    source: str
+    ops: Mapping[Arithmetic, Mapping[str, tuple[str, ...]]] = Field(min_length=1)
+    variants: Mapping[str, Variant] = Field(min_length=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A variant with one arithmetic, held against the budget."""
+
+    variant: str
+    arithmetic: Arithmetic
+    million_macs: float
+    million_parameters: float
+    top1: float
+    model_bytes: int
+    program_bytes: int
+    latency: Latency
+    lines: tuple[Line, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all lines."""
+        return budget.verdict_of(self.lines)
+
+    @property
+    def why_not(self) -> str:
+        """The lines that do not fit, in words."""
+        return ", ".join(line.shortage() for line in self.lines if line.verdict != "fits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuReport:
+    """All choices of a menu, and the most accurate that fits; None when none does."""
+
+    menu: str
+    target: str
+    choices: tuple[Choice, ...]
+    best: Choice | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "menu": self.menu,
+            "target": self.target,
+            "best": self.best.variant if self.best else None,
+            "best_arithmetic": self.best.arithmetic if self.best else None,
+            "choices": [
+                {**asdict(choice), "verdict": choice.verdict, "why_not": choice.why_not}
+                for choice in self.choices
+            ],
+        }
+
+
+def available() -> dict[str, Path]:
+    """The menus that come with litesmith, by name."""
+    return {path.stem: path for path in sorted(paths.data_folder("menus").glob("*.yaml"))}
+
+
+def load(name: str) -> Menu:
+    """The menu of a built-in name or of a file.
+
+    Raises:
+        UsageError: there is none, or its file does not fit.
+    """
+    known = available()
+    path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else known.get(name)
+    if path is None:
+        advice = nearest(name, list(known)) or f"there are {', '.join(known)}; or name a YAML file"
+        raise UsageError(f"unknown menu {name!r}", advice)
+    return load_yaml(path, Menu).model_copy(update={"name": path.stem})
+
+
+def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) -> MenuReport:
+    """Holds every variant against a budget; nothing is built.
+
+    Raises:
+        UsageError: a budget that makes no sense, or a profile without the numbers that it takes.
+    """
+    report.require_sense(wishes)
+    registry = ops.load()
+    profile, name = profiles.load(target).choose(toolchain_name)
+    known = costs.load(profile, toolchains.load(name))
+    programs = {
+        arithmetic: costs.estimate(known, _selection(menu, wanted, registry), registry.runtime)
+        for arithmetic, wanted in menu.ops.items()
+    }
+    choices = tuple(
+        _choice(
+            name,
+            variant,
+            arithmetic,
+            (programs[arithmetic].code, programs[arithmetic].error),
+            profile,
+            wishes,
+        )
+        for name, variant in menu.variants.items()
+        for arithmetic in menu.ops
+    )
+    fitting = [choice for choice in choices if choice.verdict == "fits"]
+    # As accurate with less to store is better.
+    best = max(fitting, key=lambda choice: (choice.top1, -choice.model_bytes), default=None)
+    return MenuReport(menu=menu.name, target=profile.name, choices=choices, best=best)
+
+
+def _selection(menu: Menu, wanted: Mapping[str, tuple[str, ...]], registry: Registry) -> Selection:
+    by_name = registry.by_name()
+    for name in wanted:
+        if name not in by_name:
+            raise UsageError(
+                f"the menu {menu.name} has the op {name!r}, which this runtime has not",
+                nearest(name, list(by_name)) or "see './inv ops'",
+            )
+    rows = {"DEPTHWISE_CONV_2D": (UNKNOWN_ROW,)}
+    return Selection(
+        models=(),
+        ops=tuple(
+            SelectedOp.of(by_name[name], dtypes=dtypes, depthwise=rows.get(name, ()))
+            for name, dtypes in wanted.items()
+        ),
+        sparse=False,
+    )
+
+
+def _choice(
+    name: str,
+    variant: Variant,
+    arithmetic: Arithmetic,
+    program: tuple[int, float],
+    profile: Profile,
+    wishes: Wishes,
+) -> Choice:
+    took = latency.of_work(_work(variant, arithmetic), profile, wishes.flops)
+    model_bytes = variant.bytes_as(arithmetic)
+    code, error = program
+    return Choice(
+        variant=name,
+        arithmetic=arithmetic,
+        million_macs=variant.million_macs,
+        million_parameters=variant.million_parameters,
+        top1=variant.top1,
+        model_bytes=model_bytes,
+        program_bytes=code,
+        latency=took,
+        lines=report.against(
+            profile,
+            wishes,
+            took,
+            flash=(code, error, model_bytes),
+            ram=variant.arena.get(arithmetic),
+        ),
+    )
+
+
+def _work(variant: Variant, arithmetic: Arithmetic) -> Work:
+    """A menu says how much work there is, and most of it is in its convolutions."""
+    node = NodeWork(
+        subgraph=0,
+        node=0,
+        op="CONV_2D",
+        name="",
+        kind=arithmetic,
+        macs=round(variant.million_macs * _MILLION),
+        elements=0,
+    )
+    return Work(nodes=(node,), parameters=round(variant.million_parameters * _MILLION), weight_bytes={})

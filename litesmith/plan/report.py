@@ -1,0 +1,189 @@
+"""Model + profile + budget → :class:`Plan`: everything about a model that decides whether it fits a board."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from litesmith import estimates, ops
+from litesmith.arena import ordering, prediction
+from litesmith.arena.prediction import ArenaPlan
+from litesmith.errors import UsageError
+from litesmith.plan import budget, latency, work
+from litesmith.plan.budget import Line, Verdict
+from litesmith.plan.latency import Latency
+from litesmith.plan.work import Work
+from litesmith.profiles import Profile, parse_size
+from litesmith.session import Request, understand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """A budget from the command line; None leaves the profile's value, or asks for nothing.
+
+    Bytes, frames per second, and FLOP/s that a program reaches on the board (in place of the profile's
+    arithmetic).
+    """
+
+    flash: int | None = None
+    ram: int | None = None
+    fps: float | None = None
+    flops: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A model's needs on a target.
+
+    ``program`` are bytes of code without the model, within ``program_error``; ``model_bytes`` those of
+    the file; ``arena`` those of activations and scratch memory; ``ops`` the bytes of code that each op
+    brings.
+    """
+
+    model: str
+    model_file: str
+    target: str
+    work: Work
+    arena: ArenaPlan
+    program: int
+    program_error: float
+    made_with: str
+    ops: Mapping[str, int]
+    model_bytes: int
+    latency: Latency
+    lines: tuple[Line, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all lines."""
+        return budget.verdict_of(self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        slowest, fastest = self.latency.frames_per_second
+        return {
+            "model": self.model,
+            "model_file": self.model_file,
+            "target": self.target,
+            "macs": self.work.macs,
+            "macs_by_op": self.work.by_op(),
+            "parameters": self.work.parameters,
+            "weight_bytes": dict(self.work.weight_bytes),
+            "arena_bytes": self.arena.bytes,
+            "program_bytes": self.program,
+            "program_error": self.program_error,
+            "program_made_with": self.made_with,
+            "model_bytes": self.model_bytes,
+            "latency_ms": asdict(self.latency),
+            "frames_per_second": {"low": slowest, "high": fastest},
+            "budget": [line.to_json() for line in self.lines],
+            "verdict": self.verdict,
+            "nodes": [asdict(node) for node in self.work.nodes if node.macs],
+        }
+
+
+def plan(request: Request, wishes: Wishes) -> Plan:
+    """Plans one model; nothing is built.
+
+    Raises:
+        UsageError: a budget that makes no sense, a shape that is unknown, or a profile without the
+            numbers that a plan needs.
+        UnsupportedModelError: the runtime cannot run the model.
+    """
+    require_sense(wishes)
+    question = understand(request)
+    if len(question.models) != 1:
+        raise UsageError("one model at a time is planned", "name one with --model")
+    (model,) = question.models
+    registry = ops.load()
+    placed = prediction.predict(
+        model.analysis,
+        model.path.read_bytes(),
+        request.choice,
+        registry=registry,
+        library=ordering.BY_TOOLCHAIN[question.toolchain.name],
+    )
+    done = work.count(model.analysis, registry)
+    estimated = estimates.of(request)
+    took = latency.of_work(done, question.profile, wishes.flops)
+    lines = against(
+        question.profile,
+        wishes,
+        took,
+        flash=(estimated.code, estimated.error, model.analysis.size),
+        ram=placed.peak_bytes,
+    )
+    return Plan(
+        model=model.analysis.path,
+        model_file=str(model.path),
+        target=question.profile.name,
+        work=done,
+        arena=placed,
+        program=estimated.code,
+        program_error=estimated.error,
+        made_with=estimated.made_with,
+        ops=estimated.ops,
+        model_bytes=model.analysis.size,
+        latency=took,
+        lines=lines,
+    )
+
+
+def parse_wishes(*, fps: str | None, flash: str | None, ram: str | None, flops: str | None) -> Wishes:
+    """A budget as it is written: ``5``, ``1000KB``, ``512KiB``, ``500M``.
+
+    Raises:
+        UsageError: a value is none of that, or not more than 0.
+    """
+    try:
+        option, value = "--flash", flash
+        bytes_of_flash = None if flash is None else int(str(parse_size(flash)))
+        option, value = "--ram", ram
+        bytes_of_ram = None if ram is None else int(str(parse_size(ram)))
+        option, value = "--fps", fps
+        rate = None if fps is None else float(fps)
+        option, value = "--flops", flops
+        reached = None if flops is None else _scaled(flops)
+    except ValueError:
+        examples = {"--flash": "1000KB", "--ram": "512KB", "--fps": "5", "--flops": "500M"}
+        raise UsageError(f"{option} {value} is no number", f"write for example {examples[option]}") from None
+    wishes = Wishes(flash=bytes_of_flash, ram=bytes_of_ram, fps=rate, flops=reached)
+    require_sense(wishes)
+    return wishes
+
+
+_SCALES = {"k": 1e3, "m": 1e6, "g": 1e9}
+
+
+def _scaled(text: str) -> float:
+    scale = _SCALES.get(text[-1:].lower())
+    return float(text[:-1]) * scale if scale else float(text)
+
+
+def require_sense(wishes: Wishes) -> None:
+    """Budgets are positive.
+
+    Raises:
+        UsageError: one is not.
+    """
+    given = {"--flash": wishes.flash, "--ram": wishes.ram, "--fps": wishes.fps, "--flops": wishes.flops}
+    for option, value in given.items():
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{option} {value:g} leaves nothing to plan with", "give more than 0")
+
+
+def against(
+    profile: Profile, wishes: Wishes, took: Latency, *, flash: tuple[int, float, int], ram: int | None
+) -> tuple[Line, ...]:
+    """The lines of a budget: ``flash`` is program, its error as a share, and model; ``ram`` the arena."""
+    program, error, model = flash
+    resources = profile.resources
+    need = program + model
+    lines = [budget.fits_into("flash", need, error * program / need, wishes.flash or resources.flash)]
+    if ram is not None:
+        lines.append(budget.fits_into("ram", ram, 0.0, wishes.ram or resources.ram))
+    if wishes.fps is not None:
+        lines.append(budget.fast_enough(took.frames_per_second, wishes.fps))
+    return tuple(lines)

@@ -1,0 +1,117 @@
+"""Plans and menus as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litesmith import console
+from litesmith.files import human_size
+from litesmith.plan.budget import span
+from litesmith.render.common import add_row, bar, table
+
+if TYPE_CHECKING:
+    from litesmith.calibration import CalibrationReport
+    from litesmith.plan.budget import Line
+    from litesmith.plan.latency import Latency
+    from litesmith.plan.menu import MenuReport
+    from litesmith.plan.report import Plan
+
+_MILLION = 1_000_000
+
+
+def plan(found: Plan) -> None:
+    """What a model needs, and whether the board has it."""
+    out = console.stdout()
+    by_op = found.work.by_op()
+    shown = table("op", "MACs", "%", "", title=f"{found.model} on {found.target}")
+    for column in shown.columns[1:3]:
+        column.justify = "right"
+    most = max(by_op.values(), default=0)
+    for op, macs in by_op.items():
+        add_row(shown, op, f"{macs:,}", f"{100 * macs / found.work.macs:.1f}", bar(macs, most))
+    out.print(shown)
+    weights = ", ".join(f"{human_size(size)} {dtype}" for dtype, size in found.work.weight_bytes.items())
+    low, high = found.latency.frames_per_second
+    for line in (
+        f"{found.work.macs / _MILLION:,.2f} million MACs, {found.work.parameters:,} parameters, "
+        f"weights {weights or 'none'}",
+        f"arena {human_size(found.arena.bytes)}{'' if found.arena.exact else ' at least'}, program "
+        f"{human_size(found.program)} (±{100 * found.program_error:.1f} %, {found.made_with}), "
+        f"model {human_size(found.model_bytes)}",
+        f"latency {_milliseconds(found.latency)}, {span(low, high)} frames per second "
+        f"({found.latency.basis})",
+    ):
+        out.print(line, markup=False)
+    lines = table("budget", "need", "have", "verdict")
+    for one in found.lines:
+        add_row(lines, one.name, *_need_and_have(one), one.verdict)
+    out.print(lines)
+
+
+def menu(found: MenuReport) -> None:
+    """Every variant, and the most accurate that fits."""
+    out = console.stdout()
+    shown = table(
+        *("variant", "as", "million MACs", "million parameters", "model", "top-1", "latency", "verdict"),
+        title=f"{found.menu} on {found.target}",
+    )
+    for choice in found.choices:
+        marked = "-> " if choice is found.best else ""
+        add_row(
+            shown,
+            f"{marked}{choice.variant}",
+            choice.arithmetic,
+            f"{choice.million_macs:g}",
+            f"{choice.million_parameters:g}",
+            human_size(choice.model_bytes),
+            f"{choice.top1:.1f} %",
+            _milliseconds(choice.latency),
+            choice.verdict if choice.verdict == "fits" else f"{choice.verdict}: {choice.why_not}",
+        )
+    out.print(shown)
+    if found.best is None:
+        out.print("nothing of it fits", markup=False)
+    else:
+        out.print(
+            f"the most accurate that fits: {found.best.variant} as {found.best.arithmetic}, "
+            f"{found.best.top1:.1f} % top-1 (published, float32)",
+            markup=False,
+        )
+
+
+def calibration(found: CalibrationReport) -> None:
+    """How fast each op is, and how good predictions from that are."""
+    out = console.stdout()
+    shown = table("op", "arithmetic", "million per second", "of", title=found.throughput.measured_on)
+    shown.columns[2].justify = "right"
+    for what, rates in (("MACs", found.throughput.macs), ("elements", found.throughput.elements)):
+        for op, by_kind in rates.items():
+            for kind, rate in by_kind.items():
+                add_row(shown, op, kind, f"{rate / _MILLION:,.1f}", what)
+    out.print(shown)
+    models = table("model", "measured", "predicted from the others", "error", "ops that they do not have")
+    for column in models.columns[1:4]:
+        column.justify = "right"
+    for one in found.models:
+        error = one.predicted_ms / one.measured_ms - 1
+        add_row(
+            models,
+            one.model,
+            f"{one.measured_ms:.3f} ms",
+            f"{one.predicted_ms:.3f} ms",
+            f"{100 * error:+.0f} %",
+            ", ".join(one.unknown),
+        )
+    out.print(models)
+    out.print(f"./inv plan --target {found.path} predicts with it", markup=False)
+
+
+def _milliseconds(latency: Latency) -> str:
+    return f"{span(latency.low, latency.high)} ms"
+
+
+def _need_and_have(line: Line) -> tuple[str, str]:
+    if line.unit == "B":
+        least, most = human_size(round(line.least)), human_size(round(line.most))
+        return least if least == most else f"{least} to {most}", human_size(round(line.have))
+    return f"{line.have:g}", span(line.least, line.most)
