@@ -52,6 +52,7 @@ class SubgraphPlan:
     They are a little larger than what lies in them: alignment and padding, 128 bytes for each.  ``released``
     says that the arena is given back before the inference ends: bodies of control flow.  ``heap_bytes`` are
     tensors that lie in no arena: those that a node's run sizes, and results that are there before it.
+    ``shapes`` are those that the file's tensors have in this run, in the file's order.
     """
 
     index: int
@@ -62,6 +63,7 @@ class SubgraphPlan:
     released: bool
     heap_bytes: int
     tensors: tuple[Placed, ...]
+    shapes: tuple[Dims, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,7 @@ def _subgraph_plan(subgraph: Subgraph) -> SubgraphPlan:
         released=subgraph.released,
         heap_bytes=sum(on_heap) if planner else 0,
         tensors=_placed(held, planner) if planner else (),
+        shapes=tuple(tensor.dims for tensor in held.tensors),
     )
 
 

@@ -6,14 +6,17 @@ from typing import Any
 
 from invoke.context import Context
 
-from litesmith.commands.common import command, needed, print_json
+from litesmith.commands.common import choice, command, needed, print_json
 from litesmith.errors import UsageError
 
 
 @command(
+    iterable=["input_shape"],
     help={
         "target": "built-in target name or path of a profile",
         "model": "a .tflite file or zoo:NAME",
+        "signature": "plan this signature",
+        "input-shape": "NAME=1x224x224x3: plan with this shape of an input",
         "menu": "a family of models (mobilenet_v1), or a YAML file, in place of --model",
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
         "fps": "frames per second that are wanted",
@@ -23,7 +26,7 @@ from litesmith.errors import UsageError
         "plot": "write accuracy over MACs as a PNG (with --menu)",
         "html": "write a page with plan and size",
         "json": "print the plan as JSON",
-    }
+    },
 )
 def plan(
     ctx: Context,
@@ -37,6 +40,8 @@ def plan(
     flops: str | None = None,
     plot: str | None = None,
     html: str | None = None,
+    signature: str | None = None,
+    input_shape: Any = None,
     json: bool = False,
 ) -> None:
     """Hold a model, or a family of models, against what a board has; nothing is built."""
@@ -54,7 +59,13 @@ def plan(
     if menu is not None:
         found = menus.choose(menus.load(menu), wanted, toolchain, wishes)
     else:
-        found = report.plan(Request(target=wanted, models=(str(model),), toolchain=toolchain), wishes)
+        request = Request(
+            target=wanted,
+            models=(str(model),),
+            toolchain=toolchain,
+            choice=choice(signature, input_shape),
+        )
+        found = report.plan(request, wishes)
     _draw(found, plot, html)
     if json:
         print_json(found.to_json())

@@ -98,6 +98,7 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         raise UsageError("one model at a time is planned", "name one with --model")
     (model,) = question.models
     registry = ops.load()
+    work.require_shapes(model.analysis, request.choice)
     placed = prediction.predict(
         model.analysis,
         model.path.read_bytes(),
@@ -105,7 +106,7 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         registry=registry,
         library=ordering.BY_TOOLCHAIN[question.toolchain.name],
     )
-    done = work.count(model.analysis, registry)
+    done = work.count(model.analysis, registry, [one.shapes for one in placed.subgraphs])
     estimated = estimates.of(request)
     took = latency.of_work(done, question.profile, wishes.flops)
     lines = against(

@@ -9,41 +9,58 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from litesmith.analysis import ModelAnalysis, Node, Subgraph, Tensor
 from litesmith.errors import UsageError
 from litesmith.ops import Registry
+from litesmith.samples import Choice, parts
 
 _INTEGER_WEIGHTS = frozenset({"int8", "uint8", "int4", "int16"})
 _FLOAT_WEIGHTS = frozenset({"float16", "float32", "float64", "complex64"})
 _FIRST_BIAS = 2
 
 
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized:
+    """A tensor and the shape that it has in the run that is counted."""
+
+    tensor: Tensor
+    shape: Shape
+
+    @property
+    def elements(self) -> int:
+        """Of all dimensions."""
+        return math.prod(self.shape)
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """A node with its tensors; None stands for an optional input left out."""
 
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Sized | None, ...]
+    outputs: tuple[Sized, ...]
 
-    def shape(self, position: int) -> tuple[int, ...]:
+    def shape(self, position: int) -> Shape:
         """The shape of an input; empty when there is none."""
-        tensor = self.inputs[position] if position < len(self.inputs) else None
-        return tensor.allocated_shape if tensor else ()
+        sized = self.inputs[position] if position < len(self.inputs) else None
+        return sized.shape if sized else ()
 
     @property
-    def out(self) -> tuple[int, ...]:
+    def out(self) -> Shape:
         """The shape of the first output."""
-        return self.outputs[0].allocated_shape if self.outputs else ()
+        return self.outputs[0].shape if self.outputs else ()
 
     def matrices(self) -> int:
         """Elements of all constant matrices among the inputs."""
         return sum(
-            math.prod(tensor.allocated_shape)
-            for tensor in self.inputs
-            if tensor is not None and tensor.weight_bytes and len(tensor.allocated_shape) == _MATRIX
+            sized.elements
+            for sized in self.inputs
+            if sized is not None and sized.tensor.weight_bytes and len(sized.shape) == _MATRIX
         )
 
 
@@ -193,42 +210,52 @@ class Work:
         return {op: macs for op, macs in found.most_common() if macs}
 
 
-def count(analysis: ModelAnalysis, registry: Registry) -> Work:
+def count(
+    analysis: ModelAnalysis, registry: Registry, shapes: Sequence[Sequence[Shape]] | None = None
+) -> Work:
     """Counts a model's work.
 
+    ``shapes`` are those of all tensors by subgraph, in a run that is not the one that the file describes.
+
     Raises:
-        UsageError: a shape that matters is unknown; it names the input to fix.
+        UsageError: a shape that matters is unknown.
     """
-    _require_shapes(analysis)
+    every = shapes or [[t.allocated_shape for t in graph.tensors] for graph in analysis.subgraphs]
     nodes = tuple(
         _node_work(view, number, position, _op_name(analysis, node, registry))
-        for number, subgraph in enumerate(analysis.subgraphs)
-        for position, (node, view) in enumerate(_views(subgraph))
+        for number, (subgraph, sizes) in enumerate(zip(analysis.subgraphs, every, strict=True))
+        for position, (node, view) in enumerate(_views(subgraph, sizes))
     )
     parameters, weight_bytes = _weights(analysis, registry)
     return Work(nodes=nodes, parameters=parameters, weight_bytes=weight_bytes)
 
 
-def _require_shapes(analysis: ModelAnalysis) -> None:
-    """Dimensions beyond the first, the batch, must be known: the runtime takes 1 for what is not."""
-    graph = analysis.subgraphs[0]
-    for index in graph.inputs:
-        tensor = graph.tensors[index]
-        if -1 in tensor.shape[1:] or 0 in tensor.allocated_shape:
+def require_shapes(analysis: ModelAnalysis, choice: Choice) -> None:
+    """Dimensions of inputs beyond the first, the batch, must be known: the runtime takes 1 for what is not.
+
+    Raises:
+        UsageError: one is not; it names the input.
+    """
+    part = parts(analysis, choice)[-1 if choice.signature is not None else 0]
+    for index in part.subgraph.inputs:
+        tensor = part.subgraph.tensors[index]
+        if index not in part.shapes and (-1 in tensor.shape[1:] or 0 in tensor.allocated_shape):
             shown = "x".join("?" if dimension < 1 else str(dimension) for dimension in tensor.shape)
+            example = "x".join(str(dimension) if dimension > 0 else "224" for dimension in tensor.shape)
             raise UsageError(
                 f"{analysis.path}: the input {tensor.name!r} has the shape {shown}",
-                "convert the model with a fixed shape of this input",
+                f"say which: --input-shape {tensor.name}={example}",
             )
 
 
-def _views(subgraph: Subgraph) -> Iterator[tuple[Node, View]]:
+def _views(subgraph: Subgraph, shapes: Sequence[Shape]) -> Iterator[tuple[Node, View]]:
+    sized = [Sized(tensor=t, shape=shape) for t, shape in zip(subgraph.tensors, shapes, strict=False)]
     for node in subgraph.nodes:
         yield (
             node,
             View(
-                inputs=tuple(subgraph.tensors[index] if index >= 0 else None for index in node.inputs),
-                outputs=tuple(subgraph.tensors[index] for index in node.outputs if index >= 0),
+                inputs=tuple(sized[index] if index >= 0 else None for index in node.inputs),
+                outputs=tuple(sized[index] for index in node.outputs if index >= 0),
             ),
         )
 
@@ -239,17 +266,17 @@ def _op_name(analysis: ModelAnalysis, node: Node, registry: Registry) -> str:
 
 def _node_work(view: View, subgraph: int, position: int, op: str) -> NodeWork:
     formula = FORMULAS.get(op)
-    name = view.outputs[0].name if view.outputs else ""
+    name = view.outputs[0].tensor.name if view.outputs else ""
     macs = 0
     if formula is not None:
         unknown = formula.rank and len(view.shape(1)) != formula.rank
         if unknown or not view.out or 0 in view.out:
             raise UsageError(
                 f"node {position} ({op}, {name!r}) has shapes that are known at run time only",
-                "convert the model with fixed shapes of its inputs",
+                "give the shapes of its inputs with --input-shape, or convert it with fixed ones",
             )
         macs = formula.count(view)
-    kinds = [tensor.dtype for tensor in view.inputs[:2] if tensor is not None]
+    kinds = [sized.tensor.dtype for sized in view.inputs[:2] if sized is not None]
     weights = kinds[1] if len(kinds) > 1 and kinds[1] in _INTEGER_WEIGHTS else None
     return NodeWork(
         subgraph=subgraph,
@@ -258,7 +285,7 @@ def _node_work(view: View, subgraph: int, position: int, op: str) -> NodeWork:
         name=name,
         kind=(weights if formula else None) or (kinds[0] if kinds else ""),
         macs=macs,
-        elements=sum(math.prod(tensor.allocated_shape) for tensor in view.outputs),
+        elements=sum(sized.elements for sized in view.outputs),
     )
 
 

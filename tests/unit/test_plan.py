@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import profiles
+from litesmith import analysis, profiles
+from litesmith.analysis import Tensor
 from litesmith.errors import UsageError
 from litesmith.models import open_model
+from litesmith.op_models.graph import Graph
 from litesmith.ops import Registry
 from litesmith.plan import budget, latency, menu, report, work
 from litesmith.plan.latency import Latency
 from litesmith.plan.report import Wishes
 from litesmith.plan.work import NodeWork, Work
 from litesmith.profiles import Profile, Throughput
+from litesmith.samples import Choice
 from tests.conftest import EXAMPLES, ROOT
 
 
@@ -49,10 +52,8 @@ def test_work_of_a_detector_by_hand(registry: Registry) -> None:
 
 
 def shaped(*shapes: tuple[int, ...], out: tuple[int, ...]) -> work.View:
-    from litesmith.analysis import Tensor
-
-    def tensor(shape: tuple[int, ...], constant: bool) -> Tensor:
-        return Tensor(
+    def sized(shape: tuple[int, ...], constant: bool) -> work.Sized:
+        tensor = Tensor(
             name="t",
             dtype="float32",
             shape=shape,
@@ -63,10 +64,11 @@ def shaped(*shapes: tuple[int, ...], out: tuple[int, ...]) -> work.View:
             sparse=False,
             quantized=False,
         )
+        return work.Sized(tensor=tensor, shape=shape)
 
     first, *rest = shapes
     return work.View(
-        inputs=(tensor(first, False), *(tensor(shape, True) for shape in rest)), outputs=(tensor(out, False),)
+        inputs=(sized(first, False), *(sized(shape, True) for shape in rest)), outputs=(sized(out, False),)
     )
 
 
@@ -306,3 +308,19 @@ def test_every_formula_is_documented() -> None:
     for op, formula in work.FORMULAS.items():
         (line,) = [line for line in text.splitlines() if re.search(rf"[| ]{op}[ ,]", line)]
         assert formula.text in line
+
+
+def of_any_length() -> analysis.ModelAnalysis:
+    g = Graph()
+    x = g.input([1, 1], signature=[1, -1])
+    g.op("ADD", [x, x], [g.output()], "Add")
+    return analysis.analyse_bytes(g.content(), "any.tflite")
+
+
+def test_an_input_of_unknown_shape() -> None:
+    model = of_any_length()
+    name = model.subgraphs[0].tensors[0].name
+    with pytest.raises(UsageError, match=rf"any.tflite: the input '{name}' has the shape 1x\?") as caught:
+        work.require_shapes(model, Choice())
+    assert f"--input-shape {name}=1x224" in caught.value.next_step
+    work.require_shapes(model, Choice(shapes={name: (1, 7)}))
