@@ -69,7 +69,10 @@ class BoardError(LitesmithError):
     ``board`` and ``step`` say which and where.
     """
 
-    def __init__(self, board: str, step: str, message: str, next_step: str = "") -> None:
+    def __init__(
+        self, board: str, step: str, message: str, next_step: str = "", *, exit_code: int = 1
+    ) -> None:
         super().__init__(f"{board}, {step}: {message}", next_step)
+        self.exit_code = exit_code
         self.board = board
         self.step = step

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from litesmith import files, pipeline, profiles
+from litesmith import console, files, pipeline, profiles
 from litesmith.deploy import deployer, flashing, fleet, probe
 from litesmith.deploy.deployer import Deployment
 from litesmith.deploy.files import Report
@@ -92,6 +92,8 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
         )
     question = understand(request)
     folder = Path(request.out) if request.out else pipeline.default_folder(question.profile, question.models)
+    # That of an earlier deployment says nothing of this one.
+    (folder / "deploy.json").unlink(missing_ok=True)
     packages: dict[bool, Package] = {}
     if len(flashed) < len(boards):
         packages[False] = _package(replace(request, out=str(folder)))
@@ -104,8 +106,13 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
             return flashing.flash(board, packages[True], report)
         return deployer.deploy(board, packages[False], report, request.choice)
 
-    result = fleet.run(boards, work)
+    return _told(folder, fleet.run(boards, work))
+
+
+def _told(folder: Path, result: FleetResult) -> FleetResult:
     files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result
 
 
@@ -131,7 +138,10 @@ def rollback(boards: Sequence[AnyBoard]) -> FleetResult:
             return flashing.refuse_rollback(board, report)
         return deployer.rollback(board, report)
 
-    return fleet.run(boards, work)
+    result = fleet.run(boards, work)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def survey(boards: Sequence[AnyBoard]) -> tuple[Seen | FlashSeen, ...]:
@@ -146,11 +156,21 @@ def _seen(board: AnyBoard) -> Seen | FlashSeen:
     try:
         with connected(board) as remote:
             facts = probe.probe(remote)
-        return Seen(
-            board=board, facts=facts, misfit=probe.misfit(facts, profiles.load(board.target)), error=""
-        )
     except LitesmithError as error:
         return Seen(board=board, facts=None, misfit="", error=str(error))
+    except Exception as error:
+        # One board's trouble is no other's.
+        if console.debugging():
+            raise
+        return Seen(board=board, facts=None, misfit="", error=f"{type(error).__name__}: {error}")
+    try:
+        misfit = probe.misfit(facts, profiles.load(board.target))
+    except LitesmithError as error:
+        misfit = str(error)
+    lacks = [f"no {tool}" for tool in facts.lacks]
+    if not facts.writable:
+        lacks.append(f"{board.folder} cannot be written")
+    return Seen(board=board, facts=facts, misfit="; ".join([*([misfit] if misfit else []), *lacks]), error="")
 
 
 def _readiness(board: FlashBoard) -> Readiness:

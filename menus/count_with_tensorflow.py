@@ -1,8 +1,8 @@
 """MACs as TensorFlow's own profiler counts them: ``python menus/count_with_tensorflow.py FOLDER``.
 
-Needs the packages of ``requirements/models.txt``.  Writes ``FOLDER/NAME.tflite`` for each of five networks and
-prints half of the floating-point operations that TensorFlow attributes to their convolutions and products,
-from the graph before it is converted: a count that shares nothing with ``litesmith plan``.
+Needs the packages of ``requirements/models.txt``.  Writes ``FOLDER/NAME.tflite`` for each of five networks
+and prints half of the floating-point operations that TensorFlow attributes to their convolutions and
+products, from the graph before it is converted: a count that shares nothing with ``litesmith plan``.
 """
 
 from __future__ import annotations

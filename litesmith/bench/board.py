@@ -7,6 +7,7 @@ before anything observes, as reading the clock for each node takes time, too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import tempfile
@@ -30,7 +31,6 @@ from litesmith.errors import BoardError, UsageError
 from litesmith.models import open_model
 from litesmith.session import Request, opened, understand
 
-_MOST_SECONDS = 1800.0
 _STEP = "measure"
 
 
@@ -148,23 +148,24 @@ def _on_board(
         watched = files.sha256(profiling)
         with lock.locked(remote, token):
             content = {**package.files, watched: profiling}
-            new = send(remote, content, facts, token, lambda _step: None)
+            new: list[str] = []
             try:
+                send(remote, content, token, lambda _step: None, new)
                 arguments = [
                     *("--model", path_there(board, package.digests[package.model_name(0)])),
                     *part.arguments(),
                     *("--json", "--threads", str(threads)),
                 ]
                 before = _clock(remote)
-                runner = BoardRunner(
-                    remote=remote, token=token, description=board.name, step=_STEP, seconds=_MOST_SECONDS
-                )
+                runner = BoardRunner(remote=remote, token=token, description=board.name, step=_STEP)
                 released = _said(runner, package.digests["program"], arguments, sample)
                 more = ["--runs", str(runs), "--warm-up", str(warm_up)]
                 observed = _said(runner, watched, [*arguments, *more], sample)
                 clock = {"before": before, "after": _clock(remote)}
             finally:
-                done(remote, "clean up", script("forget"), board.folder, *new)
+                # The next deployment or measurement removes what is left when this does not work.
+                with contextlib.suppress(BoardError):
+                    done(remote, "clean up", script("forget"), board.folder, token, *new)
     times = node_times(observed["nodes"], runs, model.analysis)
     return BoardReport(
         board=board.name,

@@ -75,7 +75,7 @@ def compare(before: Path, after: Path) -> Comparison:
         )
         for name, keys in _FIGURES.items()
     )
-    times = [{op["op"]: float(op["us"]) for op in report["ops"]} for report in (old, new)]
+    times = [_op_times(report, path) for report, path in ((old, before), (new, after))]
     ops = tuple(
         Change(name=op, unit="µs", before=times[0].get(op, 0.0), after=times[1].get(op, 0.0))
         for op in sorted(
@@ -95,6 +95,13 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "name a file that bench.board wrote") from None
     raise UsageError(f"{path} is no measurement of a board", "name a file that bench.board wrote")
+
+
+def _op_times(report: Mapping[str, Any], path: Path) -> dict[str, float]:
+    try:
+        return {str(op["op"]): float(op["us"]) for op in report["ops"]}
+    except (TypeError, ValueError, KeyError):
+        raise UsageError(f"{path} does not say what its ops take", "measure again with bench.board") from None
 
 
 def _at(report: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> float:

@@ -16,6 +16,9 @@ from litesmith.deploy.remote import Remote, connected, done, script
 from litesmith.errors import BoardError, VerificationError
 from litesmith.samples import Choice
 
+# As for programs: what does not fit, and (VerificationError's) what ran and is wrong.
+_MISFIT = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
@@ -46,7 +49,8 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
         token = lock.new_token()
         report("lock")
         with lock.locked(remote, token):
-            new = send(remote, package.files, facts, token, report)
+            new: list[str] = []
+            send(remote, package.files, token, report, new)
             report("smoke run")
             verdict = _prove(remote, package, token, choice)
             report("release")
@@ -55,7 +59,7 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
             _switch(remote, package.release, facts.current, token)
             # The new release runs: what comes now can wait for the next time.
             report("prune")
-            note = _pruned(remote)
+            note = _pruned(remote, token)
     report("done")
     return Deployment(
         board=board.name,
@@ -98,6 +102,7 @@ def require_fit(board: Board, facts: Facts, package: Package) -> None:
             "probe",
             f"the inventory says that it is a {board.target}, and the program is for {package.profile.name}",
             f"deploy with --target {board.target}, or correct the inventory",
+            exit_code=_MISFIT,
         )
     if facts.lacks:
         raise BoardError(
@@ -105,17 +110,18 @@ def require_fit(board: Board, facts: Facts, package: Package) -> None:
             "probe",
             f"it has no {', '.join(facts.lacks)}",
             "deploying takes a POSIX shell, coreutils or busybox",
+            exit_code=_MISFIT,
         )
     reason = misfit(facts, package.profile, package.program)
     if reason:
-        raise BoardError(board.name, "probe", reason, "build for the target that it is")
+        raise BoardError(board.name, "probe", reason, "build for the target that it is", exit_code=_MISFIT)
 
 
 def _switch(remote: Remote, release: str, before: str, token: str) -> None:
     """Makes a release the current one; both have been proven on the board."""
     board = remote.board
     try:
-        done(remote, "switch", script("switch"), board.folder, release, token)
+        done(remote, "switch", script("switch"), board.folder, token, release)
     except BoardError as error:
         reason = error.message.removeprefix(f"{board.name}, switch: ")
         raise BoardError(
@@ -126,10 +132,10 @@ def _switch(remote: Remote, release: str, before: str, token: str) -> None:
         ) from None
 
 
-def _pruned(remote: Remote) -> str:
+def _pruned(remote: Remote, token: str) -> str:
     """Removes old releases; what went wrong, if anything."""
     try:
-        done(remote, "prune", script("prune"), remote.board.folder, str(remote.board.keep))
+        done(remote, "prune", script("prune"), remote.board.folder, token, str(remote.board.keep))
     except BoardError as error:
         return f"old releases were not removed: {error.message}"
     return ""
@@ -155,12 +161,14 @@ def _prove(remote: Remote, package: Package, token: str, choice: Choice) -> str:
                 raise VerificationError(verdict.line(), "look at it there, or build with --no-prune")
             lines.append(verdict.line())
     except VerificationError as error:
-        raise BoardError(board.name, "smoke run", error.message, error.next_step) from None
+        raise BoardError(
+            board.name, "smoke run", error.message, error.next_step, exit_code=error.exit_code
+        ) from None
     return "; ".join(lines)
 
 
 def _release(remote: Remote, package: Package, token: str) -> None:
     pairs = [word for name, digest in package.digests.items() for word in (name, digest)]
     content = json.dumps(package.to_json(), indent=2).encode()
-    arguments = (remote.board.folder, package.release, token, *pairs)
+    arguments = (remote.board.folder, token, package.release, *pairs)
     done(remote, "release", script("release"), *arguments, stdin=content)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litesmith import files
 from litesmith.deploy.inventory import Board
-from litesmith.deploy.probe import Facts
+from litesmith.deploy.probe import kibibytes
 from litesmith.deploy.remote import Remote, done, script
 from litesmith.errors import BoardError
 
@@ -24,35 +24,36 @@ def path_there(board: Board, digest: str) -> str:
     return f"{board.folder}/files/{digest}"
 
 
-def send(
-    remote: Remote, content: Mapping[str, Path], facts: Facts, token: str, report: Report
-) -> tuple[str, ...]:
-    """Sends the files that the board does not have, of ``content`` by digest; returns their digests.
+def send(remote: Remote, content: Mapping[str, Path], token: str, report: Report, new: list[str]) -> None:
+    """Sends the files that the board does not have, of ``content`` by digest; ``new`` gets their digests.
 
     Raises:
         BoardError: there is no space, or a file did not arrive whole.
     """
     board = remote.board
-    there = done(remote, "compare", script("present"), board.folder, *content).stdout.decode().split()
+    answer = done(remote, "compare", script("present"), board.folder, token, *content)
+    said = [line.partition("=") for line in answer.stdout.decode(errors="replace").splitlines()]
+    there = {value for key, _, value in said if key == "have"}
+    free = next((kibibytes(value) for key, _, value in said if key == "free"), None)
     missing = [digest for digest in content if digest not in there]
     need = sum(content[digest].stat().st_size for digest in missing) + _SPARE_BYTES
     # Where it is not known, an upload that finds no space harms nothing.
-    if facts.free is not None and facts.free < need:
-        free, wanted_space = files.human_size(facts.free), files.human_size(need)
+    if free is not None and free < need:
         raise BoardError(
             board.name,
             "space",
-            f"{board.folder} has {free} left, and {wanted_space} are needed",
+            f"{board.folder} has {files.human_size(free)} left, and {files.human_size(need)} are needed",
             "free some, keep fewer releases ('keep' in the inventory), or name another 'folder'",
         )
     for number, digest in enumerate(missing, start=1):
         report(f"upload {number} of {len(missing)}")
         path = content[digest]
+        new.append(digest)
         size = path.stat().st_size
         answer = remote.run(
             "upload",
             script("receive"),
-            *(board.folder, digest, token),
+            *(board.folder, token, digest),
             stdin=path,
             seconds=board.timeout + size / _SLOWEST_BYTES_PER_SECOND,
         )
@@ -63,4 +64,3 @@ def send(
                 f"{path.name} did not arrive whole: {answer.last_line()}",
                 "the board runs what it ran before; free some space there, and deploy again",
             )
-    return tuple(missing)

@@ -6,15 +6,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from litesmith import console
+from litesmith import console, process
 from litesmith.deploy.deployer import Deployment
 from litesmith.deploy.files import Report
 from litesmith.deploy.inventory import AnyBoard
+from litesmith.deploy.remote import give_up_all
 from litesmith.errors import BoardError, LitesmithError
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetResult:
-    """``deploy.json``: every board."""
+    """``deploy.json``: every board.  ``interrupted`` says that somebody stopped it in the middle."""
 
     results: tuple[Result, ...]
+    interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -66,7 +68,11 @@ Work = Callable[[AnyBoard, Report], Deployment]
 
 
 def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
-    """Does ``work`` on all boards in parallel; none waits for another one's trouble."""
+    """Does ``work`` on all boards in parallel; none waits for another one's trouble.
+
+    When it is interrupted, no board begins another step, and all connections end.
+    """
+    stopped = threading.Event()
     steps: dict[str, str] = {board.name: "waiting" for board in boards}
     guard = threading.Lock()
 
@@ -74,6 +80,8 @@ def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
         began = time.monotonic()
 
         def report(step: str) -> None:
+            if stopped.is_set():
+                raise BoardError(board.name, step, "interrupted before this step", "run it again")
             with guard:
                 steps[board.name] = step
 
@@ -102,7 +110,14 @@ def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
             return result(LitesmithError(f"{board.name}: {type(error).__name__}: {error}"), None)
 
     with _shown(steps, guard), ThreadPoolExecutor(max_workers=min(len(boards), _MOST_AT_ONCE)) as pool:
-        return FleetResult(results=tuple(pool.map(one, boards)))
+        waiting = [pool.submit(one, board) for board in boards]
+        try:
+            wait(waiting)
+        except KeyboardInterrupt:
+            stopped.set()
+            give_up_all("interrupted")
+            process.kill_children()
+        return FleetResult(results=tuple(future.result() for future in waiting), interrupted=stopped.is_set())
 
 
 @contextmanager

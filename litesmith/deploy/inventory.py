@@ -7,6 +7,7 @@ a profile gives a meaning to.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ class Board(Entry):
 
     ``folder`` is where releases go, ``run_prefix`` stands before a program that runs there,
     ``keep`` are the releases that stay beside the current one, ``timeout`` the seconds that one
-    answer may take.
+    answer may take, ``run_timeout`` those of a run of the program.
     """
 
     host: str
@@ -64,12 +65,18 @@ class Board(Entry):
     run_prefix: tuple[str, ...] = ()
     keep: Annotated[int, Field(ge=1, le=100)] = 3
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30
+    run_timeout: Annotated[float, Field(gt=0, le=86400)] = 300
 
     @field_validator("host")
     @classmethod
     def _host(cls, value: str) -> str:
         if not _HOST.fullmatch(value) or value.startswith("-"):
             raise ValueError("a host name or an address is expected")
+        if ":" in value:
+            try:
+                ipaddress.IPv6Address(value)
+            except ValueError:
+                raise ValueError("a host name or an address is expected; a port goes to 'port'") from None
         return value
 
     @field_validator("folder")

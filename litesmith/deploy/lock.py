@@ -1,8 +1,10 @@
-"""One deployer at a time: a lock on the board, with its owner and its age.
+"""One deployer at a time: a lock on the board, with its owner.
 
-A shell on the board holds the lock for as long as our connection stands, and gets a line from us every
-few seconds.  When the client or the network dies, either the shell sees the end of its input, or
-the lines stop coming and the next deployer takes the lock.
+A shell on the board holds the lock for as long as our connection stands.  It gets a line from us every few
+seconds, notes that as a sign of life, and answers.  When the client or the network dies, either the shell
+sees the end of its input, or the signs of life stop and the next deployer takes the lock; when the board
+hangs, or the lock is somebody else's by then, the answers stop and we give up.  Every script that changes
+something looks at the lock first.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _BEAT_SECONDS = 3
 _DEAD_SECONDS = 20
 # Longer than two signs of life of an owner that lives.
 _PATIENCE_SECONDS = 8
-_BUSY, _TAKEN = "busy", "taken"
+_BUSY, _TAKEN, _LOST = "busy", "taken", "lost"
 
 
 def new_token() -> str:
@@ -33,7 +35,12 @@ def new_token() -> str:
 
 def owner() -> str:
     """Who we are, for others who wait."""
-    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number without a name.
+        name = f"user {os.getuid()}"
+    return f"{name}@{socket.gethostname()}, process {os.getpid()}"
 
 
 @contextmanager
@@ -46,40 +53,42 @@ def locked(remote: Remote, token: str) -> Iterator[None]:
         BoardError: somebody else has it, or the folder cannot be written.
     """
     board = remote.board
-    arguments = (board.folder, token, owner(), str(_DEAD_SECONDS))
-    began = time.monotonic()
-    while True:
-        with remote.hold("lock", script("lock"), *arguments) as held:
-            said = held.line(board.timeout)
-            if said == _TAKEN:
-                with _beating(held):
-                    yield
-                return
-            complaint = held.complaint()
-        if not said.startswith(_BUSY):
+    limits = (str(_DEAD_SECONDS), str(_PATIENCE_SECONDS))
+    with remote.hold("lock", script("lock"), board.folder, token, owner(), *limits) as held:
+        try:
+            said = held.line(board.timeout + _DEAD_SECONDS + _PATIENCE_SECONDS)
+        except TimeoutError:
             raise BoardError(
-                board.name,
-                "lock",
-                f"{board.folder} cannot be written: {said or complaint or 'the board says nothing'}",
-                "give the user the right to write there, free some space, or name another 'folder'",
-            )
-        _, seconds, silent, who = said.split(" ", 3)
-        lives = int(silent) < 2 * _BEAT_SECONDS
-        if time.monotonic() - began > (_PATIENCE_SECONDS if lives else _DEAD_SECONDS + _PATIENCE_SECONDS):
-            raise BoardError(
-                board.name,
-                "lock",
-                f"{who} is deploying to it, since {seconds} s",
-                "wait until that has ended",
-            )
-        time.sleep(1)
+                board.name, "lock", f"no answer within {board.timeout:g} s", "see whether the board hangs"
+            ) from None
+        except OSError as error:
+            raise BoardError(board.name, "lock", f"the connection broke: {error}", "deploy again") from None
+        if said == _TAKEN:
+            with _beating(remote, held):
+                yield
+            return
+        complaint = held.complaint()
+    if said.startswith(_BUSY):
+        age, _, who = said.removeprefix(_BUSY).strip().partition(" ")
+        raise BoardError(
+            board.name,
+            "lock",
+            f"{who or 'somebody'} is deploying to it, since {age} s",
+            "wait until that has ended",
+        )
+    raise BoardError(
+        board.name,
+        "lock",
+        f"{board.folder} cannot be written: {complaint or said or 'the board says nothing'}",
+        "give the user the right to write there, free some space, or name another 'folder'",
+    )
 
 
 @contextmanager
-def _beating(held: Held) -> Iterator[None]:
+def _beating(remote: Remote, held: Held) -> Iterator[None]:
     """Signs of life, for as long as the context lasts."""
     stop = threading.Event()
-    thread = threading.Thread(target=_beat, args=(held, stop), daemon=True)
+    thread = threading.Thread(target=_beat, args=(remote, held, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -88,10 +97,39 @@ def _beating(held: Held) -> Iterator[None]:
         thread.join()
 
 
-def _beat(held: Held, stop: threading.Event) -> None:
+def _beat(remote: Remote, held: Held, stop: threading.Event) -> None:
+    board = remote.board
+    heard = time.monotonic()
     while not stop.wait(_BEAT_SECONDS):
         try:
             held.beat()
+            answered = _answer(held, stop, board.timeout)
         except OSError:
             # The connection is gone; whoever uses it next says so.
             return
+        if answered == _LOST:
+            remote.give_up("somebody else took the lock meanwhile: this machine was silent for too long")
+            return
+        # What is sent comes first on a slow line; it has a limit of its own.
+        if answered or remote.sending:
+            heard = time.monotonic()
+        elif not stop.is_set() and time.monotonic() - heard > board.timeout:
+            remote.give_up(f"the board gave no sign of life for {board.timeout:g} s")
+            return
+
+
+def _answer(held: Held, stop: threading.Event, seconds: float) -> str:
+    """What the board says to a sign of life; empty when it says nothing."""
+    end = time.monotonic() + min(seconds, _DEAD_SECONDS)
+    while not stop.is_set() and time.monotonic() < end:
+        try:
+            said = held.line(_STOP_SECONDS)
+        except TimeoutError:
+            continue
+        if not said:
+            raise ConnectionError("the shell that holds the lock has ended")
+        return said
+    return ""
+
+
+_STOP_SECONDS = 0.5

@@ -25,6 +25,9 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "armv7": frozenset({"neon"}),
     "x86_64": frozenset({"sse4_2", "popcnt"}),
 }
+_WIDER = _MACHINES["aarch64"]
+_ARM = frozenset({"armv6", "armv7"})
+_ARMHF_LOADER = "ld-linux-armhf.so.3"
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
 # The compiler's libraries that a program which is linked dynamically may need.
 _LIBRARY = re.compile(rb"\0(libstdc\+\+\.so\.6|libgcc_s\.so\.1|libatomic\.so\.1)(?=\0)")
@@ -35,8 +38,8 @@ class Facts:
     """What a board said of itself.
 
     ``free`` and ``memory`` are bytes, None when it does not know; ``libc`` is the name of its loader,
-    ``libraries`` are the compiler's, ``lacks`` the commands that deploying needs and it has not,
-    ``releases`` what was deployed.
+    ``loaders`` are all that it has, ``libraries`` the compiler's, ``lacks`` the commands that deploying
+    needs and it has not, ``releases`` what was deployed.
     """
 
     machine: str
@@ -44,6 +47,7 @@ class Facts:
     features: tuple[str, ...]
     libc: str
     libc_version: str
+    loaders: tuple[str, ...]
     libraries: tuple[str, ...]
     free: int | None
     memory: int | None
@@ -85,9 +89,10 @@ def probe(remote: Remote) -> Facts:
         features=tuple(sorted(first("features").split())),
         libc=first("libc"),
         libc_version=first("libc_version"),
+        loaders=tuple(sorted(set(found.get("loader", ())))),
         libraries=tuple(sorted(set(found.get("library", ())))),
-        free=_kibibytes(first("free")),
-        memory=_kibibytes(first("memory")),
+        free=kibibytes(first("free")),
+        memory=kibibytes(first("memory")),
         writable=first("writable") == "yes",
         lacks=tuple(found.get("lacks", ())),
         current=first("current"),
@@ -95,28 +100,32 @@ def probe(remote: Remote) -> Facts:
     )
 
 
-def _kibibytes(text: str) -> int | None:
+def kibibytes(text: str) -> int | None:
+    """Bytes of a number of KiB as a board says it; None when it is none."""
     return int(text) * 1024 if text.isdigit() else None
 
 
 def misfit(facts: Facts, profile: Profile, program: Path | None = None) -> str:
     """Why programs of a profile do not run on a board; empty when they do, as far as it says."""
     machines = _MACHINES[profile.architecture]
+    if facts.machine in _WIDER and _ARMHF_LOADER in facts.loaders and profile.architecture in _ARM:
+        # A 64-bit kernel below a 32-bit system: NEON is part of that architecture, and called otherwise.
+        return "" if program is None else _libc_misfit(facts, program.read_bytes(), _ARMHF_LOADER)
     if facts.machine not in machines:
         return f"it is a {facts.machine}, and {profile.name} is for {', '.join(sorted(machines))}"
     missing = _NEEDED.get(profile.architecture, frozenset()) - set(facts.features)
     if facts.features and missing:
         return f"its CPU lacks {', '.join(sorted(missing))}, which {profile.name} uses"
-    return "" if program is None else _libc_misfit(facts, program.read_bytes())
+    return "" if program is None else _libc_misfit(facts, program.read_bytes(), facts.libc)
 
 
-def _libc_misfit(facts: Facts, program: bytes) -> str:
+def _libc_misfit(facts: Facts, program: bytes, loader: str) -> str:
     wanted = max(((int(a), int(b)) for a, b in _GLIBC.findall(program)), default=None)
     dynamic = re.search(rb"/lib(?:64)?/ld-[\w.-]+", program[:4096])
     if dynamic is None or wanted is None:
         return ""
     version = ".".join(map(str, wanted))
-    if not facts.libc.startswith("ld-linux"):
+    if not loader.startswith("ld-linux"):
         return "it has no glibc, and the program is linked with it: build with --toolchain zig"
     have = tuple(int(part) for part in facts.libc_version.split(".") if part.isdigit())
     if have and have < wanted:

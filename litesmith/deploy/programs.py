@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith import process
 from litesmith.deploy.remote import Remote, script
+from litesmith.errors import BoardError
 from litesmith.tensors import Array, to_bytes
-
-_RUN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,6 @@ class BoardRunner:
     token: str
     description: str
     step: str = "smoke run"
-    seconds: float = _RUN_SECONDS
 
     def run(
         self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
@@ -34,14 +33,17 @@ class BoardRunner:
         answer = self.remote.run(
             self.step,
             script("run"),
-            *(board.folder, self.token, sizes, *words),
+            *(board.folder, self.token, str(math.ceil(board.run_timeout)), sizes, *words),
             stdin=b"".join(tensors),
-            seconds=self.seconds,
+            # The board ends the program by itself; what it says then takes its time, too.
+            seconds=board.run_timeout + board.timeout,
         )
         said = b""
         if answer.code == 0:
             head, _, rest = answer.stdout.partition(b"\n")
             said_size, *sizes_back = map(int, head.split())
+            if len(rest) != said_size + sum(sizes_back):
+                raise BoardError(board.name, self.step, "its answer was cut short", "deploy again")
             said, rest = rest[:said_size], rest[said_size:]
             for position, size in enumerate(sizes_back):
                 (outputs / f"out{position}.bin").write_bytes(rest[:size])

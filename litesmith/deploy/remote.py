@@ -7,13 +7,15 @@ and tensors are bytes and every answer has a deadline.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
+import secrets
 import shlex
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +28,7 @@ from litesmith.errors import BoardError
 _CHUNK = 32 * 1024
 _KEEPALIVE_SECONDS = 5
 _POLL_SECONDS = 0.02
+_GRACE_SECONDS = 2.0
 _MOST_OUTPUT = 64 * 1024 * 1024
 
 
@@ -47,10 +50,19 @@ class Held(Protocol):
     """A command that runs for as long as somebody holds it."""
 
     def beat(self) -> None:
-        """Sends it a line; what it is for is the command's business."""
+        """Sends it a line; what it is for is the command's business.
+
+        Raises:
+            OSError: the connection is gone.
+        """
 
     def line(self, seconds: float) -> str:
-        """The next line that it says; empty when it has ended."""
+        """The next line that it says; empty when it has ended.
+
+        Raises:
+            TimeoutError: there is none within ``seconds``.
+            OSError: the connection is gone.
+        """
 
     def complaint(self) -> str:
         """What it said to standard error so far."""
@@ -63,6 +75,13 @@ class Remote(Protocol):
     def board(self) -> Board:
         """Which one."""
 
+    @property
+    def sending(self) -> bool:
+        """Whether something is being sent, which other commands wait for."""
+
+    def give_up(self, reason: str) -> None:
+        """Ends the connection; whatever waits for the board fails with ``reason``."""
+
     def run(
         self, step: str, script: str, *arguments: str, stdin: bytes | Path = b"", seconds: float | None = None
     ) -> Answer:
@@ -73,7 +92,11 @@ class Remote(Protocol):
         """
 
     def hold(self, step: str, script: str, *arguments: str) -> contextlib.AbstractContextManager[Held]:
-        """Runs a script until the context ends, which ends its standard input."""
+        """Runs a script until the context ends, which ends its standard input.
+
+        Raises:
+            BoardError: the connection broke, or it did not start in time.
+        """
 
 
 def command_line(script: str, arguments: Sequence[str]) -> str:
@@ -106,27 +129,45 @@ class SshRemote:
     def __init__(self, board: Board, transport: Any) -> None:
         self.board = board
         self._transport = transport
+        # A login shell may greet before our script says anything.
+        self._marker = f"litesmith-{secrets.token_hex(8)}"
+        self._reason = ""
+        self._sender: _Sender | None = None
+
+    @property
+    def sending(self) -> bool:
+        """Whether something is being sent, which other channels of the connection wait for."""
+        return self._sender is not None and self._sender.busy
+
+    def give_up(self, reason: str) -> None:
+        """Ends the connection; whatever waits for the board fails with ``reason``."""
+        self._reason = self._reason or reason
+        self._transport.close()
 
     def run(
         self, step: str, script: str, *arguments: str, stdin: bytes | Path = b"", seconds: float | None = None
     ) -> Answer:
         """See :class:`Remote`."""
-        trace(f"{self.board.name}: {command_line(script, arguments)}")
         deadline = _Deadline(self.board, step, self.board.timeout if seconds is None else seconds)
-        with self._channel(command_line(script, arguments), deadline) as channel:
-            sender = _Sender(channel, stdin, deadline)
-            stdout, stderr = _received(channel, sender, deadline)
+        with self._guarded(deadline), self._channel(script, arguments, deadline) as channel:
+            self._sender = _Sender(channel, stdin, deadline)
+            stdout, stderr = _received(channel, self._sender, deadline)
             code = channel.recv_exit_status() if channel.exit_status_ready() else -1
             if code == -1:
-                raise deadline.broken("the connection ended before the answer")
-            return Answer(code=code, stdout=stdout, stderr=stderr.decode(errors="replace"))
+                raise deadline.broken(self._reason or "the connection ended before the answer")
+        _, _, said = stdout.partition(f"{self._marker}\n".encode())
+        return Answer(code=code, stdout=said, stderr=stderr.decode(errors="replace"))
 
     @contextmanager
     def hold(self, step: str, script: str, *arguments: str) -> Iterator[Held]:
         """See :class:`Remote`."""
         deadline = _Deadline(self.board, step, self.board.timeout)
-        with self._channel(command_line(script, arguments), deadline) as channel:
-            held = _HeldChannel(channel)
+        with ExitStack() as stack:
+            with self._guarded(deadline):
+                channel = stack.enter_context(self._channel(script, arguments, deadline))
+                held = _HeldChannel(channel)
+                while (said := held.line(deadline.left())) and said != self._marker:
+                    pass
             yield held
             with contextlib.suppress(OSError, EOFError):
                 channel.shutdown_write()
@@ -135,47 +176,69 @@ class SshRemote:
                     pass
 
     @contextmanager
-    def _channel(self, line: str, deadline: _Deadline) -> Iterator[Any]:
+    def _guarded(self, deadline: _Deadline) -> Iterator[None]:
+        """Turns what a connection can do to us into errors of the board; nothing waits without an end."""
         from paramiko.ssh_exception import SSHException
 
+        # Some calls of paramiko wait for the other end without a limit of their own.
+        watchdog = threading.Timer(deadline.left(), self._transport.close)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            channel = self._transport.open_session(timeout=deadline.left())
+            deadline.check()
+            yield
         except (SSHException, EOFError, OSError) as error:
-            raise deadline.broken(f"the connection is gone: {error}") from None
+            if self._reason:
+                raise deadline.broken(self._reason) from None
+            if isinstance(error, TimeoutError) or deadline.over():
+                raise deadline.late() from None
+            raise deadline.broken(f"the connection broke: {error or type(error).__name__}") from None
+        finally:
+            watchdog.cancel()
+
+    @contextmanager
+    def _channel(self, script: str, arguments: Sequence[str], deadline: _Deadline) -> Iterator[Any]:
+        line = command_line(f"{_prelude()}echo {self._marker}\n{script}", arguments)
+        trace(f"{self.board.name}: {command_line(script, arguments)}")
+        channel = self._transport.open_session(timeout=deadline.left())
         try:
             channel.settimeout(deadline.left())
             channel.exec_command(line)
             yield channel
-        except (SSHException, EOFError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise deadline.late() from None
-            raise deadline.broken(f"the connection broke: {error or type(error).__name__}") from None
         finally:
             with contextlib.suppress(Exception):
                 channel.close()
 
 
-@dataclass(frozen=True)
+@functools.cache
+def _prelude() -> str:
+    return script("prelude")
+
+
 class _HeldChannel:
-    channel: Any
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._said = bytearray()
 
     def beat(self) -> None:
-        self.channel.sendall(b"\n")
+        self._channel.sendall(b"\n")
 
     def line(self, seconds: float) -> str:
-        self.channel.settimeout(seconds)
-        said = bytearray()
-        while not said.endswith(b"\n"):
-            byte = self.channel.recv(1)
+        self._channel.settimeout(seconds)
+        # What came before a time-out is kept for the next time.
+        while not self._said.endswith(b"\n"):
+            byte = self._channel.recv(1)
             if not byte:
                 break
-            said += byte
-        return said.decode(errors="replace").strip()
+            self._said += byte
+        line = self._said.decode(errors="replace").strip()
+        self._said.clear()
+        return line
 
     def complaint(self) -> str:
         said = b""
-        while self.channel.recv_stderr_ready():
-            said += self.channel.recv_stderr(_CHUNK)
+        while self._channel.recv_stderr_ready():
+            said += self._channel.recv_stderr(_CHUNK)
         return (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
@@ -190,8 +253,11 @@ class _Deadline:
         """Seconds; a little is always left, so that a call with it fails by itself."""
         return max(self._end - time.monotonic(), 0.001)
 
+    def over(self) -> bool:
+        return time.monotonic() >= self._end
+
     def check(self) -> None:
-        if time.monotonic() > self._end:
+        if self.over():
             raise self.late()
 
     def late(self) -> BoardError:
@@ -217,6 +283,10 @@ class _Sender:
         self._thread = threading.Thread(target=self._send, daemon=True)
         self._thread.start()
 
+    @property
+    def busy(self) -> bool:
+        return self._thread.is_alive()
+
     def _send(self) -> None:
         try:
             if isinstance(self._data, Path):
@@ -238,8 +308,11 @@ class _Sender:
 def _received(channel: Any, sender: _Sender, deadline: _Deadline) -> tuple[bytes, bytes]:
     """Everything that a command writes, until it has ended."""
     out, err = bytearray(), bytearray()
+    ended_at: float | None = None
     while True:
         idle = True
+        # Asked before the data: what came until then is read below.
+        complete = channel.closed or channel.eof_received
         while channel.recv_ready():
             out += channel.recv(_CHUNK)
             idle = False
@@ -248,17 +321,30 @@ def _received(channel: Any, sender: _Sender, deadline: _Deadline) -> tuple[bytes
             idle = False
         if len(out) + len(err) > _MOST_OUTPUT:
             raise deadline.broken("it answers without an end")
-        ended = channel.exit_status_ready() or channel.closed or channel.eof_received
-        if ended and idle and not channel.recv_ready() and not channel.recv_stderr_ready():
-            if channel.exit_status_ready() or channel.closed:
+        if channel.exit_status_ready() and idle:
+            # The last data may come after the status; what a command left running may keep its output open.
+            ended_at = ended_at or time.monotonic()
+            if complete or time.monotonic() - ended_at > _GRACE_SECONDS:
                 return bytes(out), bytes(err)
-            if sender.error is not None and not channel.get_transport().is_active():
-                return bytes(out), bytes(err)
-        if not channel.get_transport().is_active():
-            raise deadline.broken("the connection broke")
+        elif complete and idle and (channel.closed or sender.error is not None):
+            return bytes(out), bytes(err)
+        if not channel.get_transport().is_active() and idle:
+            raise EOFError("it was cut")
         if idle:
             deadline.check()
             time.sleep(_POLL_SECONDS)
+
+
+_open: set[SshRemote] = set()
+_open_guard = threading.Lock()
+
+
+def give_up_all(reason: str) -> None:
+    """Ends all connections of this process."""
+    with _open_guard:
+        remotes = tuple(_open)
+    for remote in remotes:
+        remote.give_up(reason)
 
 
 @contextmanager
@@ -274,7 +360,14 @@ def connected(board: Board) -> Iterator[SshRemote]:
     try:
         transport = _opened(board, connection)
         transport.set_keepalive(_KEEPALIVE_SECONDS)
-        yield SshRemote(board, transport)
+        remote = SshRemote(board, transport)
+        with _open_guard:
+            _open.add(remote)
+        try:
+            yield remote
+        finally:
+            with _open_guard:
+                _open.discard(remote)
     finally:
         with contextlib.suppress(Exception):
             connection.close()
@@ -282,7 +375,8 @@ def connected(board: Board) -> Iterator[SshRemote]:
 
 def _connection(board: Board) -> Any:
     from fabric import Config, Connection
-    from paramiko import AutoAddPolicy, RejectPolicy
+
+    from litesmith.deploy import known_hosts
 
     if board.key is not None and not board.key.is_file():
         raise BoardError(
@@ -317,21 +411,15 @@ def _connection(board: Board) -> Any:
         connect_kwargs=wanted,
     )
     strict = board.known_hosts.policy == "strict"
-    connection.client.set_missing_host_key_policy(RejectPolicy() if strict else AutoAddPolicy())
     file = board.known_hosts.file or Path("~/.ssh/known_hosts").expanduser()
-    if file.is_file():
-        connection.client.load_host_keys(str(file))
-    elif strict:
+    if strict and not file.is_file():
         raise BoardError(
             board.name,
             "connect",
             f"there is no file {file} with the key of {board.host}",
             f"write it with: ssh-keyscan -p {board.port} {board.host} >> {file}",
         )
-    else:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        connection.client.load_host_keys(str(file))
+    known_hosts.prepare(connection.client, file, strict=strict)
     return connection
 
 
@@ -363,6 +451,11 @@ def _opened(board: Board, connection: Any) -> Any:
     except TimeoutError:
         raise failed(f"{where} does not answer within {board.timeout:g} s", "see whether it is on") from None
     except SSHException as error:
+        if "No authentication methods available" in str(error):
+            raise failed(
+                f"there is nothing to log {board.user} in with: no agent answers",
+                "start one and add a key (ssh-add), or name 'key' in the inventory",
+            ) from None
         if "not found in known_hosts" in str(error):
             raise failed(
                 f"the host key of {where} is unknown",
@@ -370,7 +463,8 @@ def _opened(board: Board, connection: Any) -> Any:
             ) from None
         if "banner" in str(error):
             raise failed(
-                f"{where} does not answer within {board.timeout:g} s", "see whether it hangs"
+                f"{where} closes the connection, or does not answer within {board.timeout:g} s",
+                "see whether it hangs, and what its sshd logs",
             ) from None
         raise failed(f"{where} speaks no SSH that we understand: {error}", "see its log") from None
     except (OSError, EOFError, ValueError) as error:

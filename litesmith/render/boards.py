@@ -55,7 +55,8 @@ def _print(*tables: Table) -> None:
 def survey(seen: Sequence[Seen | FlashSeen]) -> None:
     """What each board said, and which runners could start."""
     shown = table(
-        "board", "fits", "machine", "libc", "free", "memory", "current", "releases", "what is wrong"
+        *("board", "fits", "machine", "CPU", "libc", "free", "memory", "current", "releases"),
+        "what is wrong",
     )
     flashed = table("board", "ready", "runner", "tool", "where", "what is wrong")
     for one in seen:
@@ -79,21 +80,30 @@ def _flashed_row(shown: Table, one: FlashSeen) -> None:
     )
 
 
+# What kernels are chosen by, of all that CPUs say of themselves; --json has the rest.
+_FEATURES = (
+    *("neon", "vfpv4", "asimd", "asimddp", "asimdhp", "i8mm", "sve"),
+    *("sse4_1", "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni"),
+    *("rv64imafdc", "rv64imafdcv"),
+)
+
+
 def _row(shown: Table, one: Seen) -> None:
     facts = one.facts
     if facts is None:
-        add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", one.error)
+        add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", "", one.error)
         return
     add_row(
         shown,
         one.board.name,
-        "no" if one.misfit or facts.lacks else "yes",
+        "no" if one.misfit else "yes",
         facts.machine,
+        ", ".join(name for name in _FEATURES if name in facts.features),
         f"{facts.libc} {facts.libc_version}".strip(),
         *("unknown" if size is None else human_size(size) for size in (facts.free, facts.memory)),
         facts.current,
         str(len(facts.releases)),
-        "; ".join([*([one.misfit] if one.misfit else []), *(f"no {tool}" for tool in facts.lacks)]),
+        one.misfit,
     )
 
 

@@ -1,10 +1,9 @@
-# Removes files that came for a measurement and that no release has.  $1 folder, then digests.
+# Removes files that came for a measurement and that no release has.  $1 folder, $2 token, then digests.
+held "$1" "$2"
 folder=$1
-shift
+shift 2
+kept=" $(used "$folder")"
 for digest in "$@"; do
-  for link in "$folder"/releases/*/*; do
-    [ ! -L "$link" ] || [ "$(readlink "$link")" != "../../files/$digest" ] || continue 2
-  done
-  rm -f "$folder/files/$digest"
+  case $kept in *" $digest "*) ;; *) rm -f "$folder/files/$digest" ;; esac
 done
 exit 0

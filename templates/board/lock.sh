@@ -1,31 +1,51 @@
-# Holds the lock of an install folder until standard input ends; each line of it is a sign of life.
-# $1 folder, $2 token, $3 owner, $4 seconds after which a silent owner is taken for dead.
+# Holds the lock of an install folder until standard input ends; each line of it is a sign of life, and answered.
+# $1 folder, $2 token, $3 owner, $4 seconds without a sign of life after which an owner is taken for dead,
+# $5 seconds to wait for one that lives.
+# The lock is a link whose target says all: it is made in one step, and takes no space on a full disk.  Nothing
+# is decided by times of day: a board's clock may jump.
 lock=$1/.lock
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+boot=$(cut -c 1-8 /proc/sys/kernel/random/boot_id 2>/dev/null)
+mine="$2 ${boot:-none} $(date +%s) $3"
 mkdir -p "$1" || exit 10
-take() {
-  mkdir "$lock" 2>/dev/null || return 1
-  echo "$3" >"$lock/owner" && echo "$boot" >"$lock/boot" && date +%s >"$lock/since" &&
-    date +%s >"$lock/beat" && echo "$2" >"$lock/token" || { rm -rf "$lock"; exit 10; }
-}
-if ! take "$@"; then
-  [ -d "$lock" ] || { mkdir "$lock"; exit 10; }
-  # Its owner may be about to write what it is.
-  [ -s "$lock/token" ] || sleep 1
-  now=$(date +%s)
-  beat=$(cat "$lock/beat" 2>/dev/null || echo 0)
-  silent=$((now - beat))
-  if [ "$(cat "$lock/boot" 2>/dev/null)" != "$boot" ] || [ "$silent" -gt "$4" ] || [ "$silent" -lt 0 ]; then
-    mv "$lock" "$1/.dead-$2" 2>/dev/null && rm -rf "$1/.dead-$2"
-    take "$@" || { echo "busy 0 0 somebody who was faster"; exit 11; }
-  else
-    echo "busy $((now - $(cat "$lock/since" 2>/dev/null || echo "$now"))) $silent $(cat "$lock/owner" 2>/dev/null)"
+# What changes while an owner lives: its signs of life, and the file that it sends.
+pulse() { readlink "$1/.beat"; wc -c "$1"/files/.partial-* 2>/dev/null; }
+waited=0 quiet=0 gone=0 last=
+until ln -s "$mine" "$lock" 2>/dev/null; do
+  there=$(readlink "$lock")
+  if [ -z "$there" ]; then
+    # Let go just now; or the folder cannot be written.
+    gone=$((gone + 1))
+    [ "$gone" -lt 3 ] || { ln -s "$mine" "$lock"; exit 10; }
+    continue
+  fi
+  now="$there $(pulse "$1")"
+  if [ "$now" = "$last" ]; then quiet=$((quiet + 1)); else quiet=0 last=$now; fi
+  rest=${there#* }
+  if [ "${rest%% *}" != "${boot:-none}" ] || [ "$quiet" -ge "$4" ]; then
+    # One at a time looks again and removes it; who makes the next one is settled by ln.
+    if ln -s "$2" "$1/.breaking" 2>/dev/null; then
+      [ "$(readlink "$lock")" != "$there" ] || rm -f "$lock"
+      rm -f "$1/.breaking"
+      continue
+    fi
+    [ "$quiet" -lt $(($4 + 10)) ] || rm -f "$1/.breaking"
+  elif [ "$waited" -ge "$5" ] && [ "$quiet" -lt "$5" ]; then
+    who=${rest#* } since=${rest#* }
+    echo "busy $(($(date +%s) - ${since%% *})) ${who#* }"
     exit 11
   fi
-fi
-echo taken
-while read -r _; do
-  [ "$(cat "$lock/token" 2>/dev/null)" = "$2" ] || exit 12
-  date +%s >"$lock/beat"
+  waited=$((waited + 1))
+  sleep 1
 done
-[ "$(cat "$lock/token" 2>/dev/null)" != "$2" ] || rm -rf "$lock"
+# Who holds the lock may be gone before the answer is.
+trap '' PIPE
+ln -sf 0 "$1/.beat"
+echo taken
+beat=0
+while read -r _; do
+  [ "$(readlink "$lock")" = "$mine" ] || { echo lost; exit 12; }
+  beat=$((beat + 1))
+  ln -sf "$beat" "$1/.beat"
+  echo "$beat"
+done
+[ "$(readlink "$lock")" != "$mine" ] || rm -f "$1/.beat" "$lock"

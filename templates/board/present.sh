@@ -1,11 +1,16 @@
-# Which of the files are there and whole: prints their digests.  $1 folder, then digests.
+# Cleans up after deployments that failed, and says which files are there and whole, and how much space is left.
+# $1 folder, $2 token, then the digests of the files.
+held "$1" "$2"
 folder=$1
-shift
+shift 2
 rm -rf "$folder"/files/.partial-* "$folder"/releases/.new-* "$folder"/.current-* "$folder"/.scratch-*
-for digest in "$@"; do
-  file=$folder/files/$digest
-  [ -f "$file" ] || continue
-  sum=$(sha256sum "$file")
-  if [ "${sum%% *}" = "$digest" ]; then echo "$digest"; else rm -f "$file"; fi
+kept=" $* $(used "$folder")"
+for file in "$folder"/files/*; do
+  case $kept in *" ${file##*/} "*) ;; *) rm -f "$file" ;; esac
 done
+for digest in "$@"; do
+  # One that is not whole stays until the right one takes its place: it may be what runs.
+  ! whole "$folder/files/$digest" || echo "have=$digest"
+done
+echo "free=$(df -Pk "$folder" 2>/dev/null | sed -n '$p' | awk '{print $4}')"
 exit 0

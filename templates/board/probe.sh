@@ -11,8 +11,8 @@ if [ -r /proc/cpuinfo ]; then
   echo "features=$(sed -n "s/^${key}[[:space:]]*:[[:space:]]*//p" /proc/cpuinfo | head -n 1)"
 fi
 libc=none
-for file in /lib/ld-linux*.so* /lib64/ld-linux*.so* /lib/ld-musl-*.so* /lib/*/ld-linux*.so*; do
-  if [ -e "$file" ]; then libc=${file##*/}; break; fi
+for file in /lib/*/ld-linux*.so* /lib/ld-musl-*.so* /lib64/ld-linux*.so* /lib/ld-linux*.so*; do
+  [ ! -e "$file" ] || { libc=${file##*/}; echo "loader=$libc"; }
 done
 echo "libc=$libc"
 for file in /lib/lib*.so.* /usr/lib/lib*.so.* /lib/*/lib*.so.* /usr/lib/*/lib*.so.*; do
@@ -32,7 +32,8 @@ for tool in sha256sum mv ln mkdir cat rm sync; do
   command -v "$tool" >/dev/null 2>&1 || echo "lacks=$tool"
 done
 # Replacing a link to a folder in one step takes mv -T: GNU and busybox have it.
-there=$(mktemp -d 2>/dev/null) && (cd "$there" && mkdir a b && ln -s a l && ln -s b n && mv -T -f n l) 2>/dev/null \
+there=$(mktemp -d 2>/dev/null || mktemp -d "$place/.probe-XXXXXX" 2>/dev/null)
+[ -z "$there" ] || (cd "$there" && mkdir a b && ln -s a l && ln -s b n && mv -T -f n l) 2>/dev/null \
   || echo "lacks=mv -T"
 [ -z "$there" ] || rm -rf "$there"
 [ ! -L "$1/current" ] || echo "current=$(readlink "$1/current" | sed 's,.*/,,')"

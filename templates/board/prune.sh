@@ -1,9 +1,10 @@
 # Removes releases but for the current one and those before it, and files that no release has.
-# $1 folder, $2 releases to keep beside the current one.
+# $1 folder, $2 token, $3 releases to keep beside the current one.
+held "$1" "$2"
 cd "$1/releases" || exit 50
 kept=$(readlink ../current | sed 's,.*/,,')
 release=$kept
-left=$2
+left=$3
 while [ "$left" -gt 0 ]; do
   release=$(cat "$release/before" 2>/dev/null) || break
   case " $kept " in *" $release "*) break ;; esac
@@ -14,13 +15,8 @@ done
 for release in *; do
   case " $kept " in *" $release "*) ;; *) [ ! -d "$release" ] || rm -rf "$release" ;; esac
 done
-used=$(for link in */*; do [ ! -L "$link" ] || readlink "$link"; done | sed 's,.*/,,')
+kept=" $(used ..)"
 for file in ../files/*; do
-  name=${file##*/}
-  case "
-$used
-" in *"
-$name
-"*) ;; *) rm -f "$file" ;; esac
+  case $kept in *" ${file##*/} "*) ;; *) rm -f "$file" ;; esac
 done
 exit 0

@@ -1,10 +1,12 @@
 # Makes a release of files that are there, beside the current one.
-# $1 folder, $2 release, $3 token, then pairs of name and digest; standard input is release.json.
-folder=$1 release=$2 new=$1/releases/.new-$3
+# $1 folder, $2 token, $3 release, then pairs of name and digest; standard input is release.json.
+folder=$1 release=$3 new=$1/releases/.new-$2
+held "$1" "$2"
 shift 3
 rm -rf "$new"
 mkdir -p "$new" && cat >"$new/release.json" || exit 30
 while [ $# -gt 0 ]; do
+  [ -f "$folder/files/$2" ] || { echo "$1 is gone from $folder/files" >&2; exit 31; }
   ln -s "../../files/$2" "$new/$1" || exit 30
   shift 2
 done

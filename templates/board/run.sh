@@ -1,11 +1,16 @@
 # Runs a program in a scratch folder of its own, on inputs that come by standard input.
-# $1 folder, $2 token, $3 sizes of the inputs in bytes, then the command, to which --input options are added.
-# Standard output gets one line with the sizes of what the program said and of its outputs, then all of it.
+# $1 folder, $2 token, $3 seconds, $4 sizes of the inputs in bytes, then the command, to which --input options
+# are added.  Standard output gets one line with the sizes of what the program said and of its outputs, then all
+# of it.
+held "$1" "$2"
+folder=$1 token=$2 limit=$3 sizes=$4
 scratch=$1/.scratch-$2
+# However it ends: the other end may be gone before the answer is.
+trap 'cd / && rm -rf "$scratch"' EXIT
+trap 'exit 98' HUP INT PIPE TERM
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 97
 cat >all.bin || exit 97
-sizes=$3
-shift 3
+shift 4
 number=0
 start=1
 for size in $sizes; do
@@ -15,12 +20,26 @@ for size in $sizes; do
   number=$((number + 1))
 done
 rm -f all.bin
-"$@" --output-dir . >said.txt
+"$@" --output-dir . >said.txt </dev/null &
+program=$!
+# It ends when its time is over, or when nobody holds the lock any more.
+(
+  while sleep 1 && kill -0 "$program"; do
+    limit=$((limit - 1))
+    [ "$limit" -gt 0 ] || : >late
+    case $(readlink "$folder/.lock") in "$token "*) ;; *) : >late ;; esac
+    [ ! -f late ] || kill -9 "$program"
+  done
+) >/dev/null 2>&1 </dev/null &
+guard=$!
+wait "$program"
 code=$?
-if [ "$code" != 0 ]; then
-  cd .. && rm -rf "$scratch"
-  exit "$code"
+kill "$guard" 2>/dev/null
+if [ -f late ]; then
+  echo "it did not end within $limit s" >&2
+  code=124
 fi
+[ "$code" = 0 ] || exit "$code"
 number=0
 sizes=$(wc -c <said.txt)
 while [ -f "out$number.bin" ]; do
@@ -35,5 +54,4 @@ while [ "$number" -lt "$last" ]; do
   cat "out$number.bin"
   number=$((number + 1))
 done
-cd .. && rm -rf "$scratch"
 exit 0

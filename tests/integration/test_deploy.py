@@ -70,7 +70,11 @@ def runs(board: Path) -> str:
 
 def leftovers(board: Path) -> list[str]:
     hidden = [path.name for path in board.rglob(".*")]
-    return [name for name in hidden if name.startswith((".lock", ".partial", ".new", ".current", ".scratch"))]
+    return [
+        name
+        for name in hidden
+        if name.startswith((".lock", ".beat", ".breaking", ".partial", ".new", ".current", ".scratch"))
+    ]
 
 
 @pytest.mark.usefixtures("inventory")
@@ -131,9 +135,9 @@ def test_old_releases_go(cli: Cli, server: Server, board: Path, tmp_path: Path) 
 class Proxy:
     """Stands between client and board, and cuts the wire after so many bytes of the client."""
 
-    def __init__(self, port: int, limit: int | None) -> None:
+    def __init__(self, port: int, limit: int | None, *, stall: bool = False) -> None:
         self.passed = 0
-        self._target, self._limit = port, limit
+        self._target, self._limit, self._stall = port, limit, stall
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._ends: list[socket.socket] = []
@@ -160,8 +164,11 @@ class Proxy:
                 if counted:
                     self.passed += len(data)
                     if self._limit is not None and self.passed > self._limit:
-                        self._cut()
-                        return
+                        if not self._stall:
+                            self._cut()
+                            return
+                        # The wire is there, and nothing comes over it any more.
+                        continue
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):
@@ -181,13 +188,15 @@ class Proxy:
             end.close()
 
 
-def through(tmp_path: Path, server: Server, board: Path, limit: int | None) -> Proxy:
+def through(
+    tmp_path: Path, server: Server, board: Path, limit: int | None, *, stall: bool = False, **more: object
+) -> Proxy:
     """An inventory whose board is behind a proxy."""
-    proxy = Proxy(server.port, limit)
+    proxy = Proxy(server.port, limit, stall=stall)
     host = (server.folder / "host.pub").read_text().split()
     known = tmp_path / "proxy_hosts"
     known.write_text(f"[127.0.0.1]:{proxy.port} {host[0]} {host[1]}\n")
-    entry = server.board(board, known_hosts={"file": str(known)})
+    entry = server.board(board, known_hosts={"file": str(known)}, **more)
     sshd.write_inventory(tmp_path / "boards.yaml", bench={**entry, "port": proxy.port})
     return proxy
 
@@ -240,6 +249,31 @@ def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_
     assert leftovers(board) == []
 
 
+def test_a_wire_that_falls_silent(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """Nothing comes any more, and nobody says so: each step has its end."""
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    before = deployed(cli)["release"]
+    proxy = through(tmp_path, server, board, None)
+    assert deploy(cli).returncode == 0
+    proxy.close()
+    total = proxy.passed
+    for number in range(5):
+        proxy = through(
+            tmp_path, server, board, ((number + 1) * total) // 6, stall=True, timeout=3, run_timeout=5
+        )
+        began = time.monotonic()
+        done = deploy(cli, GESTURE, "--json")
+        took = time.monotonic() - began
+        proxy.close()
+        assert (done.returncode, took < 25) == (1, True), (
+            f"{took} s at {proxy.passed} of {total}: {done.stderr}"
+        )
+        assert one_error_line(done).startswith("error: bench, ")
+        assert runs(board) == before
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    assert deployed(cli)["release"] == before
+
+
 @pytest.mark.usefixtures("inventory")
 def test_a_client_that_is_killed(cli: Cli, board: Path, tmp_path: Path) -> None:
     before = deployed(cli)["release"]
@@ -256,19 +290,31 @@ def test_a_client_that_is_killed(cli: Cli, board: Path, tmp_path: Path) -> None:
     assert leftovers(board) == []
 
 
-@pytest.mark.usefixtures("inventory")
-def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
-    deployed(cli)
-    # A deployer that lives: it holds the lock and gives signs of life.
-    script = (Path(__file__).parents[2] / "templates/board/lock.sh").read_text()
+def shell(name: str) -> str:
+    """A script as boards get it."""
+    folder = Path(__file__).parents[2] / "templates/board"
+    return "".join((folder / f"{part}.sh").read_text() for part in ("prelude", name))
+
+
+def hold(board: Path, owner: str, token: str = "token") -> subprocess.Popen[bytes]:
+    """A shell that has the lock, for as long as its input is open."""
     holder = subprocess.Popen(
-        ["sh", "-c", script, "sh", str(board), "token", "ann@desk, process 7", "20"],
+        ["sh", "-c", shell("lock"), "sh", str(board), token, owner, "20", "8"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
-    assert holder.stdin is not None
     assert holder.stdout.readline() == b"taken\n"
+    return holder
+
+
+@pytest.mark.usefixtures("inventory")
+def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
+    deployed(cli)
+    # A deployer that lives: it holds the lock and gives signs of life.
+    holder = hold(board, "ann@desk, process 7")
+    assert holder.stdout is not None
+    assert holder.stdin is not None
     stop = threading.Event()
 
     def live() -> None:
@@ -297,15 +343,74 @@ def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
 def test_a_lock_of_the_dead(cli: Cli, board: Path) -> None:
     """Of another boot, or silent for long: it is taken over."""
     deployed(cli)
-    for boot, beat in (("another boot", int(time.time())), (None, int(time.time()) - 100)):
-        lock = board / ".lock"
-        lock.mkdir()
-        for name, value in (("token", "x"), ("owner", "bob"), ("since", "1"), ("beat", str(beat))):
-            (lock / name).write_text(value)
-        own = Path("/proc/sys/kernel/random/boot_id").read_text()
-        (lock / "boot").write_text(boot or own)
+    own = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    for boot in ("00000000", own):
+        (board / ".lock").symlink_to(f"token {boot} 1 bob@desk, process 1")
         assert deployed(cli)["release"] == runs(board)
         assert leftovers(board) == []
+
+
+def test_one_of_many_takes_the_lock_of_the_dead(tmp_path: Path) -> None:
+    """All wait for a lock whose owner is dead; one after the other gets it, and never two at a time."""
+    board = tmp_path / "board"
+    board.mkdir()
+    (board / ".lock").symlink_to("gone 00000000 1 bob")
+    several = [
+        subprocess.Popen(
+            ["sh", "-c", shell("lock"), "sh", str(board), f"t{n}", f"waiter {n}", "20", "60"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for n in range(6)
+    ]
+    order: list[int] = []
+    for process in several:
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+    end = time.monotonic() + 60
+    while len(order) < len(several) and time.monotonic() < end:
+        taken = [
+            n
+            for n, process in enumerate(several)
+            if n not in order and process.stdout is not None and process.stdout.read() == b"taken\n"
+        ]
+        assert len(taken) <= 1, "two at a time"
+        for n in taken:
+            assert str((board / ".lock").readlink()).startswith(f"t{n} ")
+            order.append(n)
+            several[n].communicate()
+        time.sleep(0.02)
+    assert sorted(order) == list(range(6))
+    assert leftovers(board) == []
+
+
+def test_a_deployer_that_lost_its_lock(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """It slept for so long that another one took over: it changes nothing any more."""
+    slow = ["sh", "-c", 'sleep 6; exec "$@"', "sh"]
+    sshd.write_inventory(
+        tmp_path / "boards.yaml",
+        slow=server.board(board, run_prefix=slow, keep=1),
+        bench=server.board(board, keep=1),
+    )
+    words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "slow", "--json"]
+    sleeper = subprocess.Popen(
+        [sys.executable, "-m", "litesmith", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(board.glob(".scratch-*")):
+        assert sleeper.poll() is None
+        time.sleep(0.05)
+    sleeper.send_signal(signal.SIGSTOP)
+    release = deployed(cli)["release"]
+    sleeper.send_signal(signal.SIGCONT)
+    stdout, stderr = sleeper.communicate(timeout=60)
+    assert sleeper.returncode == 1, stdout + stderr
+    assert json.loads(stdout)["failed"] == ["slow"]
+    assert runs(board) == release
+    assert leftovers(board) == []
 
 
 def test_ways_in_that_are_shut(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
@@ -499,3 +604,115 @@ def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path
         measured = cli("bench.board", "--board", "bench", "--target", "x86_64", "--model", GESTURE, "--json")
         assert measured.returncode == 0, measured.stderr
         assert leftovers(board) == []
+
+
+def test_a_program_that_never_ends(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """It is ended on the board, which goes on with what it ran before."""
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    before = deployed(cli)["release"]
+    stuck = ["sh", "-c", "exec sleep 4321", "sh"]
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, run_prefix=stuck, run_timeout=2))
+    began = time.monotonic()
+    done = deploy(cli, DIGITS)
+    assert (done.returncode, time.monotonic() - began < 25) == (4, True), done.stderr
+    assert "did not end within 2 s" in one_error_line(done)
+    assert subprocess.run(["pgrep", "-f", "sleep 4321"], capture_output=True).returncode == 1
+    assert runs(board) == before
+    assert leftovers(board) == []
+
+
+def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """Ctrl-C in the smoke run: at once, nothing is switched, and deploy.json says so."""
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    before = deployed(cli)["release"]
+    slow = ["sh", "-c", 'sleep 5; exec "$@"', "sh"]
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, run_prefix=slow))
+    words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
+    client = subprocess.Popen(
+        [sys.executable, "-m", "litesmith", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not list(board.glob(".scratch-*")):
+        assert client.poll() is None
+        time.sleep(0.05)
+    began = time.monotonic()
+    client.send_signal(signal.SIGINT)
+    _, stderr = client.communicate(timeout=60)
+    assert (client.returncode, time.monotonic() - began < 10) == (130, True), stderr
+    assert "error: interrupted" in stderr
+    stored = json.loads((tmp_path / "build/x86_64/digits/deploy.json").read_text())
+    assert stored["failed"] == ["bench"]
+    time.sleep(2)
+    assert runs(board) == before
+    assert leftovers(board) == []
+
+
+def test_failed_deployments_leave_no_files(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """What was never released goes with the next deployment, whether or not that works."""
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    deployed(cli)
+    kept = {path.name for path in (board / "files").iterdir()}
+    failing = server.board(board, run_prefix=["false"])
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=failing)
+    for model in (DIGITS, EXAMPLES / "words.tflite"):
+        assert deploy(cli, model).returncode == 4
+    (board / "files/.partial-old").write_bytes(bytes(1000))
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
+    assert deployed(cli)["sent"] == 0
+    assert {path.name for path in (board / "files").iterdir()} == kept
+
+
+@pytest.mark.usefixtures("inventory")
+def test_no_way_back_to_a_broken_release(cli: Cli, board: Path) -> None:
+    first = deployed(cli)["release"]
+    second = deployed(cli, DIGITS)["release"]
+    (board / "releases" / first / "model-0.tflite").resolve().unlink()
+    done = cli("rollback", "--board", "bench")
+    assert (done.returncode, "is not whole: its model-0.tflite is gone" in one_error_line(done)) == (1, True)
+    assert runs(board) == second
+
+
+def test_a_board_that_greets(cli: Cli, server: Server, tmp_path: Path) -> None:
+    """A login shell that speaks before our scripts do; and a folder with what shells and tools treat."""
+    shell = tmp_path / "greeting"
+    shell.write_text('#!/bin/sh\necho Welcome to the board\nexec /bin/sh "$@"\n')
+    shell.chmod(0o755)
+    folder = tmp_path / 'back\\slash and "quotes" $HOME'
+    sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(folder, run_prefix=["env"]))
+    config = server.folder / "config"
+    plain = config.read_text()
+    config.write_text(f'{plain}ForceCommand {shell} -c "$SSH_ORIGINAL_COMMAND"\n')
+    server.stop()
+    server.start()
+    try:
+        assert deployed(cli)["release"] == runs(folder)
+        assert cli("boards", "--probe").returncode == 0
+    finally:
+        config.write_text(plain)
+        server.stop()
+        server.start()
+    assert leftovers(folder) == []
+
+
+def test_known_hosts_are_only_added_to(cli: Cli, server: Server, tmp_path: Path) -> None:
+    """Many boards at once, a file with lines of all kinds: all of it stays, and one line comes."""
+    known = tmp_path / "known"
+    before = (
+        "# mine\n@cert-authority *.example ssh-ed25519 AAAA\nnonsense\n"
+        "sk.example sk-ssh-ed25519@openssh.com AAAA comment"
+    )
+    known.write_text(before)
+    entry = server.board(tmp_path / "b", known_hosts={"policy": "accept-new", "file": str(known)})
+    sshd.write_inventory(tmp_path / "boards.yaml", **{f"b{n}": entry for n in range(12)})
+    for _ in range(2):
+        done = cli("boards", "--probe", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+    lines = known.read_text().splitlines()
+    assert lines[:4] == before.splitlines()
+    assert set(lines[4:]) == {(server.folder / "known_hosts").read_text().strip()}
+    # From now on it is a known board: another key is refused.
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    key = (tmp_path / "other.pub").read_text().split()
+    known.write_text(f"[127.0.0.1]:{server.port} {key[0]} {key[1]}\n")
+    done = cli("boards", "--probe", "--json", "--board", "b1")
+    assert (done.returncode, "is not the known one" in json.loads(done.stdout)[0]["error"]) == (1, True)
