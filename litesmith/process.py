@@ -7,10 +7,12 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from litesmith.console import trace
 from litesmith.errors import TimeOutError, ToolError
@@ -79,29 +81,91 @@ def run(
         TimeOutError: it ran out of time.
     """
     words = tuple(str(word) for word in argv)
+    with _started(words, cwd, {**_inherited(inherit), **(env or {})}, subprocess.PIPE) as child:
+        try:
+            stdout, stderr = child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise _late(words, timeout) from error
+    return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
+
+
+def follow(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Runs a program and gives each line of its standard output to ``on_line`` as it comes.
+
+    Otherwise as :func:`run`; ``stdout`` of what is returned is empty.
+
+    Raises:
+        ToolError: the program cannot be started.
+        TimeOutError: it ran out of time.
+    """
+    words = tuple(str(word) for word in argv)
+    late = threading.Event()
+
+    def end(group: int) -> None:
+        late.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+    # Nobody reads the one while the other is waited for, so a pipe could fill up.
+    with (
+        tempfile.TemporaryFile() as stderr,
+        _started(words, None, {**os.environ, **(env or {})}, stderr) as child,
+    ):
+        timer = threading.Timer(timeout, end, [child.pid]) if timeout is not None else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            assert child.stdout is not None, "it is a pipe"  # noqa: S101
+            for line in child.stdout:
+                on_line(line.decode(errors="replace"))
+            child.stdout.close()
+            child.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        stderr.seek(0)
+        said = stderr.read().decode(errors="replace")
+    if late.is_set():
+        raise _late(words, timeout)
+    return Completed(argv=words, code=child.returncode, stdout=b"", stderr=said)
+
+
+@contextlib.contextmanager
+def _started(
+    words: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], stderr: IO[bytes] | int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a process group of its own, which ends with the block however that ends."""
     trace(shlex.join(words))
     try:
         child = subprocess.Popen(
             words,
             cwd=cwd,
-            env={**_inherited(inherit), **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             start_new_session=True,
         )
     except OSError as error:
         raise ToolError(f"{words[0]} cannot be started: {error.strerror}") from error
     _running.add(child.pid)
     try:
-        stdout, stderr = child.communicate(timeout=timeout)
-    except BaseException as error:
+        yield child
+    except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise TimeOutError(f"{Path(words[0]).name} did not end within {timeout:.0f} s") from error
         raise
     finally:
         _running.discard(child.pid)
-    return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
+
+
+def _late(words: Sequence[str], timeout: float | None) -> TimeOutError:
+    return TimeOutError(f"{Path(words[0]).name} did not end within {timeout:.0f} s")

@@ -88,3 +88,39 @@ except BaseException as error:
     assert done.returncode == 130
     assert time.monotonic() - start < 15
     assert "error: interrupted" in done.stderr
+
+
+def test_lines_are_seen_as_they_come() -> None:
+    seen: list[tuple[str, float]] = []
+    script = (
+        "import sys, time; print('a', flush=True); time.sleep(1); print('b'); sys.stderr.write('e' * 200000)"
+    )
+    done = process.follow(
+        [sys.executable, "-c", script], lambda line: seen.append((line.strip(), time.monotonic()))
+    )
+    assert [line for line, _ in seen] == ["a", "b"]
+    assert seen[1][1] - seen[0][1] > 0.5
+    assert (done.code, done.stdout, done.stderr) == (0, b"", "e" * 200000)
+
+
+def test_a_program_that_is_followed_ends_in_time(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    with pytest.raises(ToolError, match="sh did not end within 1 s"):
+        process.follow(
+            ["sh", "-c", f"echo a; sleep 60 & echo $! > {pid_file}; wait"], lambda _: None, timeout=1
+        )
+    child = int(pid_file.read_text())
+    deadline = time.monotonic() + 5
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def test_an_error_of_the_listener_ends_the_program() -> None:
+    def refuse(_line: str) -> None:
+        raise KeyError
+
+    started = time.monotonic()
+    with pytest.raises(KeyError):
+        process.follow(["sh", "-c", "echo a; sleep 60"], refuse)
+    assert time.monotonic() - started < 20
