@@ -9,7 +9,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from litesmith.commands import bench, boards, contributing, lab, lists, planning, programs, sizes
+from litesmith.commands import bench, boards, contributing, converting, lab, lists, planning, programs, sizes
 
 
 def namespace(*, development: bool) -> Collection:
@@ -22,6 +22,7 @@ def namespace(*, development: bool) -> Collection:
         programs.demo,
         planning.plan,
         planning.calibrate,
+        converting.convert,
         boards.deploy,
         boards.rollback,
         lists.targets,

@@ -46,6 +46,11 @@ LAYERS = (
     ("plan.menu",),
     ("plan.plot",),
     ("plan.page",),
+    ("convert", "convert.refused"),
+    ("convert.inputs", "convert.comparison"),
+    ("convert.graphs",),
+    ("convert.environment", "convert.report", "convert.request", "convert.worker"),
+    ("convert.conversion",),
     ("pipeline", "deploy", "deploy.inventory", "lab", "lab.emulation", "lab.rootfs"),
     ("deploy.package", "deploy.known_hosts", "lab.boards"),
     ("deploy.remote",),
@@ -59,11 +64,14 @@ LAYERS = (
     ("bench.speed",),
     ("bench.optimise",),
     ("render", "render.common"),
-    ("render.bench", "render.boards", "render.planning", "render.sizes", "render.tables"),
+    ("render.bench", "render.boards", "render.converting", "render.planning", "render.sizes", "render.tables"),
     ("commands.common",),
     tuple(
         f"commands.{name}"
-        for name in ("bench", "boards", "contributing", "lab", "lists", "planning", "programs", "sizes")
+        for name in (
+            *("bench", "boards", "contributing", "converting", "lab", "lists", "planning", "programs"),
+            "sizes",
+        )
     ),
     ("commands",),
     ("__main__",),

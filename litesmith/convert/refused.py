@@ -1,0 +1,35 @@
+"""What the converter's process says no with, and words for it.
+
+This module, :mod:`inputs`, :mod:`comparison`, :mod:`graphs` and :mod:`worker` run under the
+interpreter that has TensorFlow: they import each other, NumPy and TensorFlow, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+BAD_INPUT, UNSUPPORTED, FAILED = 2, 3, 1
+_LONGEST_LINE = 300
+
+
+class RefusedError(Exception):
+    """What the user is told: a line, what to do next, and litesmith's exit code."""
+
+    def __init__(self, message: str, next_step: str = "", code: int = BAD_INPUT) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.code = code
+
+
+def one_line(error: BaseException) -> str:
+    """The first words of an error that are meant for people, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
+
+
+def some(names: Iterable[str], most: int = 6) -> str:
+    """The first names of a list that may be long."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more

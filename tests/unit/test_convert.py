@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litesmith import analysis, paths, profiles, toolchains
+from litesmith.convert import conversion, environment, inputs, report, request, worker
+from litesmith.convert.comparison import Tally
+from litesmith.convert.inputs import Spec
+from litesmith.convert.refused import RefusedError
+from litesmith.convert.request import Wanted
+from litesmith.errors import SourceError, ToolError, UnsupportedModelError, UsageError
+from litesmith.ops import Registry
+from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.models import CUSTOM, Op, build_model
+
+IMAGE = Spec("image", "float32", (1, 2, 3))
+MASK = Spec("mask:0", "int32", (1, 4))
+
+
+# What is asked for
+
+
+def keras_archive(folder: Path) -> Path:
+    path = folder / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    return path
+
+
+def npz(folder: Path, name: str = "d.npz", **arrays: Any) -> Path:
+    np.savez(folder / name, **arrays)
+    return folder / name
+
+
+def zipped(name: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(name, "x")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("m.h5", b"", "is empty"),
+        ("m.keras", b"PK\x03\x04 half", "is no Keras archive: it is damaged"),
+        ("m.h5", b"something", "is no HDF5 file"),
+        ("m.keras", zipped("else.txt"), "is no Keras archive"),
+        ("m.tflite", (EXAMPLES / "digits.tflite").read_bytes(), "is a .tflite file already"),
+        ("m.onnx", b"\x08\x07", "is an ONNX model, which onnx2tf"),
+        ("m.pt", zipped("data.pkl"), "PyTorch"),
+        ("saved_model.pb", b"\x08\x01", "is part of a SavedModel; name its folder"),
+        ("m.xyz", os.urandom(100), "is no model that TensorFlow saves"),
+    ],
+)
+def test_what_cannot_be_converted(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=expected):
+        request.kind_of(tmp_path / name)
+
+
+def test_kinds(tmp_path: Path) -> None:
+    assert request.kind_of(keras_archive(tmp_path)) == "keras"
+    (tmp_path / "m.bin").write_bytes(b"\x89HDF\r\n\x1a\n rest")
+    assert request.kind_of(tmp_path / "m.bin") == "keras"
+    (tmp_path / "g.pb").write_bytes(b"\x0a\x00")
+    assert request.kind_of(tmp_path / "g.pb") == "frozen"
+    (tmp_path / "sm").mkdir()
+    with pytest.raises(UsageError, match=r"folder without saved_model\.pb"):
+        request.kind_of(tmp_path / "sm")
+    (tmp_path / "sm/saved_model.pb").touch()
+    assert request.kind_of(tmp_path / "sm") == "saved_model"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "--from is missing; for example --from model.keras"),
+        (["--from", "none.keras"], "there is no model none.keras; check the path given with --from"),
+        (["--from", "m.keras", "--quantize", "int4"], "--quantize int4 is unknown; perhaps you meant 'int8'"),
+        (["--from", "m.keras", "--quantize", "x"], "known: none, dynamic, float16, int8"),
+        (["--from", "m.keras", "--quantize", "int8"], "needs inputs"),
+        (["--from", "m.keras", "--io", "int8"], "--io int8 makes no sense with --quantize none"),
+        (["--from", "m.keras", "--io", "u8"], "--io u8 is unknown"),
+        (["--from", "m.keras", "--signature", "s"], "m.keras is no SavedModel and has no signatures"),
+        (["--from", "m.keras", "--inputs", "s"], "m.keras is no frozen graph"),
+        (["--from", "m.keras", "--outputs", "s"], "says what its outputs are"),
+        (["--from", "m.keras", "--tf-header", "h"], "TensorFlow's header is made of one only"),
+        (["--from", "m.keras", "--representative", "n.npz"], "there is no file n.npz"),
+        (["--from", "m.keras", "--representative", "m.keras"], "m.keras holds no NumPy arrays"),
+        (["--from", "m.keras", "--representative", "text"], "text is no .npz file"),
+        (["--from", "m.keras", "--input-shape", "x"], "is not of the form NAME=1x224x224x3"),
+        (["--from", "m.keras", "--out", "folder"], "folder is a folder; name a file with --out"),
+        (["--from", "m.keras", "--out", "text/m.tflite"], "text/m.tflite cannot be written"),
+        (["--from", "m.keras", "--out", "m.keras"], "m.keras would be written over what --from names"),
+        (
+            ["--from", "m.keras", "--representative", "m.inputs.npz"],
+            "m.inputs.npz would be written over what --representative names",
+        ),
+        (["--from", "g.pb", "--tf-header", "g.tflite"], "g.tflite would be written twice"),
+        (["--from", "m.keras", "--target", "armv8l"], "unknown target 'armv8l'"),
+        (["--from", "m.keras", "--custom-ops", "none.yaml"], "none.yaml cannot be read"),
+    ],
+)
+def test_bad_arguments(cli: Cli, tmp_path: Path, words: list[str], expected: str) -> None:
+    keras_archive(tmp_path)
+    npz(tmp_path, "m.inputs.npz", a=np.zeros(3))
+    (tmp_path / "text").write_text("text")
+    (tmp_path / "g.pb").write_bytes(b"\x0a\x00")
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    done = cli("convert", *words)
+    assert done.returncode == 2
+    assert expected in one_error_line(done)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.model").mkdir()
+    (tmp_path / "my.model/saved_model.pb").touch()
+    wanted = request.check(source=str(tmp_path / "my.model"), quantize="none")
+    assert wanted.out == Path("my.model.tflite")
+    assert wanted.samples == Path("my.model.inputs.npz")
+    monkeypatch.chdir(tmp_path / "my.model")
+    assert request.check(source=".", quantize="none").out == Path("my.model.tflite")
+
+
+# Shapes and samples
+
+
+def test_shapes_become_fixed() -> None:
+    batch = Spec("a/b:0", "float32", (-1, 4))
+    assert inputs.fixed_shape(batch, {}, "m") == (1, 4)
+    assert inputs.fixed_shape(batch, {"a/b:0": (2, 4)}, "m") == (2, 4)
+    assert inputs.fixed_shape(batch, {"a_b_0": (3, 4)}, "m") == (3, 4)
+    with pytest.raises(RefusedError, match=r"the shape \?x4, not 2x5"):
+        inputs.fixed_shape(batch, {"a/b:0": (2, 5)}, "m")
+    with pytest.raises(RefusedError, match=r"\?x\?x3, which is not known"):
+        inputs.fixed_shape(Spec("x", "float32", (-1, -1, 3)), {}, "m")
+    with pytest.raises(RefusedError, match="of any rank"):
+        inputs.fixed_shape(Spec("x", "float32", None), {}, "m")
+    assert inputs.fixed_shape(Spec("x", "float32", None), {"x": (1, 2)}, "m") == (1, 2)
+    with pytest.raises(RefusedError, match="no input 'y'"):
+        inputs.require_names({"y": (1,)}, [batch], "m")
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"image": np.ones((5, 2, 3)), "mask:0": np.ones((5, 4), np.int64)},
+        {"image": np.ones((5, 1, 2, 3)), "mask_0": np.ones((5, 1, 4), np.int8)}
+        | {"mask:0": np.ones((5, 4), int)},
+        {
+            f"{name}_{i}": np.ones((1, 2, 3), np.float32) if i == 0 else np.ones((1, 4), np.int32)
+            for name in "abcde"
+            for i in range(2)
+        },
+    ],
+    ids=["by name", "with a batch of one", "indexed"],
+)
+def test_samples(arrays: dict[str, Any]) -> None:
+    found = inputs.fit(arrays, [IMAGE, MASK], "d.npz")
+    assert len(found) == 5
+    for image, mask in found:
+        assert (image.dtype, image.shape) == (np.float32, (1, 2, 3))
+        assert (mask.dtype, mask.shape) == (np.int32, (1, 4))
+
+
+def test_a_single_array_needs_no_name() -> None:
+    assert len(inputs.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
+    # Of the input's own shape it is one sample, the first of "arr".
+    assert len(inputs.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
+    # Names that look like numbered samples are those of inputs first.
+    numbered = Spec("input_1", "float32", (1, 2))
+    assert len(inputs.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
+    words = inputs.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
+    assert [value[0].tolist() for value in words] == [["a"], ["bc"]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"image": np.ones((5, 2, 4))}, r"float64\[5, 2, 4\] does not fit the input 'image', float32 1x2x3"),
+        ({"picture": np.ones((5, 2, 4))}, "has the arrays picture, the inputs are image"),
+        ({}, "has no samples"),
+        ({"image": np.ones((0, 2, 3))}, "has no samples"),
+        ({"image": np.ones((5, 2, 3), np.uint8)}, "image is uint8, the input 'image' is float32"),
+        ({"image": np.full((5, 2, 3), np.nan)}, "not finite"),
+        ({"image": np.full((5, 2, 3), 1e300)}, "not finite"),
+        ({"0_0": np.ones((1, 2, 3)), "1_0": np.ones((1, 2, 4))}, "1_0: float64.* does not fit"),
+        ({"0_0": np.ones((1, 2, 3)), "1_1": np.ones((1, 2, 3))}, "has the arrays 0_0, 1_1"),
+    ],
+)
+def test_samples_that_do_not_fit(arrays: dict[str, Any], expected: str) -> None:
+    with pytest.raises(RefusedError, match=expected):
+        inputs.fit(arrays, [IMAGE], "d.npz")
+
+
+def test_as_many_samples_for_each_input() -> None:
+    with pytest.raises(RefusedError, match="image 5, mask:0 4"):
+        inputs.fit({"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d")
+    with pytest.raises(RefusedError, match="mask:0 is int64"):
+        inputs.fit({"image": np.ones((4, 2, 3)), "mask:0": np.full((4, 4), 1 << 40)}, [IMAGE, MASK], "d")
+
+
+def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
+    path = npz(tmp_path, image=np.array([{"a": 1}], object))
+    with pytest.raises(RefusedError, match=r"d\.npz cannot be read"):
+        inputs.read_samples(path, [IMAGE], str(path))
+
+
+def test_random_samples_fit_their_inputs() -> None:
+    specs = [IMAGE, MASK, Spec("flag", "bool", ()), Spec("text", "string", (1,))]
+    samples = inputs.random_samples(specs)
+    assert len(samples) == inputs.RANDOM_SAMPLES
+    assert [value.shape for value in samples[0]] == [(1, 2, 3), (1, 4), (), (1,)]
+    assert all(np.array_equal(a, b) for a, b in zip(samples[0], inputs.random_samples(specs)[0], strict=True))
+
+
+# Comparison
+
+
+def test_errors_of_an_output() -> None:
+    tally = Tally()
+    tally.add(np.array([[0.0, 1.0, 4.0]]), np.array([[0.0, 1.5, 3.0]]))
+    tally.add(np.array([[2.0, -4.0, 0.0]]), np.array([[1.0, -4.0, 2.0]]))
+    found = tally.result()
+    assert found["range"] == [-4.0, 4.0]
+    assert found["largest"] == 2.0
+    assert found["mean"] == pytest.approx(4.5 / 6)
+    assert found["largest_of_range"] == 0.25
+    assert found["mean_of_range"] == pytest.approx(4.5 / 6 / 8)
+    assert (found["top1"], found["rows"]) == (0.5, 2)
+    assert (found["not_finite"], found["reshaped"]) == (0, "")
+
+
+def test_outputs_without_classes_or_range() -> None:
+    tally = Tally()
+    tally.add(np.array([3.0]), np.array([3.5]))
+    found = tally.result()
+    assert (found["largest"], found["largest_of_range"], found["top1"]) == (0.5, None, None)
+    empty = Tally().result()
+    assert (empty["range"], empty["mean"]) == (None, 0.0)
+    json.dumps(empty, allow_nan=False)
+
+
+def test_what_is_not_finite_or_has_another_shape() -> None:
+    tally = Tally()
+    tally.add(np.array([np.nan, np.inf, 1.0, np.inf]), np.array([np.nan, -np.inf, np.nan, np.inf]))
+    assert tally.result()["not_finite"] == 2
+    tally.add(np.zeros((1, 2)), np.zeros(2))
+    assert tally.result()["reshaped"] == "[1, 2] became [2]"
+
+
+# What the converter says
+
+
+def test_missing_ops_are_named() -> None:
+    text = "error: x\nTF Select ops: MatrixInverse, Erfc\nDetails:\n\ttf.MatrixInverse(tensor<3x3xf32>)\n"
+    found = worker.refusal(RuntimeError(text), "m.keras", "none")
+    assert found.message == "m.keras: TensorFlow Lite has no op for MatrixInverse, Erfc"
+    assert found.code == 3
+    other = worker.refusal(RuntimeError("first\nsecond" + "x" * 1000), "m.keras", "int8")
+    assert other.message.startswith("m.keras cannot be converted with --quantize int8: first second")
+    assert len(other.message) < 400
+
+
+# What came out of it
+
+
+def test_new_ops_and_their_price(registry: Registry) -> None:
+    made = analysis.analyse(EXAMPLES / "gesture.tflite")
+    plain = analysis.analyse(EXAMPLES / "digits.tflite")
+    profile, name = profiles.load("armv7").choose(None)
+    price, prices = report.priced(plain, made, registry, profile, toolchains.load(name))
+    ops = report.used_ops(plain, made, registry, prices)
+    new = {op.name for op in ops if op.new}
+    assert new == {"CONV_2D", "MAX_POOL_2D"}
+    assert price.code > price.new_ops > max(op.bytes or 0 for op in ops if op.new)
+    assert price.float_code is not None
+    assert all(op.bytes for op in ops)
+    assert report.left_in_float(ops) == [op.name for op in ops]
+
+
+def result_of(**changes: Any) -> dict[str, Any]:
+    return {
+        "event": "result",
+        "tensorflow": "2.0",
+        "parameters": 1000,
+        "inputs": [],
+        "outputs": ["y"],
+        "frozen": True,
+        "comparison": {"reason": "nothing was computed"},
+        "calibrated": 0,
+        "notes": [],
+        **changes,
+    }
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stands for the Python that has TensorFlow: gives these events and copies this model."""
+
+    def make(*events: dict[str, Any], model: Path = EXAMPLES / "digits.tflite", code: str = "") -> None:
+        lines = "".join(f"{json.dumps(event)}\n" for event in events)
+        script = (
+            f"#!{sys.executable}\nimport json, pathlib, shutil, sys\n"
+            "folder = pathlib.Path(json.loads(pathlib.Path(sys.argv[3]).read_text())['folder'])\n"
+            f"for name in ('model', 'float32'):\n"
+            f"    shutil.copyfile({str(model)!r}, folder / (name + '.tflite'))\n"
+            "shutil.copyfile(sys.argv[3], folder / 'ops_to_register.h')\n"
+            "import numpy; numpy.savez(folder / 'inputs.npz', made_by=1)\n"
+            f"print({lines!r}, end='', flush=True)\n{code}\n"
+        )
+        path = tmp_path / "python"
+        path.write_text(script)
+        path.chmod(0o755)
+        monkeypatch.setenv(environment.VARIABLE, str(path))
+
+    return make
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    out = tmp_path / "out"
+    out.mkdir()
+    data = npz(tmp_path, x=np.zeros(3))
+    return Wanted(
+        source=keras_archive(tmp_path),
+        kind="keras",
+        out=out / "m.tflite",
+        representative=data,
+        quantize="int8",
+    )
+
+
+def names(wanted: Wanted) -> list[str]:
+    return sorted(path.name for path in wanted.out.parent.iterdir())
+
+
+def test_files_appear_whole(fake: Any, wanted: Wanted) -> None:
+    fake(
+        {"event": "step", "text": "reading"},
+        {"event": "progress", "what": "calibrating", "done": 1, "total": 1},
+        result_of(),
+    )
+    found = conversion.run(wanted, "armv7")
+    assert names(wanted) == ["m.inputs.npz", "m.tflite"]
+    assert found.to_json()["after"]["saved"] == found.saved
+    assert found.saved == 1 - sum(found.made.weights.values()) / 4000
+    assert "CONV_2D" in found.notes[0]
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_samples_of_the_user_stay(fake: Any, wanted: Wanted) -> None:
+    fake(result_of())
+    npz(wanted.samples.parent, wanted.samples.name, mine_0=np.ones(2))
+    before = wanted.samples.read_bytes()
+    found = conversion.run(wanted, "armv7")
+    assert wanted.samples.read_bytes() == before
+    assert any("was there before and stays" in note for note in found.notes)
+    wanted.samples.write_bytes(b"no archive")
+    conversion.run(wanted, "armv7")
+    assert wanted.samples.read_bytes() == b"no archive"
+
+
+def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: Wanted) -> None:
+    import dataclasses
+
+    fake(result_of())
+    conversion.run(wanted, "armv7")
+    conversion.run(dataclasses.replace(wanted, representative=None, quantize="none"), "armv7")
+    assert names(wanted) == ["m.tflite"]
+
+
+def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
+    fake: Any, wanted: Wanted, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    model = tmp_path / "x.tflite"
+    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp"), Op(9, version=12)]))
+    fake(result_of(), model=model)
+    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED has version 12.*MyOp") as caught:
+        conversion.run(wanted, "armv7")
+    assert str(wanted.source) in caught.value.message
+    assert "LITESMITH_CONVERTER" in caught.value.next_step
+    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp")]))
+    with pytest.raises(UnsupportedModelError, match="MyOp is a custom op"):
+        conversion.run(wanted, "armv7")
+    assert names(wanted) == []
+    found = conversion.run(dataclasses.replace(wanted, custom_ops=frozenset({"MyOp"})), "armv7")
+    assert found.price is None
+    assert any("no estimate of the program" in note for note in found.notes)
+
+
+def test_variables_without_values_are_refused(fake: Any, wanted: Wanted, tmp_path: Path) -> None:
+    model = tmp_path / "x.tflite"
+    model.write_bytes(build_model([Op(142), Op(143)]))
+    fake(result_of(frozen=False), model=model)
+    with pytest.raises(UnsupportedModelError, match="lost the values of its variables"):
+        conversion.run(wanted, "armv7")
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "kind", "expected"),
+    [
+        ([{"event": "refused", "message": "no", "next_step": "do", "code": 2}], "", UsageError, "no; do"),
+        (
+            [{"event": "refused", "message": "no", "next_step": "", "code": 3}],
+            "",
+            UnsupportedModelError,
+            "no",
+        ),
+        ([{"event": "step", "text": "reading"}], "", ToolError, "gave no result while reading"),
+        ([], "raise ValueError('what')", ToolError, "failed: ValueError: what"),
+        (
+            [{"event": "progress", "what": "calibrating", "done": 1, "total": 3}],
+            "import os; os.kill(os.getpid(), 11)",
+            ToolError,
+            "was ended by SIGSEGV while calibrating; LSTM and GRU layers",
+        ),
+    ],
+)
+def test_a_converter_that_fails(
+    fake: Any, wanted: Wanted, events: list[dict[str, Any]], code: str, kind: type[Exception], expected: str
+) -> None:
+    fake(*events, code=code)
+    with pytest.raises(kind) as caught:
+        conversion.run(wanted, "armv7")
+    assert expected in str(caught.value)
+    assert names(wanted) == []
+
+
+# The Python that has TensorFlow
+
+
+def test_an_interpreter_that_is_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment.VARIABLE, "/no/such/python")
+    with pytest.raises(UsageError, match="LITESMITH_CONVERTER=/no/such/python is no program"):
+        environment.interpreter()
+
+
+def test_an_interpreter_without_tensorflow(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment.VARIABLE, sys.executable)
+    with pytest.raises(ToolError, match=r"has no TensorFlow.*LITESMITH_CONVERTER"):
+        conversion.run(wanted, "armv7")
+
+
+def test_no_network(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(environment.VARIABLE, raising=False)
+    for name, value in {
+        "PIP_INDEX_URL": "http://127.0.0.1:1/",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SourceError, match="TensorFlow could not be installed"):
+        environment.interpreter()
+    assert [path.suffix for path in (empty_cache / "converter").iterdir()] == [".lock"]
+
+
+def test_the_lock_file_comes_with_litesmith() -> None:
+    assert "tensorflow" in (paths.data_folder("requirements") / "models.txt").read_text()
+    wheel = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert '"requirements/models.txt" = "litesmith/data/requirements/models.txt"' in wheel
