@@ -86,6 +86,18 @@ def with_state() -> tf.Module:
     return module
 
 
+def old_graph(frozen: bool) -> bytes:
+    """As TensorFlow 1 programs wrote them, with an input of which only the depth is known."""
+    values = RNG.normal(size=(4, 6)).astype(np.float32)
+    with tf.Graph().as_default() as graph:
+        picture = tf.compat.v1.placeholder(tf.float32, [None, 4], name="picture")
+        weights = tf.constant(values) if frozen else tf.compat.v1.get_variable("weights", initializer=values)
+        hidden = tf.nn.relu(tf.matmul(picture, weights), name="hidden")
+        tf.nn.softmax(hidden, name="scores")
+        tf.split(hidden, 2, axis=1, name="halves")
+        return graph.as_graph_def().SerializeToString()
+
+
 def main(folder: Path) -> None:
     """Writes all models, and data for the classifier."""
     keras.utils.set_random_seed(1)
@@ -101,6 +113,8 @@ def main(folder: Path) -> None:
     )
     frozen = convert_variables_to_constants_v2(forward)
     (folder / "small.pb").write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    (folder / "old.pb").write_bytes(old_graph(frozen=True))
+    (folder / "not_frozen.pb").write_bytes(old_graph(frozen=False))
     data = images(RNG.integers(0, 10, 60))
     np.savez(folder / "named.npz", image=data)
     np.savez(folder / "indexed.npz", **{f"{i}_0": row[None] for i, row in enumerate(data)})

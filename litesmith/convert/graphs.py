@@ -13,6 +13,7 @@ from litesmith.convert.refused import RefusedError, one_line, some
 
 # Nodes that say where a graph ends without giving anything.
 _NO_OUTPUTS = frozenset({"Placeholder", "Const", "NoOp", "Assert"})
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
@@ -142,11 +143,6 @@ def read_frozen(path: Path, shown: str, named: Sequence[str], wanted: Sequence[s
             f"{shown} is not frozen: it has the variables {some(variables)}",
             "freeze it, or save it as a SavedModel",
         )
-    inputs = [_node(name, nodes, shown, "--inputs") for name in named] or [
-        node for node in graph.node if node.op in {"Placeholder", "PlaceholderV2"}
-    ]
-    if not inputs:
-        raise RefusedError(f"{shown} has no placeholder that could be an input", "name inputs with --inputs")
     read = {_node_name(source) for node in graph.node for source in node.input}
     ends = [n.name for n in graph.node if n.name not in read and n.op not in _NO_OUTPUTS]
     outputs = list(wanted) or ends
@@ -154,14 +150,21 @@ def read_frozen(path: Path, shown: str, named: Sequence[str], wanted: Sequence[s
         raise RefusedError(f"{shown} has no node that could be an output", "name outputs with --outputs")
     for name in outputs:
         _node(name, nodes, shown, "--outputs")
-    specs = tuple(_placeholder(node) for node in inputs)
+    cut = {_node(name, nodes, shown, "--inputs").name: None for name in named}
+    kept = _needed(nodes, outputs, cut)
+    # Outputs that are named may leave some placeholders without use.
+    inputs = list(cut) or [node.name for node in kept if node.op in _PLACEHOLDERS]
+    if not inputs:
+        raise RefusedError(f"{shown} has no placeholder that could be an input", "name inputs with --inputs")
+    _require_bound(kept, inputs, outputs, shown)
+    specs = tuple(_placeholder(nodes[name]) for name in inputs)
+    graph = _with_placeholders(graph, kept, specs)
     try:
-        found = _import(graph, specs, [name if ":" in name else None for name in outputs], outputs)
+        tensors = _tensors(graph, outputs)
     except Exception as error:  # an op that TensorFlow does not have, a graph that is inconsistent
         raise RefusedError(
             f"{shown} cannot be imported: {one_line(error)}", "see how it was written"
         ) from error
-    tensors = [tensor for group in found for tensor in group]
     if not tensors:
         raise RefusedError(f"{shown}: {', '.join(outputs)} give nothing", "name other --outputs")
 
@@ -173,21 +176,61 @@ def read_frozen(path: Path, shown: str, named: Sequence[str], wanted: Sequence[s
     return Source(inputs=specs, outputs=names, call=call, keep=None, parameters=None)
 
 
-def _import(
-    graph: Any, specs: Sequence[Spec], exact: Sequence[str | None], names: Sequence[str]
-) -> list[list[str]]:
+def _needed(nodes: Mapping[str, Any], outputs: Sequence[str], cut: Mapping[str, None]) -> list[Any]:
+    """The nodes that outputs need, not beyond those that are inputs; in the graph's order."""
+    found: set[str] = set()
+    left = [_node_name(name) for name in outputs]
+    while left:
+        name = left.pop()
+        if name in nodes and name not in found:
+            found.add(name)
+            left += [] if name in cut else map(_node_name, nodes[name].input)
+    return [node for name, node in nodes.items() if name in found]
+
+
+def _require_bound(kept: Sequence[Any], inputs: Sequence[str], outputs: Sequence[str], shown: str) -> None:
+    """Every input is needed, and no other placeholder is."""
+    needed = {node.name: node.op for node in kept}
+    for name in inputs:
+        if name not in needed:
+            raise RefusedError(
+                f"{shown}: the outputs {', '.join(outputs)} do not need {name}", "leave it out of --inputs"
+            )
+    free = [name for name, op in needed.items() if op in _PLACEHOLDERS and name not in inputs]
+    if free:
+        raise RefusedError(
+            f"{shown}: the outputs {', '.join(outputs)} need {some(free)}, too", "add it to --inputs"
+        )
+
+
+def _with_placeholders(graph: Any, kept: Sequence[Any], specs: Sequence[Spec]) -> Any:
+    """A graph of some nodes, with placeholders where the inputs are."""
+    import tensorflow as tf
+
+    made = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    inputs = {spec.name: spec for spec in specs}
+    for node in kept:
+        if node.name in inputs:
+            placeholder = made.node.add(name=node.name, op="Placeholder")
+            dtype = tf.as_dtype(inputs[node.name].dtype)
+            placeholder.attr["dtype"].type = dtype.as_datatype_enum
+        else:
+            made.node.append(node)
+    return made
+
+
+def _tensors(graph: Any, names: Sequence[str]) -> list[str]:
     """The tensors of nodes that are to be outputs; all those of a node that is named without a number."""
     import tensorflow as tf
 
     with tf.Graph().as_default() as made:
         tf.graph_util.import_graph_def(graph, name="")
-        for spec in specs:
-            made.get_tensor_by_name(f"{spec.name}:0")
         return [
-            [made.get_tensor_by_name(full).name]
-            if full
-            else [tensor.name for tensor in made.get_operation_by_name(name).outputs]
-            for full, name in zip(exact, names, strict=True)
+            tensor.name
+            for name in names
+            for tensor in (
+                [made.get_tensor_by_name(name)] if ":" in name else made.get_operation_by_name(name).outputs
+            )
         ]
 
 
@@ -211,9 +254,11 @@ def _node(name: str, nodes: Mapping[str, Any], shown: str, option: str) -> Any:
 def _placeholder(node: Any) -> Spec:
     import tensorflow as tf
 
-    dtype = node.attr["dtype"].type or node.attr["T"].type or 1
+    # Asking for an attribute makes one.
+    has_shape = "shape" in node.attr
     shape = node.attr["shape"].shape
-    known = "shape" in node.attr and not shape.unknown_rank
+    known = has_shape and not shape.unknown_rank
+    dtype = node.attr["dtype"].type or node.attr["T"].type or tf.float32.as_datatype_enum
     return Spec(
         name=node.name,
         dtype=tf.as_dtype(dtype).name,

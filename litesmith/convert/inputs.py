@@ -72,8 +72,8 @@ def fixed_shape(spec: Spec, asked: Mapping[str, Sequence[int]], shown: str) -> t
 
 def shown_shape(shape: Sequence[int] | None) -> str:
     if shape is None:
-        return "of any rank"
-    return "x".join("?" if dimension == -1 else str(dimension) for dimension in shape) or "of a scalar"
+        return "?"
+    return "x".join("?" if dimension == -1 else str(dimension) for dimension in shape) or "()"
 
 
 def require_names(asked: Mapping[str, Any], specs: Sequence[Spec], shown: str) -> None:

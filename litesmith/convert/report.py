@@ -127,6 +127,11 @@ class Conversion:
     notes: tuple[str, ...]
 
     @property
+    def file_saved(self) -> float:
+        """How much smaller the file is than that of the float32 conversion, as a share."""
+        return 1 - self.made.file / self.plain.file
+
+    @property
     def saved(self) -> float:
         """How much smaller the weights are than the source's would be in float32, as a share."""
         before = FLOAT_BYTES * self.parameters
@@ -148,7 +153,7 @@ class Conversion:
                 "weights": FLOAT_BYTES * self.parameters,
             },
             "float32": self.plain.to_json(),
-            "after": {**self.made.to_json(), "saved": self.saved},
+            "after": {**self.made.to_json(), "saved": self.saved, "file_saved": self.file_saved},
             "ops": [dataclasses.asdict(op) for op in self.ops],
             "price": dataclasses.asdict(self.price) if self.price else None,
             "comparison": dataclasses.asdict(self.comparison),

@@ -8,7 +8,7 @@ from litesmith import console
 from litesmith.render.common import add_row, table
 
 if TYPE_CHECKING:
-    from litesmith.convert.report import Comparison, Conversion, Form, OpUse, Output, Price
+    from litesmith.convert.report import Comparison, Conversion, OpUse, Output, Price
 
 
 def conversion(found: Conversion) -> None:
@@ -26,23 +26,18 @@ def conversion(found: Conversion) -> None:
 
 
 def _sizes(found: Conversion) -> None:
+    """Weights beside those of the source in float32, files beside the float32 conversion's."""
     shown = table("form", "weights, bytes", "file, bytes")
     weights = 4 * found.parameters
     add_row(
-        shown,
-        f"{found.source}, {found.parameters:,} parameters",
-        f"{weights:,}",
-        f"{found.source_bytes:,}",
+        shown, f"{found.source}, {found.parameters:,} parameters", f"{weights:,}", f"{found.source_bytes:,}"
     )
-    add_row(shown, "float32 .tflite", *_form(found.plain, weights, found.source_bytes))
+    plain, made = found.plain, found.made
+    add_row(shown, "float32 .tflite", _with_share(plain.weight_bytes, weights), f"{plain.file:,}")
     if found.quantize != "none":
         words = f"{found.quantize} .tflite" + (", int8 in and out" if found.io == "int8" else "")
-        add_row(shown, words, *_form(found.made, weights, found.source_bytes))
+        add_row(shown, words, _with_share(made.weight_bytes, weights), _with_share(made.file, plain.file))
     console.stdout().print(shown)
-
-
-def _form(form: Form, weights: int, file: int) -> tuple[str, str]:
-    return _with_share(form.weight_bytes, weights), _with_share(form.file, file)
 
 
 def _with_share(size: int, before: int) -> str:
