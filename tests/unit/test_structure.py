@@ -64,7 +64,7 @@ LAYERS = (
     ("bench.speed",),
     ("bench.optimise",),
     ("render", "render.common"),
-    ("render.bench", "render.boards", "render.converting", "render.planning", "render.sizes", "render.tables"),
+    tuple(f"render.{name}" for name in ("bench", "boards", "converting", "planning", "sizes", "tables")),
     ("commands.common",),
     tuple(
         f"commands.{name}"
