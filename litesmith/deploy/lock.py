@@ -25,6 +25,8 @@ _BEAT_SECONDS = 3
 _DEAD_SECONDS = 20
 # Longer than two signs of life of an owner that lives.
 _PATIENCE_SECONDS = 8
+# How soon the end of a deployment is noticed while the board is listened to.
+_LISTEN_SECONDS = 0.5
 _BUSY, _TAKEN, _LOST = "busy", "taken", "lost"
 
 
@@ -104,6 +106,8 @@ def _beat(remote: Remote, held: Held, stop: threading.Event) -> None:
         try:
             held.beat()
             answered = _answer(held, stop, board.timeout)
+        except TimeoutError:
+            answered = ""
         except OSError:
             # The connection is gone; whoever uses it next says so.
             return
@@ -123,13 +127,10 @@ def _answer(held: Held, stop: threading.Event, seconds: float) -> str:
     end = time.monotonic() + min(seconds, _DEAD_SECONDS)
     while not stop.is_set() and time.monotonic() < end:
         try:
-            said = held.line(_STOP_SECONDS)
+            said = held.line(_LISTEN_SECONDS)
         except TimeoutError:
             continue
         if not said:
             raise ConnectionError("the shell that holds the lock has ended")
         return said
     return ""
-
-
-_STOP_SECONDS = 0.5
