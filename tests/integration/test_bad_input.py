@@ -215,6 +215,7 @@ def _default_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.usefixtures("det_armv7")
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
 def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:
     """Ctrl-C while it compiles (sources and libraries are there, objects are not)."""
