@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -90,6 +91,11 @@ def share(cache: Path, *names: str) -> None:
         usual.mkdir(parents=True, exist_ok=True)
         if not (cache / name).is_symlink():
             (cache / name).symlink_to(usual)
+
+
+def default_sigint() -> None:
+    """For children that get Ctrl-C: a background job, and so perhaps the whole test run, ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def require_or_skip(problem: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from litesmith import paths
 from tests.conftest import EXAMPLES, Cli, one_error_line
-from tests.integration.conftest import share
+from tests.integration.conftest import default_sigint, share
 from tests.models import CUSTOM, FLOAT32, INT32, RESHAPE, Op, build_model
 
 DIGITS = EXAMPLES / "digits.tflite"
@@ -211,10 +211,6 @@ def test_a_read_only_folder(cli: Cli, tmp_path: Path) -> None:
     assert "Read-only file system" in one_error_line(done) or "Permission denied" in one_error_line(done)
 
 
-def _default_sigint() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.usefixtures("det_armv7")
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
 def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:
@@ -232,8 +228,7 @@ def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job, and so perhaps the whole test run, ignores SIGINT.
-        preexec_fn=_default_sigint,
+        preexec_fn=default_sigint,
     )
     time.sleep(seconds)
     child.send_signal(signal.SIGINT)

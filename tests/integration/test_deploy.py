@@ -20,12 +20,12 @@ import pytest
 
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration import small_board, sshd
-from tests.integration.conftest import require_or_skip
+from tests.integration.conftest import default_sigint, require_or_skip
 from tests.integration.sshd import Server
 
 GESTURE = EXAMPLES / "gesture.tflite"
 DIGITS = EXAMPLES / "digits.tflite"
-CUTS = 24
+CUTS = 20
 
 
 @pytest.fixture(scope="module")
@@ -257,9 +257,9 @@ def test_a_wire_that_falls_silent(cli: Cli, server: Server, board: Path, tmp_pat
     assert deploy(cli).returncode == 0
     proxy.close()
     total = proxy.passed
-    for number in range(5):
+    for number in range(3):
         proxy = through(
-            tmp_path, server, board, ((number + 1) * total) // 6, stall=True, timeout=3, run_timeout=5
+            tmp_path, server, board, ((number + 1) * total) // 4, stall=True, timeout=3, run_timeout=5
         )
         began = time.monotonic()
         done = deploy(cli, GESTURE, "--json")
@@ -629,7 +629,11 @@ def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_pa
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, run_prefix=slow))
     words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
     client = subprocess.Popen(
-        [sys.executable, "-m", "litesmith", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "litesmith", *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=default_sigint,
     )
     while not list(board.glob(".scratch-*")):
         assert client.poll() is None

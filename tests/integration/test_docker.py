@@ -19,7 +19,7 @@ from litesmith import engine, images
 from litesmith.engine import Container, EngineError, Limits
 from litesmith.errors import ToolError
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
-from tests.integration.conftest import share
+from tests.integration.conftest import default_sigint, share
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
 
@@ -215,7 +215,6 @@ def test_an_image_that_does_not_build(cli: Cli, tmp_path: Path) -> None:
 
 
 def start_build(out: Path, cache: Path, **more: str) -> subprocess.Popen[str]:
-    # A background shell may have set Ctrl-C to be ignored; a terminal would not.
     return subprocess.Popen(
         build_words(out, "--no-verify"),
         env={**os.environ, "LITESMITH_CACHE": str(cache), **more},
@@ -223,7 +222,7 @@ def start_build(out: Path, cache: Path, **more: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+        preexec_fn=default_sigint,
     )
 
 
