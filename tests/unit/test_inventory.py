@@ -76,6 +76,7 @@ BOARD = "host: h, user: u, key: k, target: armv7"
         (f"{BOARD}, timeout: 0", "boards.b.timeout"),
         ("host: -oProxyCommand=x, user: u, key: k, target: armv7", "a host name or an address"),
         ("host: 'a b', user: u, key: k, target: armv7", "a host name or an address"),
+        ("host: '127.0.0.1:22', user: u, key: k, target: armv7", "a port goes to 'port'"),
         (
             "host: h, user: u, password_env: 'my secret!', target: armv7",
             "the name of an environment variable",
