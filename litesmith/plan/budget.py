@@ -53,6 +53,12 @@ def fits_into(name: str, need: float, error: float, have: float) -> Line:
     return Line(name=name, unit="B", least=round(least), most=round(most), have=have, verdict=verdict)
 
 
+def at_least(name: str, need: float, have: float) -> Line:
+    """Bytes of which only a part is known: that they fit cannot be said."""
+    verdict: Verdict = "perhaps" if need < have else "does not fit"
+    return Line(name=name, unit="B", least=need, most=need, have=have, verdict=verdict)
+
+
 def fast_enough(rates: tuple[float, float], wanted: float) -> Line:
     """Frames per second, of which ``wanted`` are needed; ``rates`` from the worst to the best case."""
     worst, best = rates

@@ -21,7 +21,7 @@ from litesmith.plan.budget import Line, Verdict
 from litesmith.plan.latency import Latency
 from litesmith.plan.report import Wishes
 from litesmith.plan.work import NodeWork, Work
-from litesmith.profiles import Arithmetic, Profile
+from litesmith.profiles import Arithmetic, Profile, ToolchainName
 from litesmith.selection import SelectedOp, Selection
 from litesmith.validation import Strict, load_yaml, nearest
 
@@ -66,7 +66,7 @@ class Choice:
     million_parameters: float
     top1: float
     model_bytes: int
-    program_bytes: int
+    program_bytes: int | None
     latency: Latency
     lines: tuple[Line, ...]
 
@@ -132,9 +132,8 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
     report.require_sense(wishes)
     registry = ops.load()
     profile, name = profiles.load(target).choose(toolchain_name)
-    known = costs.load(profile, toolchains.load(name))
     programs = {
-        arithmetic: costs.estimate(known, _selection(menu, wanted, registry), registry.runtime)
+        arithmetic: _program(_selection(menu, wanted, registry), profile, name, registry)
         for arithmetic, wanted in menu.ops.items()
     }
     choices = tuple(
@@ -142,7 +141,7 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
             name,
             variant,
             arithmetic,
-            (programs[arithmetic].code, programs[arithmetic].error),
+            programs[arithmetic],
             profile,
             wishes,
         )
@@ -153,6 +152,18 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
     # As accurate with less to store is better.
     best = max(fitting, key=lambda choice: (choice.top1, -choice.model_bytes), default=None)
     return MenuReport(menu=menu.name, target=profile.name, choices=choices, best=best)
+
+
+def _program(
+    selection: Selection, profile: Profile, toolchain: ToolchainName, registry: Registry
+) -> tuple[int | None, float]:
+    """Bytes of code and their error as a share; None where no costs were measured for the profile's flags."""
+    try:
+        known = costs.load(profile, toolchains.load(toolchain))
+    except UsageError:
+        return None, 0.0
+    found = costs.estimate(known, selection, registry.runtime)
+    return found.code, found.error
 
 
 def _selection(menu: Menu, wanted: Mapping[str, tuple[str, ...]], registry: Registry) -> Selection:
@@ -178,7 +189,7 @@ def _choice(
     name: str,
     variant: Variant,
     arithmetic: Arithmetic,
-    program: tuple[int, float],
+    program: tuple[int | None, float],
     profile: Profile,
     wishes: Wishes,
 ) -> Choice:

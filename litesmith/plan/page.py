@@ -37,7 +37,12 @@ def of_plan(found: Plan) -> str:
         ("million MACs", f"{found.work.macs / _MILLION:,.2f}"),
         ("parameters", f"{found.work.parameters:,}"),
         ("arena", human_size(found.arena.bytes)),
-        ("program", f"{human_size(found.program)} ±{100 * found.program_error:.1f} %"),
+        (
+            "program",
+            "unknown"
+            if found.program is None
+            else f"{human_size(found.program)} ±{100 * found.program_error:.1f} %",
+        ),
         ("model", human_size(found.model_bytes)),
         ("latency", f"{span(found.latency.low, found.latency.high)} ms"),
         ("frames per second", span(low, high)),
@@ -66,17 +71,20 @@ def of_plan(found: Plan) -> str:
                 for node in layers
             ],
         },
-        {
-            "title": "Code of each op, estimated",
-            "columns": ["op", "bytes", ""],
-            "rows": [
-                _Row(cells=(op, f"{size:,}"), share=max(size, 0) / max(largest, 1)) for op, size in costs
-            ],
-        },
     ]
+    if costs:
+        tables.append(
+            {
+                "title": "Code of each op, estimated",
+                "columns": ["op", "bytes", ""],
+                "rows": [
+                    _Row(cells=(op, f"{size:,}"), share=max(size, 0) / max(largest, 1)) for op, size in costs
+                ],
+            }
+        )
     return _page(
         title=f"{found.model} on {found.target}: {found.verdict}",
-        made_with=f"program as measured with {found.made_with}; latency: {found.latency.basis}",
+        made_with=f"program: {found.made_with}; latency: {found.latency.basis}",
         facts=facts,
         tables=tables,
         picture="\n".join(_memory(graph) for graph in found.arena.subgraphs if graph.tensors),

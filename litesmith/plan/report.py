@@ -37,7 +37,8 @@ class Wishes:
 class Plan:
     """A model's needs on a target.
 
-    ``program`` are bytes of code without the model, within ``program_error``; ``model_bytes`` those of
+    ``program`` are bytes of code without the model, within ``program_error``; None where no costs were
+    measured for the profile's flags, and ``made_with`` says so.  ``model_bytes`` those of
     the file; ``arena`` those of activations and scratch memory; ``ops`` the bytes of code that each op
     brings.
     """
@@ -47,7 +48,7 @@ class Plan:
     target: str
     work: Work
     arena: ArenaPlan
-    program: int
+    program: int | None
     program_error: float
     made_with: str
     ops: Mapping[str, int]
@@ -107,13 +108,13 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         library=ordering.BY_TOOLCHAIN[question.toolchain.name],
     )
     done = work.count(model.analysis, registry, [one.shapes for one in placed.subgraphs])
-    estimated = estimates.of(request)
+    program, error, made_with, costs_of_ops = _program(request)
     took = latency.of_work(done, question.profile, wishes.flops)
     lines = against(
         question.profile,
         wishes,
         took,
-        flash=(estimated.code, estimated.error, model.analysis.size),
+        flash=(program, error, model.analysis.size),
         ram=placed.peak_bytes,
     )
     return Plan(
@@ -122,14 +123,23 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         target=question.profile.name,
         work=done,
         arena=placed,
-        program=estimated.code,
-        program_error=estimated.error,
-        made_with=estimated.made_with,
-        ops=estimated.ops,
+        program=program,
+        program_error=error,
+        made_with=made_with,
+        ops=costs_of_ops,
         model_bytes=model.analysis.size,
         latency=took,
         lines=lines,
     )
+
+
+def _program(request: Request) -> tuple[int | None, float, str, Mapping[str, int]]:
+    """Bytes of code, the error of that as a share, what was measured, and bytes by op."""
+    try:
+        found = estimates.of(request)
+    except UsageError as error:
+        return None, 0.0, error.message, {}
+    return found.code, found.error, found.made_with, found.ops
 
 
 def parse_wishes(*, fps: str | None, flash: str | None, ram: str | None, flops: str | None) -> Wishes:
@@ -176,13 +186,22 @@ def require_sense(wishes: Wishes) -> None:
 
 
 def against(
-    profile: Profile, wishes: Wishes, took: Latency, *, flash: tuple[int, float, int], ram: int | None
+    profile: Profile,
+    wishes: Wishes,
+    took: Latency,
+    *,
+    flash: tuple[int | None, float, int],
+    ram: int | None,
 ) -> tuple[Line, ...]:
     """The lines of a budget: ``flash`` is program, its error as a share, and model; ``ram`` the arena."""
     program, error, model = flash
     resources = profile.resources
-    need = program + model
-    lines = [budget.fits_into("flash", need, error * program / need, wishes.flash or resources.flash)]
+    space = wishes.flash or resources.flash
+    if program is None:
+        lines = [budget.at_least("flash", model, space)]
+    else:
+        need = program + model
+        lines = [budget.fits_into("flash", need, error * program / need, space)]
     if ram is not None:
         lines.append(budget.fits_into("ram", ram, 0.0, wishes.ram or resources.ram))
     if wishes.fps is not None:

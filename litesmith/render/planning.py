@@ -10,6 +10,7 @@ from litesmith.plan.budget import span
 from litesmith.render.common import add_row, bar, table
 
 if TYPE_CHECKING:
+    from litesmith.arena.prediction import ArenaPlan
     from litesmith.calibration import CalibrationReport
     from litesmith.plan.budget import Line
     from litesmith.plan.latency import Latency
@@ -35,8 +36,7 @@ def plan(found: Plan) -> None:
     for line in (
         f"{found.work.macs / _MILLION:,.2f} million MACs, {found.work.parameters:,} parameters, "
         f"weights {weights or 'none'}",
-        f"arena {human_size(found.arena.bytes)}{'' if found.arena.exact else ' at least'}, program "
-        f"{human_size(found.program)} (±{100 * found.program_error:.1f} %, {found.made_with}), "
+        f"arena {human_size(found.arena.bytes)}{_doubt(found.arena)}, program {_program(found)}, "
         f"model {human_size(found.model_bytes)}",
         f"latency {_milliseconds(found.latency)}, {span(low, high)} frames per second "
         f"({found.latency.basis})",
@@ -46,6 +46,18 @@ def plan(found: Plan) -> None:
     for one in found.lines:
         add_row(lines, one.name, *_need_and_have(one), one.verdict)
     out.print(lines)
+
+
+def _program(found: Plan) -> str:
+    if found.program is None:
+        return f"unknown ({found.made_with})"
+    return f"{human_size(found.program)} (±{100 * found.program_error:.1f} %, {found.made_with})"
+
+
+def _doubt(arena: ArenaPlan) -> str:
+    if arena.exact:
+        return ""
+    return " at most" if arena.at_most else " or more"
 
 
 def menu(found: MenuReport) -> None:
@@ -70,7 +82,7 @@ def menu(found: MenuReport) -> None:
         )
     out.print(shown)
     if found.best is None:
-        out.print("nothing of it fits", markup=False)
+        out.print("nothing of it fits for sure", markup=False)
     else:
         out.print(
             f"the most accurate that fits: {found.best.variant} as {found.best.arithmetic}, "

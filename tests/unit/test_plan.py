@@ -12,12 +12,13 @@ from litesmith.errors import UsageError
 from litesmith.models import open_model
 from litesmith.op_models.graph import Graph
 from litesmith.ops import Registry
-from litesmith.plan import budget, latency, menu, report, work
+from litesmith.plan import budget, latency, menu, page, report, work
 from litesmith.plan.latency import Latency
 from litesmith.plan.report import Wishes
 from litesmith.plan.work import NodeWork, Work
 from litesmith.profiles import Profile, Throughput
 from litesmith.samples import Choice
+from litesmith.session import Request
 from tests.conftest import EXAMPLES, ROOT
 
 
@@ -324,3 +325,17 @@ def test_an_input_of_unknown_shape() -> None:
         work.require_shapes(model, Choice())
     assert f"--input-shape {name}=1x224" in caught.value.next_step
     work.require_shapes(model, Choice(shapes={name: (1, 7)}))
+
+
+def test_a_profile_whose_costs_nobody_measured(tmp_path: Path) -> None:
+    """The rest of the plan stands; that all of it fits cannot be said."""
+    text = (ROOT / "targets/armv7.yaml").read_text().replace("optimise: size", "optimise: speed")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    request = Request(target=str(path), models=(str(EXAMPLES / "digits.tflite"),))
+    found = report.plan(request, Wishes())
+    assert found.program is None
+    assert "no costs were measured for mine" in found.made_with
+    assert (found.verdict, found.work.macs) == ("perhaps", 155_408)
+    assert report.plan(request, Wishes(flash=1000)).verdict == "does not fit"
+    assert "unknown" in page.of_plan(found)
