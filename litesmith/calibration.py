@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith import console, files, ops, paths, profiles, samples, verify
+from litesmith import console, files, ops, profiles, samples, verify
 from litesmith.bench import board as boards
 from litesmith.bench.board import NodeTime
+from litesmith.bench.speed import default_models
 from litesmith.deploy.inventory import Board
 from litesmith.errors import UsageError, VerificationError
 from litesmith.models import open_model
@@ -24,7 +25,6 @@ from litesmith.plan import latency, work
 from litesmith.plan.work import Work
 from litesmith.profiles import Arithmetic, Profile, Throughput
 from litesmith.session import Request
-from litesmith.zoo import MODELS
 
 _WARM_UP = 2
 
@@ -71,12 +71,6 @@ class CalibrationReport:
             "throughput": self.throughput.model_dump(mode="json"),
             "models": [vars(model) for model in self.models],
         }
-
-
-def default_models() -> tuple[str, ...]:
-    """The zoo and the examples."""
-    examples = sorted(str(path) for path in paths.data_folder("examples").glob("*.tflite"))
-    return (*(f"zoo:{name}" for name in MODELS), *examples)
 
 
 def run(
@@ -133,9 +127,8 @@ def _here(request: Request, profile: Profile, runs: int) -> Timed:
     if isinstance(runner, str):
         raise VerificationError(runner, "or measure on a board: --board NAME")
     model = open_model(request.models[0])
-    part = samples.parts(model.analysis)[0]
-    sample = next(iter(samples.samples(model.analysis, model.path, part).values()))
-    arguments = ["--model", str(model.path), *part.of_size(sample.inputs).arguments()]
+    part, _, sample = samples.for_measuring(model.analysis, model.path)
+    arguments = ["--model", str(model.path), *part.arguments()]
     arguments += ["--json", "--runs", str(runs), "--warm-up", str(_WARM_UP)]
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         program = boards.profiling_program(request)

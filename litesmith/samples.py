@@ -166,6 +166,19 @@ def samples(analysis: ModelAnalysis, model: Path, part: Part) -> dict[str, Sampl
     return found
 
 
+def for_measuring(
+    analysis: ModelAnalysis, model: Path, choice: Choice = EVERYTHING
+) -> tuple[Part, str, Sample]:
+    """What a measurement runs: the first part in the size of its first sample, and that with its name.
+
+    Raises:
+        UsageError: as :func:`parts` and :func:`samples`.
+    """
+    part = parts(analysis, choice)[0]
+    name, sample = next(iter(samples(analysis, model, part).items()))
+    return part.of_size(sample.inputs), name, sample
+
+
 _STORED = re.compile(r"(.*)_(out)?(\d+)")
 
 

@@ -137,9 +137,7 @@ def _on_board(
 ) -> BoardReport:
     runs, warm_up, threads = how_often
     (model,) = package.models
-    part = samples.parts(model.analysis, request.choice)[0]
-    name, sample = next(iter(samples.samples(model.analysis, model.path, part).items()))
-    part = part.of_size(sample.inputs)
+    part, name, sample = samples.for_measuring(model.analysis, model.path, request.choice)
     console.note(f"measuring on {board.name}: {runs} inferences")
     with connected(board) as remote:
         facts = probe(remote)

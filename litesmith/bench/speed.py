@@ -117,8 +117,8 @@ class Turns:
         runner = verify.find_runner(profiles.load("x86_64"))
         if isinstance(runner, str):
             raise VerificationError(runner)
-        (part, *_) = samples.parts(model.analysis)
-        self._inputs = next(iter(samples.samples(model.analysis, model.path, part).values())).inputs
+        _, _, sample = samples.for_measuring(model.analysis, model.path)
+        self._inputs = sample.inputs
         self._runner = runner
         self._model = model
         self._programs = programs

@@ -26,6 +26,13 @@ class Line:
     have: float
     verdict: Verdict
 
+    def shown(self) -> tuple[str, str]:
+        """What is needed, and what there is, for people."""
+        if self.unit == "B":
+            sizes = (human_size(round(size)) for size in (self.least, self.most))
+            return " to ".join(dict.fromkeys(sizes)), human_size(round(self.have))
+        return f"{self.have:g}", span(self.least, self.most)
+
     def shortage(self) -> str:
         """Why it does not fit, in words."""
         if self.unit == "B":

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from litesmith import costs, ops, paths, profiles, toolchains
 from litesmith.analysis import UNKNOWN_ROW
+from litesmith.costs import Costs
 from litesmith.errors import UsageError
 from litesmith.ops import Registry
 from litesmith.plan import budget, latency, report
@@ -80,6 +81,10 @@ class Choice:
         """The lines that do not fit, in words."""
         return ", ".join(line.shortage() for line in self.lines if line.verdict != "fits")
 
+    def judgement(self) -> str:
+        """The verdict, with its reasons."""
+        return self.verdict if self.verdict == "fits" else f"{self.verdict}: {self.why_not}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MenuReport:
@@ -132,19 +137,13 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
     report.require_sense(wishes)
     registry = ops.load()
     profile, name = profiles.load(target).choose(toolchain_name)
+    known = _costs(profile, name)
     programs = {
-        arithmetic: _program(_selection(menu, wanted, registry), profile, name, registry)
+        arithmetic: _program(known, _selection(menu, wanted, registry), registry)
         for arithmetic, wanted in menu.ops.items()
     }
     choices = tuple(
-        _choice(
-            name,
-            variant,
-            arithmetic,
-            programs[arithmetic],
-            profile,
-            wishes,
-        )
+        _choice(name, variant, arithmetic, programs[arithmetic], profile, wishes)
         for name, variant in menu.variants.items()
         for arithmetic in menu.ops
     )
@@ -154,13 +153,17 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
     return MenuReport(menu=menu.name, target=profile.name, choices=choices, best=best)
 
 
-def _program(
-    selection: Selection, profile: Profile, toolchain: ToolchainName, registry: Registry
-) -> tuple[int | None, float]:
-    """Bytes of code and their error as a share; None where no costs were measured for the profile's flags."""
+def _costs(profile: Profile, toolchain: ToolchainName) -> Costs | None:
+    """None where nobody measured them for the profile's flags."""
     try:
-        known = costs.load(profile, toolchains.load(toolchain))
+        return costs.load(profile, toolchains.load(toolchain))
     except UsageError:
+        return None
+
+
+def _program(known: Costs | None, selection: Selection, registry: Registry) -> tuple[int | None, float]:
+    """Bytes of code and their error as a share; None without costs."""
+    if known is None:
         return None, 0.0
     found = costs.estimate(known, selection, registry.runtime)
     return found.code, found.error

@@ -104,7 +104,7 @@ def of_menu(found: MenuReport) -> str:
                 human_size(choice.model_bytes),
                 f"{choice.top1:.1f} %",
                 f"{span(choice.latency.low, choice.latency.high)} ms",
-                choice.verdict if choice.verdict == "fits" else f"{choice.verdict}: {choice.why_not}",
+                choice.judgement(),
             ),
             verdict=_CLASSES[choice.verdict],
         )
@@ -123,14 +123,9 @@ def of_menu(found: MenuReport) -> str:
 
 
 def _budget(lines: Sequence[Line]) -> dict[str, Any]:
-    rows = []
-    for line in lines:
-        if line.unit == "B":
-            need = [human_size(round(size)) for size in (line.least, line.most)]
-            shown = (need[0] if need[0] == need[1] else " to ".join(need), human_size(round(line.have)))
-        else:
-            shown = (f"{line.have:g}", span(line.least, line.most))
-        rows.append(_Row(cells=(line.name, *shown, line.verdict), verdict=_CLASSES[line.verdict]))
+    rows = [
+        _Row(cells=(line.name, *line.shown(), line.verdict), verdict=_CLASSES[line.verdict]) for line in lines
+    ]
     return {"title": "Budget", "columns": ["", "need", "have", "verdict"], "rows": rows}
 
 

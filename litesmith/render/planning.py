@@ -12,7 +12,6 @@ from litesmith.render.common import add_row, bar, table
 if TYPE_CHECKING:
     from litesmith.arena.prediction import ArenaPlan
     from litesmith.calibration import CalibrationReport
-    from litesmith.plan.budget import Line
     from litesmith.plan.latency import Latency
     from litesmith.plan.menu import MenuReport
     from litesmith.plan.report import Plan
@@ -44,7 +43,7 @@ def plan(found: Plan) -> None:
         out.print(line, markup=False)
     lines = table("budget", "need", "have", "verdict")
     for one in found.lines:
-        add_row(lines, one.name, *_need_and_have(one), one.verdict)
+        add_row(lines, one.name, *one.shown(), one.verdict)
     out.print(lines)
 
 
@@ -78,7 +77,7 @@ def menu(found: MenuReport) -> None:
             human_size(choice.model_bytes),
             f"{choice.top1:.1f} %",
             _milliseconds(choice.latency),
-            choice.verdict if choice.verdict == "fits" else f"{choice.verdict}: {choice.why_not}",
+            choice.judgement(),
         )
     out.print(shown)
     if found.best is None:
@@ -120,10 +119,3 @@ def calibration(found: CalibrationReport) -> None:
 
 def _milliseconds(latency: Latency) -> str:
     return f"{span(latency.low, latency.high)} ms"
-
-
-def _need_and_have(line: Line) -> tuple[str, str]:
-    if line.unit == "B":
-        least, most = human_size(round(line.least)), human_size(round(line.most))
-        return least if least == most else f"{least} to {most}", human_size(round(line.have))
-    return f"{line.have:g}", span(line.least, line.most)
