@@ -199,7 +199,7 @@ class Builder:
         with tempfile.TemporaryDirectory(prefix="own-", dir=self.scratch) as name:
             folder = Path(name)
             for file, text in contents.items():
-                if file.endswith((".cc", ".h")):
+                if file.endswith((".cc", ".c", ".h")):
                     (folder / file).write_text(text, encoding="utf-8")
             if embedded is not None:
                 shutil.copyfile(embedded, folder / MODEL_FILE)
@@ -211,28 +211,30 @@ class Builder:
 
     def _upstream_job(self, source: str, project: Project) -> _Job:
         flags = self.toolchain.compile_flags(self.profile).for_file(source)
-        pruning = project.pruning
-        pruned = (*pruning.everywhere, *pruning.by_source.get(source, ()))
-        defines = [f"-D{define}" for define in (*self.defines, *pruned)]
+        defines = [f"-D{define}" for define in (*self.defines, *project.source_defines(source))]
         local = self.tree.local.get(source.partition("/")[0])
-        folders = [*self.tree.include_folders(), *(self.tree.local_include_folders() if local else ())]
+        group = self.tree.group_of(source)
+        own = self.tree.local_include_folders() if local else ()
+        folders = [*self.tree.include_folders(group), *own]
         include = [f"-I{folder}" for folder in folders]
         remap = [
             # What a file calls itself (asserts, errors) must not depend on our folders.
-            f"-ffile-prefix-map={known.folder}/="
-            for known in (*self.tree.sources.values(), *([local] if local else ()))
+            f"-ffile-prefix-map={folder}/="
+            for folder in (*self.tree.prefix_maps(group), *([local.folder] if local else ()))
         ]
-        every = (*flags, *defines, *include, *remap)
+        own_flags = project.source_flags(source, self.toolchain.name)
+        every = (*flags, *own_flags, *defines, *include, *remap)
         return _Job(
             source=source,
             argument=self.tree.locate(source),
             folder=self.tree.root,
             flags=every,
-            output=self._object("upstream", source, self.tree.identity, every),
+            output=self._object("upstream", source, self.tree.identity(group), every),
         )
 
     def _own_job(self, folder: Path, name: str, project: Project) -> _Job:
         contents = project.files
+        group = project.group
         flags = self.toolchain.compile_flags(self.profile).for_file(name)
         headers = {file: text for file, text in contents.items() if file.endswith(".h")}
         model = files.sha256(project.embedded) if project.embedded and name == SELECTED_OPS else ""
@@ -242,9 +244,9 @@ class Builder:
             *(f"-D{define}" for define in (*self.defines, *project.own_defines)),
             "-I.",
         )
-        key = self._object("own", name, contents[name], headers, self.tree.identity, every, model)
-        include = (f"-I{self.tree.root / inner}" for inner in self.tree.include_folders())
-        remap = (f"-ffile-prefix-map={self.tree.root / s.folder}/=" for s in self.tree.sources.values())
+        key = self._object("own", name, contents[name], headers, self.tree.identity(group), every, model)
+        include = (f"-I{self.tree.root / inner}" for inner in self.tree.include_folders(group))
+        remap = (f"-ffile-prefix-map={self.tree.root / inner}/=" for inner in self.tree.prefix_maps(group))
         return _Job(
             source=name,
             argument=name,

@@ -15,6 +15,7 @@ from litesmith.patches import (
     ONE_ROUNDING,
     RUY_PRUNING,
     TENSORFLOW_PRUNING,
+    XNNPACK_PRUNING,
     Patch,
 )
 
@@ -45,7 +46,8 @@ class Component:
     compiler's include path.  ``license`` names the licence and ``license_file`` its text.
     ``headers_only`` marks code that reaches a program by being included.  ``patches`` are
     applied when the component is unpacked; the files of ``templates/<headers>`` go into its folder
-    ``litesmith`` then.
+    ``litesmith`` then.  ``also_include`` are more folders for the include path.  Components with a
+    ``group`` are fetched and seen only by what asks for it.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Component:
     headers_only: bool = False
     patches: tuple[Patch, ...] = ()
     headers: str | None = None
+    also_include: tuple[str, ...] = ()
+    group: str = ""
 
 
 def _github(
@@ -69,6 +73,34 @@ def _github(
 
 def _debian(path: str, sha256: str, root: str = "*") -> Origin:
     return Origin(kind="debian", location=f"pool/main/{path}", sha256=sha256, root=root)
+
+
+XNNPACK = "xnnpack"
+"""The group of components that programs with XNNPACK need on top."""
+
+
+def _pthreadpool(name: str, keep: tuple[str, ...], include: str, group: str = "") -> Component:
+    return Component(
+        name=name,
+        group=group,
+        version="2024.06",
+        origins=(
+            _github(
+                "Maratyszcza/pthreadpool",
+                "b8374f80e42010941bda6c85b0e3f1a1bd77a1e0",
+                ".zip",
+                "b96413b10dd8edaa4f6c0a60c6cf5ef55eebeef78164d5d69294c8173457f0ec",
+            ),
+            _debian(
+                "p/pthreadpool/pthreadpool_0.0~git20240616.560c60d.orig.tar.xz",
+                "4cc3cbd933b28131d2a34edc54f76af9fb41bc490af5eae1a5bd3cd07ea90708",
+            ),
+        ),
+        keep=("LICENSE", *keep),
+        include=include,
+        license="BSD-2-Clause",
+        license_file="LICENSE",
+    )
 
 
 COMPONENTS: tuple[Component, ...] = (
@@ -219,26 +251,7 @@ COMPONENTS: tuple[Component, ...] = (
         license="MIT",
         license_file="COPYING",
     ),
-    Component(
-        name="pthreadpool",
-        version="2024.06",
-        origins=(
-            _github(
-                "Maratyszcza/pthreadpool",
-                "b8374f80e42010941bda6c85b0e3f1a1bd77a1e0",
-                ".zip",
-                "b96413b10dd8edaa4f6c0a60c6cf5ef55eebeef78164d5d69294c8173457f0ec",
-            ),
-            _debian(
-                "p/pthreadpool/pthreadpool_0.0~git20240616.560c60d.orig.tar.xz",
-                "4cc3cbd933b28131d2a34edc54f76af9fb41bc490af5eae1a5bd3cd07ea90708",
-            ),
-        ),
-        keep=("LICENSE", "include/"),
-        include="include",
-        license="BSD-2-Clause",
-        license_file="LICENSE",
-    ),
+    _pthreadpool("pthreadpool", ("include/",), "include"),
     Component(
         name="fft2d",
         version="1.0",
@@ -301,3 +314,46 @@ COMPONENTS: tuple[Component, ...] = (
     ),
 )
 """In the order of their include paths."""
+
+XNNPACK_COMPONENTS: tuple[Component, ...] = (
+    Component(
+        name="xnnpack",
+        version="2024.11",
+        # Debian's archive alone is pinned: the project itself makes none that stay the same.
+        origins=(
+            _debian(
+                "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
+                "90bde2caef0f880f627bab0dc805a86c4b8070cd98e3243db3046ab3f3be1a99",
+                root="",
+            ),
+        ),
+        keep=("LICENSE", "include/", "src/"),
+        # What no profile's CPU runs: half of the archive.
+        drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
+        include="include",
+        also_include=("src",),
+        patches=XNNPACK_PRUNING,
+        group=XNNPACK,
+        license="BSD-3-Clause",
+        license_file="LICENSE",
+    ),
+    # The header that all programs see is the same; only these have its code.
+    _pthreadpool("pthreadpool-sources", ("include/", "src/"), "src", XNNPACK),
+    Component(
+        name="fxdiv",
+        group=XNNPACK,
+        version="2020.04",
+        origins=(
+            _debian(
+                "f/fxdiv/fxdiv_0.0~git20200417.b408327.orig.tar.xz",
+                "7953482badaf4cb34026c3487c257b8e4ab2df061c019bd6fabbbc12ad52c44b",
+            ),
+        ),
+        keep=("LICENSE", "include/"),
+        include="include",
+        license="MIT",
+        license_file="LICENSE",
+        headers_only=True,
+    ),
+)
+"""What programs with XNNPACK need on top."""

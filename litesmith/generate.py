@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litesmith import __version__, paths
+from litesmith.components import XNNPACK
 from litesmith.ops import Runtime
 from litesmith.profiles import Profile
 from litesmith.pruning import NOTHING, Pruning, prune, watched
@@ -18,6 +19,8 @@ from litesmith.schema import SWITCH
 from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
+from litesmith.xnnpack import runtime as xnnpack_runtime
+from litesmith.xnnpack.program import DELEGATED_OPS, HARDWARE, Delegates, XnnProgram
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,7 +58,7 @@ class Project:
 
     ``files`` maps names to content.  ``sources`` are ``component/path`` names in link order.
     ``embedded`` is the model that goes into the binary, if any.  ``pruning`` says what the files
-    are compiled without.
+    are compiled without, ``xnnpack`` what is in it for nodes that XNNPACK runs.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Project:
     embedded: Path | None
     model_check: bool
     pruning: Pruning
+    xnnpack: XnnProgram | None = None
 
     @property
     def defines(self) -> tuple[str, ...]:
@@ -75,13 +79,29 @@ class Project:
     @property
     def own_sources(self) -> tuple[str, ...]:
         """Our C++ files that are compiled, in link order."""
-        return tuple(name for name in OWN_SOURCES if self.model_check or name not in _MODEL_CHECKS)
+        ours = tuple(name for name in OWN_SOURCES if self.model_check or name not in _MODEL_CHECKS)
+        return ours + (self.xnnpack.own_sources() if self.xnnpack else ())
+
+    @property
+    def group(self) -> str:
+        """The group of components that our files see."""
+        return XNNPACK if self.xnnpack else ""
 
     @property
     def own_defines(self) -> tuple[str, ...]:
         """Defines for our own files, on top of those of the runtime."""
         check = () if self.model_check else (_NO_MODEL_CHECK,)
-        return (*self.pruning.everywhere, *self.pruning.own, *check)
+        xnnpack = self.xnnpack.own_defines() if self.xnnpack else ()
+        return (*self.pruning.everywhere, *self.pruning.own, *check, *xnnpack)
+
+    def source_defines(self, source: str) -> tuple[str, ...]:
+        """Defines of one upstream file, on top of those of the runtime."""
+        pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
+        return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
+
+    def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
+        """Flags of one upstream file beyond those of the profile."""
+        return self.xnnpack.source_flags(source, toolchain) if self.xnnpack else ()
 
     def unchecked(self) -> Project:
         """The same project without the check of the model before it is loaded."""
@@ -93,15 +113,19 @@ class Project:
         It is linked with a function of :func:`registration_variants` in the registration's place.
         What all files are compiled with stays: else nothing of the whole project could be used.
         """
-        needed = {source for kept in smaller.ops for source in kept.sources}
-        dropped = {source for old in self.selection.ops for source in old.sources} - needed
         size = self.embedded.stat().st_size if self.embedded else 0
+        xnnpack = self.xnnpack.for_ops(smaller) if self.xnnpack else None
         return dataclasses.replace(
             self,
             selection=smaller,
-            files={**self.files, SELECTED_OPS: _selected_ops(smaller, size)},
-            sources=tuple(source for source in self.sources if source not in dropped),
+            files={
+                **self.files,
+                SELECTED_OPS: _selected_ops(smaller, size),
+                **(_xnnpack_files(xnnpack) if xnnpack else {}),
+            },
+            sources=upstream_sources(smaller, self.runtime, xnnpack),
             pruning=self._pruning_of(smaller),
+            xnnpack=xnnpack,
         )
 
     def _pruning_of(self, smaller: Selection) -> Pruning:
@@ -139,10 +163,28 @@ def _environment() -> Environment:
     )
 
 
-def upstream_sources(selection: Selection, runtime: Runtime) -> tuple[str, ...]:
-    """All upstream files of the program: the ops' own, the core, and ruy."""
+def upstream_sources(
+    selection: Selection, runtime: Runtime, xnnpack: XnnProgram | None = None
+) -> tuple[str, ...]:
+    """All upstream files of the program: the ops' own, the core, ruy, and those of XNNPACK."""
     ops = {source for op in selection.ops for source in op.sources}
-    return (*sorted(ops), *runtime.core, *runtime.ruy)
+    listed = (*sorted(ops), *runtime.core, *runtime.ruy)
+    if xnnpack is None:
+        return listed
+    replaced = set(xnnpack_runtime.ORIGINALS.values())
+    return tuple(dict.fromkeys(s for s in (*listed, *xnnpack.sources) if s not in replaced))
+
+
+def _xnnpack_files(program: XnnProgram) -> dict[str, str]:
+    """All files of ours that XNNPACK brings."""
+    values = {"version": __version__, **program.template_values()}
+    render = _environment().get_template
+    return {
+        **runtime_files("xnnpack"),
+        **program.files(),
+        HARDWARE: render(f"{HARDWARE}.j2").render(values),
+        DELEGATED_OPS: render(f"{DELEGATED_OPS}.j2").render(values),
+    }
 
 
 def _c_string(text: str) -> str:
@@ -208,15 +250,21 @@ def generate(
     *,
     pruned: bool = True,
     profiling: bool = False,
+    delegates: Delegates | None = None,
 ) -> Project:
     """Renders the project of a selection; without ``pruned`` the stock selective program.
 
-    With ``profiling`` the program has ``--warm-up``, and tells the time of each node.
+    With ``profiling`` the program has ``--warm-up``, and tells the time of each node.  ``delegates`` are
+    the nodes that XNNPACK runs.
     """
+    xnnpack = None
+    if delegates is not None:
+        selection = delegates.without_kernels(selection)
+        xnnpack = XnnProgram.of(delegates, selection, profile, tree)
     pruning = prune(selection, runtime) if pruned else NOTHING
     if profiling:
         pruning = watched(pruning)
-    sources = upstream_sources(selection, runtime)
+    sources = upstream_sources(selection, runtime, xnnpack)
     project = Project(
         name=name,
         selection=selection,
@@ -226,6 +274,7 @@ def generate(
         embedded=embedded,
         model_check=profile.model_check,
         pruning=pruning,
+        xnnpack=xnnpack,
     )
     flags = toolchain.compile_flags(profile)
     values = {
@@ -247,7 +296,7 @@ def generate(
             **{n: s.folder for n, s in tree.sources.items()},
             **{n: s.folder for n, s in tree.local.items()},
         },
-        "include_folders": (*tree.include_folders(), *tree.local_include_folders()),
+        "include_folders": (*tree.include_folders(project.group), *tree.local_include_folders()),
         "defines": (*runtime.defines, *project.own_defines),
         "source_defines": {
             tree.locate(source): made for source in sources if (made := pruning.by_source.get(source))
@@ -257,7 +306,9 @@ def generate(
         "target_flags": (*flags.target, flags.optimisation),
         "optimisation": flags.optimisation,
         "source_flags": {
-            tree.locate(source): extra for source in sources if (extra := flags.for_source(source))
+            tree.locate(source): extra
+            for source in sources
+            if (extra := (*flags.for_source(source), *project.source_flags(source, toolchain.name)))
         },
         "toolchain": toolchain.describe(profile),
         "compiler": profile.toolchains[toolchain.name].target,
@@ -267,6 +318,7 @@ def generate(
     files = {
         **runtime_files(),
         **(runtime_files("profiling") if profiling else {}),
+        **(_xnnpack_files(xnnpack) if xnnpack else {}),
         REGISTRATION: _registration(selection),
         SELECTED_OPS: _selected_ops(selection, embedded.stat().st_size if embedded else 0),
         "CMakeLists.txt": render("CMakeLists.txt.j2").render(values),

@@ -350,3 +350,32 @@ RUY_PRUNING = (
         "  const bool kColMajor = src.layout.order == Order::kColMajor;\n#endif\n  if (kColMajor) {",
     ),
 )
+
+# Half precision gives other answers: no graph is rewritten for it.  What XNNPACK takes for weights and for
+# what lies between its nodes is counted, for --json (templates/xnnpack/hardware.c).
+XNNPACK_PRUNING = (
+    Patch(
+        path="src/subgraph.c",
+        find=re.escape(
+            "(flags & XNN_FLAG_HINT_FP16_INFERENCE) && xnn_is_f16_supported_natively(hardware_config);"
+        ),
+        replace="false;",
+    ),
+    Patch(
+        path="src/subgraph.c",
+        find=re.escape("const bool force_fp16 = (flags & XNN_FLAG_FORCE_FP16_INFERENCE);"),
+        replace="const bool force_fp16 = false;",
+    ),
+    Patch(
+        path="src/operator-utils.c",
+        find=r"(?=  memset\(weights_ptr, padding_byte, aligned_weights_size\);)",
+        replace="  extern size_t litesmith_packed_weights;\n"
+        "  litesmith_packed_weights += aligned_weights_size;\n",
+    ),
+    Patch(
+        path="src/runtime.c",
+        find=r"(?=    runtime->workspace->size = mem_arena_size;)",
+        replace="    extern size_t litesmith_workspace;\n"
+        "    litesmith_workspace += mem_arena_size - runtime->workspace->size;\n",
+    ),
+)

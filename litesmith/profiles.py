@@ -13,6 +13,8 @@ from litesmith import paths, runners
 from litesmith.errors import UsageError
 from litesmith.runners import FlashRunner
 from litesmith.validation import Strict, load_yaml, nearest, validate
+from litesmith.xnnpack import instruction_sets
+from litesmith.xnnpack.instruction_sets import Architecture
 
 _UNITS = {
     "": 1,
@@ -81,6 +83,9 @@ _LEVEL_SOURCES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {
     "speed": {},
 }
 _LEVEL_FLAG = re.compile(r"-O[123sz]")
+
+Kernels = Literal["builtin", "xnnpack", "auto"]
+KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 
 Linkage = Literal["static", "dynamic"]
 ToolchainName = Literal["zig", "gcc", "docker"]
@@ -153,12 +158,14 @@ class Profile(Strict):
     ``runners`` are those that write programs into boards without SSH: names of built-in ones, or
     definitions of one's own.
     ``throughput`` is what a board of this kind was measured to do.
+    ``kernels`` says who runs the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels may
+    use: every CPU of the profile has the first one, programs choose among the others when they start.
     """
 
     name: str = ""
     also_known_as: tuple[str, ...] = ()
     description: str
-    architecture: Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
+    architecture: Architecture
     triple: str
     cpu: str
     float_abi: Literal["hard", "soft", "softfp"]
@@ -173,6 +180,18 @@ class Profile(Strict):
     runners: Mapping[str, FlashRunner | None] = {}
     resources: Resources
     throughput: Throughput | None = None
+    kernels: Kernels = "builtin"
+    xnnpack: tuple[str, ...] = ()
+
+    @property
+    def instruction_sets(self) -> tuple[str, ...]:
+        """Those of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's weakest."""
+        return self.xnnpack or (instruction_sets.KNOWN[self.architecture][0].name,)
+
+    @model_validator(mode="after")
+    def _has_these_instructions(self) -> Profile:
+        instruction_sets.closed(self.architecture, self.xnnpack)
+        return self
 
     @field_validator("runners")
     @classmethod
@@ -236,6 +255,19 @@ class Profile(Strict):
         content["flags"] = tuple(flag for flag in self.flags if not _LEVEL_FLAG.fullmatch(flag))
         content["optimise"] = optimise
         return validate(content, Profile, f"--optimise {optimise}, {self.name}")
+
+    def with_kernels(self, kernels: str) -> Profile:
+        """The profile with other kernels.
+
+        Raises:
+            UsageError: no such choice.
+        """
+        if kernels not in KERNELS:
+            advice = nearest(kernels, KERNELS) or f"there are {', '.join(KERNELS)}"
+            raise UsageError(f"unknown kernels {kernels!r}", advice)
+        return validate(
+            {**self.model_dump(), "kernels": kernels}, Profile, f"--kernels {kernels}, {self.name}"
+        )
 
     @model_validator(mode="after")
     def _zig_does_as_it_is_told(self) -> Profile:

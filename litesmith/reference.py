@@ -46,12 +46,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One model, the part of it that runs, and the inputs to try, by name."""
+    """One model, the part of it that runs, and the inputs to try, by name.
+
+    With ``delegates`` it is asked what upstream's own build with XNNPACK answers.
+    """
 
     model: Path
     sha256: str
     entry: Entry
     samples: Mapping[str, Sequence[Array]]
+    delegates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,8 @@ class _Job:
 
 def _stored(question: Question, inputs: Sequence[Array]) -> Path:
     digests = [[str(v.dtype), list(v.shape), files.digest_of(to_bytes(v).hex())] for v in inputs]
-    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests)
+    delegates = ["XNNPACK"] if question.delegates else []
+    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests, *delegates)
     return paths.cache_folder() / "reference" / f"{key}.npz"
 
 
@@ -128,7 +133,11 @@ def _run_missing(
         for number, job in enumerate(jobs):
             question = questions[job.question]
             _save(scratch / f"{number}.in.npz", question.samples[job.name])
-            task = {"model": str(question.model.absolute()), "entry": asdict(question.entry)}
+            task = {
+                "model": str(question.model.absolute()),
+                "entry": asdict(question.entry),
+                "delegates": question.delegates,
+            }
             files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
         left = list(range(len(jobs)))
         while left:
@@ -191,7 +200,10 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
     for number in numbers:
         task = json.loads((folder / f"{number}.task.json").read_text())
         try:
-            outputs = _answer(Path(task["model"]), Entry(**task["entry"]), _load(folder / f"{number}.in.npz"))
+            inputs = _load(folder / f"{number}.in.npz")
+            outputs = _answer(
+                Path(task["model"]), Entry(**task["entry"]), inputs, delegates=task["delegates"]
+            )
         except (RuntimeError, ValueError) as error:
             files.write_atomically(folder / f"{number}.json", json.dumps(" ".join(str(error).split())))
             continue
@@ -200,9 +212,9 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
         aside.rename(folder / f"{number}.out.npz")
 
 
-def _answer(model: Path, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
+def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bool) -> list[Array]:
     # A new interpreter each time: variables keep their values between inferences.
-    reference = interpreter(model)
+    reference = interpreter(model, delegates=delegates)
     if entry.signature is not None:
         runner = reference.get_signature_runner(entry.signature)
         named = runner(**dict(zip(entry.inputs, inputs, strict=True)))

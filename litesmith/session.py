@@ -9,6 +9,7 @@ from pathlib import Path
 
 from litesmith import custom_ops, generate, ops, profiles, selection, sources, toolchains
 from litesmith.build import Builder, workshop
+from litesmith.components import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.errors import UsageError
 from litesmith.generate import Project
 from litesmith.models import Model, joint_name, open_model
@@ -18,6 +19,8 @@ from litesmith.samples import EVERYTHING, Choice, parts
 from litesmith.selection import Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
+from litesmith.xnnpack import choice as delegation
+from litesmith.xnnpack.program import Delegates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,15 @@ class Request:
     prune: bool = True
     compare_stock: bool = False
     optimise: str | None = None
+    kernels: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """An opened request, for as long as commands of the toolchain run.
 
-    ``name`` is the program's; ``selection`` is that of the request's models.
+    ``name`` is the program's; ``selection`` is that of the request's models.  ``delegates`` are their nodes
+    that XNNPACK runs.
     """
 
     request: Request
@@ -53,6 +58,7 @@ class Session:
     models: tuple[Model, ...]
     selection: Selection
     builder: Builder
+    delegates: Delegates | None = None
 
     def project(
         self, chosen: Selection | None = None, *, pruned: bool | None = None, profiling: bool = False
@@ -68,6 +74,7 @@ class Session:
             self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
+            delegates=self.delegates,
         )
 
 
@@ -90,6 +97,8 @@ def understand(request: Request) -> Question:
     profile, name = profiles.load(request.target).choose(request.toolchain)
     if request.optimise is not None:
         profile = profile.optimised(request.optimise)
+    if request.kernels is not None:
+        profile = profile.with_kernels(request.kernels)
     toolchain = toolchains.load(name)
     if not request.models:
         raise UsageError("no model is given", "name one with --model FILE")
@@ -115,7 +124,8 @@ def opened(question: Question) -> Iterator[Session]:
             ops.require_supported(registry, model.analysis)
     # A compiler that is missing is said before anything is fetched.
     toolchain.version(profile)
-    tree = sources.source_tree()
+    delegates = delegation.for_program(question.profile, question.models, registry, request.choice)
+    tree = sources.source_tree(COMPONENTS if delegates is None else (*COMPONENTS, *XNNPACK_COMPONENTS))
     if request.custom_ops is not None:
         extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
         registry, tree = extension.registry, extension.tree
@@ -131,4 +141,5 @@ def opened(question: Question) -> Iterator[Session]:
             models=question.models,
             selection=chosen,
             builder=builder,
+            delegates=delegates,
         )

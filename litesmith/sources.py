@@ -74,18 +74,29 @@ class SourceTree:
             for inner in source.include
         )
 
-    def include_folders(self) -> tuple[str, ...]:
-        """The include path, relative to ``root``, in order."""
-        folders = []
-        for source in self.sources.values():
-            inner = source.component.include
-            folders.append(f"{source.folder}/{inner}" if inner else source.folder)
-        return tuple(folders)
+    def include_folders(self, group: str = "") -> tuple[str, ...]:
+        """The include path of files of a group, relative to ``root``, in order."""
+        return tuple(
+            f"{source.folder}/{inner}" if inner else source.folder
+            for source in self._seen_by(group)
+            for inner in (source.component.include, *source.component.also_include)
+        )
 
-    @functools.cached_property
-    def identity(self) -> str:
-        """Digest of what all files of the tree depend on: the archives and what was kept."""
-        return files.digest_of([source.folder for source in self.sources.values()])
+    def identity(self, group: str = "") -> str:
+        """Digest of what all files of a group depend on: the archives and what was kept."""
+        return files.digest_of([source.folder for source in self._seen_by(group)])
+
+    def group_of(self, name: str) -> str:
+        """The group of a ``component/path``'s component."""
+        component = name.partition("/")[0]
+        return "" if component in self.local else self.sources[component].component.group
+
+    def prefix_maps(self, group: str = "") -> tuple[str, ...]:
+        """The folders that no file of a group may call itself after."""
+        return tuple(source.folder for source in self._seen_by(group))
+
+    def _seen_by(self, group: str) -> list[Source]:
+        return [source for source in self.sources.values() if source.component.group in ("", group)]
 
     def manifest(self) -> dict[str, dict[str, str]]:
         """What the manifest says about the sources."""
@@ -337,7 +348,7 @@ class _Fetch:
             for name, opened in members:
                 self._check_stop()
                 inner = _inside(name, root)
-                if inner is None and count and root != "*":
+                if inner is None and count and root not in ("", "*"):
                     # A folder's members stand together: the rest of a huge archive
                     # (its digest is checked already) has nothing for us.
                     break
@@ -382,7 +393,7 @@ def _tar_file(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 def _inside(name: str, root: str) -> str | None:
     """The member's path below ``root``; None when it lies elsewhere or tries to leave."""
     parts = name.removeprefix("./").split("/")
-    pattern = root.split("/")
+    pattern = root.split("/") if root else []
     if len(parts) <= len(pattern) or ".." in parts:
         return None
     if not all(fnmatchcase(p, w) for p, w in zip(parts, pattern, strict=False)):

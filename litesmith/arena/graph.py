@@ -25,6 +25,9 @@ Dims = tuple[int, ...]
 MISSING = -1
 """``kTfLiteOptionalTensor``: an input that is left out, an output that nobody wants."""
 
+DELEGATE = "DELEGATE"
+"""The op of a node that stands for those that a delegate has taken."""
+
 _BYTES = {
     "float32": 4,
     "float16": 2,
@@ -134,7 +137,8 @@ class RuntimeNode:
     that are ``reserved`` for temporaries of a kernel, which may not need all of them.  ``pending`` are the
     shapes that the node's run will give to outputs on the heap, None where nobody can say, and whether they
     are certain.  ``at_most`` says that those which are not certain cannot be larger.  ``own`` is for ops of
-    the user's.
+    the user's.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file where a
+    delegate has changed the plan.
     """
 
     op: str
@@ -150,6 +154,7 @@ class RuntimeNode:
     pending: dict[int, tuple[Dims | None, bool]] = field(default_factory=dict)
     at_most: bool = False
     own: bool = False
+    in_file: int | None = None
 
     def input(self, position: int) -> RuntimeTensor | None:
         """An input, None when it is left out."""
@@ -251,7 +256,7 @@ def is_hybrid(activations: RuntimeTensor, weights: RuntimeTensor) -> bool:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RuntimeGraph:
-    """A subgraph with its execution plan, which is the order of its nodes in the file."""
+    """A subgraph with its execution plan, which is the order of its nodes in the file unless delegated."""
 
     name: str
     tensors: list[RuntimeTensor]
@@ -263,6 +268,20 @@ class RuntimeGraph:
     def variables(self) -> list[int]:
         """Tensors that keep their contents from one inference to the next."""
         return [index for index, tensor in enumerate(self.tensors) if tensor.variable]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Nodes that run one after the other in a subgraph that a delegate was given: ``NodeSubset``.
+
+    ``nodes`` are indices in the file.  ``inputs`` are the tensors that they need of others, and ``outputs``
+    those that others need of them, sorted.  Where they are ``delegated``, one kernel takes their place.
+    """
+
+    nodes: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    delegated: bool
 
 
 def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[RuntimeGraph]:

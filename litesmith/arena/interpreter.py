@@ -6,12 +6,23 @@ and the next ones are prepared.  No arithmetic is done but that on shapes.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from litesmith.arena import values
-from litesmith.arena.graph import MISSING, UNSIZED, Dims, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
+from litesmith.arena.graph import (
+    DELEGATE,
+    MISSING,
+    UNSIZED,
+    Dims,
+    Memory,
+    RuntimeGraph,
+    RuntimeNode,
+    RuntimeTensor,
+    Subset,
+)
 from litesmith.arena.layout import Planner
 from litesmith.arena.ordering import LIBCXX, Library
 from litesmith.arena.scratch import SCRATCH, reserved
@@ -25,6 +36,24 @@ _MOST_CALLS = 10_000
 """Of subgraphs, by all nodes; a damaged file could ask for any number."""
 
 _IN_ARENAS = (Memory.ARENA, Memory.PERSISTENT)
+
+_DTYPE_OF: Mapping[str, int] = {
+    **dict.fromkeys(
+        (
+            *("ADD_N", "BITWISE_XOR", "CEIL", "DENSIFY", "DYNAMIC_UPDATE_SLICE", "EXP", "EXPAND_DIMS"),
+            *("FAKE_QUANT", "FLOOR", "FLOOR_DIV", "FLOOR_MOD", "GATHER", "GATHER_ND", "MATRIX_DIAG"),
+            *("MATRIX_SET_DIAG", "MAXIMUM", "MINIMUM", "NEG", "POW", "PRELU", "RESIZE_BILINEAR"),
+            *("RESIZE_NEAREST_NEIGHBOR", "RIGHT_SHIFT", "ROUND", "ZEROS_LIKE"),
+        ),
+        0,
+    ),
+    **dict.fromkeys(
+        (*("ADD", "DIV", "FILL", "SCATTER_ND", "SELECT", "SELECT_V2", "SQUARED_DIFFERENCE", "SUB"),),
+        1,
+    ),
+    "SPARSE_TO_DENSE": 2,
+}
+"""Ops whose kernels give their output the dtype of an input, whatever the file says: its position."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +95,17 @@ class Interpreter:
         self._calls = 0
         self.variables: dict[str, RuntimeTensor] = {}
 
-    def run(self, entry: int, shapes: Mapping[int, Dims]) -> None:
-        """Allocates and runs the subgraph ``entry`` once; ``shapes`` are those of its inputs, by tensor."""
+    def run(self, entry: int, shapes: Mapping[int, Dims], plans: Sequence[Sequence[Subset]] = ()) -> None:
+        """Allocates and runs the subgraph ``entry`` once; ``shapes`` are those of its inputs, by tensor.
+
+        ``plans`` are what a delegate has made of the nodes of each subgraph, the file's order where empty.
+        """
         main = self.subgraphs[entry]
         for index, dims in shapes.items():
             main.graph.tensors[index].resize(dims)
+        # The other way round: bodies of control flow come after their callers.
+        for subgraph, plan in reversed(list(zip(self.subgraphs, plans, strict=False))):
+            subgraph.delegate(plan)
         # A program allocates the first subgraph, too, when a signature has another one.
         for number in dict.fromkeys((0, entry)):
             self.subgraphs[number].allocate(0)
@@ -91,7 +126,7 @@ class Interpreter:
         self._calls += 1
         if not 0 <= number < len(self.subgraphs) or depth > _DEEPEST or self._calls > _MOST_CALLS:
             raise ModelError(
-                f"{self.path}: node {node.index}, {node.op}, calls subgraph {number} "
+                f"{self.path}: node {_in_file(node)}, {node.op}, calls subgraph {number} "
                 f"of {len(self.subgraphs)}, {depth} deep",
                 "convert the model again",
             )
@@ -109,6 +144,10 @@ class Subgraph:
         self._next = 0
         self.dynamic = False
         self.released = False
+        self._undelegated = held.nodes
+        self._plan: Sequence[Subset] = ()
+        self._stands = False
+        self._undone = False
         for node in held.nodes:
             node.reserved = [node.add_tensor() for _ in range(reserved(node))]
 
@@ -122,6 +161,7 @@ class Subgraph:
     def release(self) -> None:
         """``ReleaseNonPersistentMemory``."""
         self.released = True
+        self._stands = False
 
     def drop_unused_inputs(self) -> None:
         """``RemoveUnusedInputs``."""
@@ -146,6 +186,11 @@ class Subgraph:
             if index == MISSING:
                 continue
             target = self.graph.tensors[index]
+            # What has no memory yet is resized even to its own shape.
+            resized = target.dims != source.dims or target.dtype in UNSIZED or target.bytes == 0
+            if self._stands and resized:
+                # A graph with dynamic tensors keeps its delegates.
+                self._stands, self._undone = False, not self.dynamic
             target.dtype, target.known, target.handle = source.dtype, source.known, source.handle
             target.resize(source.dims)
             if borrow and target.dtype not in _RESOURCES:
@@ -159,6 +204,12 @@ class Subgraph:
 
     def allocate(self, depth: int) -> None:
         """Prepares what can be prepared before anything runs, and places it."""
+        if self._undone:
+            self._delegate(depth)
+            return
+        inputs = (self.graph.tensors[index] for index in self.graph.inputs if index != MISSING)
+        if self._stands and all(tensor.memory is not Memory.HEAP for tensor in inputs):
+            return
         self._next = 0
         if self.planner is not None:
             self.planner.reset()
@@ -172,7 +223,17 @@ class Subgraph:
             self._run(node, depth, certain=certain)
 
     def _prepare(self, depth: int) -> None:
-        first, last = self._next, 0
+        first = self._next
+        last = self._prepare_nodes(first, depth)
+        self._next = last + 1
+        if self.planner is None:
+            self.planner = Planner(self.graph, self._all.library)
+        self.planner.execute(first, last)
+        self.released = False
+
+    def _prepare_nodes(self, first: int, depth: int) -> int:
+        """Up to the first whose output only its run can size, which is returned: ``PrepareOpsStartingAt``."""
+        last = 0
         if first == 0:
             self.dynamic = any(one.memory is Memory.HEAP for one in self.results())
         for node in self.graph.nodes[first:]:
@@ -181,13 +242,59 @@ class Subgraph:
             if any(node.tensors[i].memory is Memory.HEAP for i in node.outputs if i != MISSING):
                 self.dynamic = True
                 break
-        self._next = last + 1
-        if self.planner is None:
-            self.planner = Planner(self.graph, self._all.library)
-        self.planner.execute(first, last)
-        self.released = False
+        return last
+
+    # ModifyGraphWithDelegate.
+
+    def delegate(self, plan: Sequence[Subset]) -> None:
+        """Gives nodes to a delegate, and allocates what is left; where that fails, all nodes stay."""
+        self._plan = plan
+        # What cannot be prepared for the shapes in the file may be, later, for those of a caller.
+        with contextlib.suppress(ModelError):
+            self._delegate(0)
+
+    def _delegate(self, depth: int) -> None:
+        self.graph.nodes = self._undelegated
+        for index, node in enumerate(self.graph.nodes):
+            node.index, node.in_file = index, None
+        self._prepare_nodes(0, depth)
+        if self._plan:
+            self.graph.nodes = self._planned()
+        if self.planner is not None:
+            # Planned anew before anything is prepared; the buffers are kept, and never shrink.
+            planner = Planner(self.graph, self._all.library)
+            planner.arena.buffer_bytes = self.planner.arena.buffer_bytes
+            planner.persistent.buffer_bytes = self.planner.persistent.buffer_bytes
+            self.planner = planner
+        self._next = 0
+        self._prepare(depth)
+        self._stands, self._undone = True, False
+
+    def _planned(self) -> list[RuntimeNode]:
+        """``ReplaceNodeSubsetsWithDelegateKernels``."""
+        nodes: list[RuntimeNode] = []
+        for subset in self._plan:
+            if subset.delegated:
+                kernel = RuntimeNode(
+                    op=DELEGATE,
+                    index=len(nodes),
+                    inputs=subset.inputs,
+                    outputs=list(subset.outputs),
+                    tensors=self.graph.tensors,
+                    in_file=subset.nodes[0],
+                )
+                nodes.append(kernel)
+                continue
+            for number in subset.nodes:
+                node = self._undelegated[number]
+                node.index, node.in_file = len(nodes), number
+                nodes.append(node)
+        return nodes
 
     def _prepare_node(self, node: RuntimeNode, depth: int) -> None:
+        if node.op == DELEGATE and not node.own:
+            # The tensors that it makes have their shapes from before.
+            return
         node.pending = {}
         try:
             if node.op == "IF" and not node.own:
@@ -213,6 +320,9 @@ class Subgraph:
             for position in range(len(node.outputs)):
                 node.resize(position, None)
             return
+        decisive, made = node.input(_DTYPE_OF.get(node.op, len(node.inputs))), node.output()
+        if decisive is not None and made is not None:
+            made.dtype = decisive.dtype
         prepare(node)
         added = SCRATCH[node.op](node) if node.op in SCRATCH else []
         for position, scratch in enumerate(added):
@@ -240,7 +350,7 @@ class Subgraph:
                 else "convert the model again"
             )
             raise ModelError(
-                f"{self._all.path}: node {node.index} of subgraph {self.index}, {node.op}, "
+                f"{self._all.path}: node {_in_file(node)} of subgraph {self.index}, {node.op}, "
                 f"cannot work with {shapes or 'no inputs'}",
                 advice,
             )
@@ -259,10 +369,10 @@ class Subgraph:
         self, node: RuntimeNode, tensor: str, reason: str, *, at_most: bool, on_heap: bool = False
     ) -> None:
         self._all.unknown.setdefault(
-            (self.index, node.index),
+            (self.index, _in_file(node)),
             Unknown(
                 subgraph=self.index,
-                node=node.index,
+                node=_in_file(node),
                 op=node.op,
                 tensor=tensor,
                 reason=reason,
@@ -410,6 +520,11 @@ _RUN: Mapping[str, Callable[[Subgraph, RuntimeNode, int, bool], None]] = {
     "READ_VARIABLE": Subgraph._run_read,
 }
 """Ops that change more than their outputs when they run."""
+
+
+def _in_file(node: RuntimeNode) -> int:
+    """Its index in the file, which people know it by."""
+    return node.index if node.in_file is None else node.in_file
 
 
 def _grows(before: Dims, after: Dims) -> bool:

@@ -6,12 +6,13 @@ the plan says so, and by which node.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litesmith import ops
 from litesmith.analysis import ModelAnalysis
 from litesmith.arena import graph
-from litesmith.arena.graph import Dims, Memory, RuntimeGraph
+from litesmith.arena.graph import Dims, Memory, RuntimeGraph, Subset
 from litesmith.arena.interpreter import Interpreter, Subgraph, Unknown
 from litesmith.arena.layout import NEVER, Planner
 from litesmith.arena.ordering import LIBCXX, Library
@@ -97,11 +98,13 @@ def predict(
     *,
     registry: Registry | None = None,
     library: Library = LIBCXX,
+    delegated: Sequence[Sequence[Subset]] = (),
 ) -> ArenaPlan:
     """The arenas of a program that runs a model once, with one thread.
 
     ``content`` is the file that ``model`` is the analysis of; ``choice`` says which signature runs, and with
-    which shapes of its inputs.  ``library`` is the C++ library of the toolchain.
+    which shapes of its inputs.  ``library`` is the C++ library of the toolchain.  ``delegated`` is the plan
+    of each subgraph that has been given to a delegate, empty where it took nothing.
 
     Raises:
         UsageError: there is no such signature or input.
@@ -114,7 +117,7 @@ def predict(
 
     def planned(share: float) -> ArenaPlan:
         interpreter = Interpreter(model.path, graph.read(model, content, known), library, share)
-        interpreter.run(entry, part.shapes)
+        interpreter.run(entry, part.shapes, delegated)
         return _plan(interpreter)
 
     try:

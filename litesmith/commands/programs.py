@@ -19,6 +19,7 @@ from litesmith.commands.common import choice, command, needed, print_json, words
         "out": "output folder (default build/<target>/<model name>)",
         "prune": "leave out what the models do not need beyond ops: dtypes, kernel variants, runtime parts",
         "optimise": "size, balanced or speed (default: as the profile says)",
+        "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
         "compare-stock": "build the program without pruning, too, and say what was saved",
         "embed-model": "put the model into the binary",
         "verify": "run the program and compare its answers",
@@ -37,6 +38,7 @@ def build(
     prune: bool = True,
     compare_stock: bool = False,
     optimise: str | None = None,
+    kernels: str | None = None,
     embed_model: bool = False,
     verify: bool = True,
     custom_ops: str | None = None,
@@ -63,6 +65,7 @@ def build(
             prune=prune,
             compare_stock=compare_stock,
             optimise=optimise,
+            kernels=kernels,
         )
     )
     if json:

@@ -158,8 +158,10 @@ _LIBCPP_END_NAMESPACE_STD
 
 extern "C" {
 
+#ifndef LITESMITH_XNNPACK
 // TensorFlow Lite holds a pthreadpool for XNNPACK, which this program does not have.
 LITESMITH_VISIBLE void pthreadpool_destroy(void*) {}
+#endif
 
 // The default terminate handler prints the demangled name of an uncaught exception's type.
 // Nothing here throws, and the demangler has 100 KB.  Hidden: a shared libstdc++ keeps its own.

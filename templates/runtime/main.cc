@@ -27,6 +27,9 @@
 #ifdef LITESMITH_PROFILE
 #include "op_profiler.h"
 #endif
+#ifdef LITESMITH_XNNPACK
+#include "delegation.h"
+#endif
 
 void RegisterSelectedOps(::tflite::MutableOpResolver* resolver);
 
@@ -425,6 +428,9 @@ struct Measured {
 #ifdef LITESMITH_PROFILE
   Profile profile;  // of as many more inferences
 #endif
+#ifdef LITESMITH_XNNPACK
+  const Delegation* delegation = nullptr;
+#endif
 };
 
 int CompareLatencies(const void* left, const void* right) {
@@ -485,6 +491,9 @@ void PrintJson(const Options& options, const Entry& entry, const Measured& measu
 #ifdef LITESMITH_PROFILE
   PrintProfile(measured);
 #endif
+#ifdef LITESMITH_XNNPACK
+  measured.delegation->PrintJson();
+#endif
   PrintJsonTensors("inputs", entry, entry.graph->inputs());
   PrintJsonTensors("outputs", entry, entry.graph->outputs());
   printf("\"arena_bytes\": %zu, \"peak_rss_bytes\": %lld, \"runs\": %d, \"threads\": %d, ",
@@ -512,6 +521,9 @@ void PrintText(const Options& options, const Entry& entry, const Measured& measu
   printf("arena %zu bytes, peak RSS %lld bytes", ArenaBytes(entry.interpreter), PeakResidentBytes());
   PrintMilliseconds(", first inference after ", measured.first_inference);
   fputs(" ms\n", stdout);
+#ifdef LITESMITH_XNNPACK
+  measured.delegation->PrintText();
+#endif
 }
 
 #ifdef LITESMITH_PROFILE
@@ -543,6 +555,9 @@ int Run(int argc, char** argv) {
   RegisterSelectedOps(&resolver);
   tflite::InterpreterBuilder builder(*model, resolver);
   builder.SetNumThreads(options.threads);
+#ifdef LITESMITH_XNNPACK
+  Delegation delegation;
+#endif
   std::unique_ptr<tflite::Interpreter> interpreter;
   if (builder(&interpreter) != kTfLiteOk || interpreter == nullptr) {
     fprintf(stderr, "error: the model cannot be loaded; the lines above say why\n");
@@ -550,8 +565,18 @@ int Run(int argc, char** argv) {
   }
   Entry entry;
   if (!FindEntry(options, interpreter.get(), &entry)) return kBadInput;
+#ifdef LITESMITH_FIXED_SHAPES
+  if (!options.shapes.empty()) {
+    fprintf(stderr, "error: --input-shape: the kernels of this program are for the shapes in the model's file; "
+                    "build with the same --input-shape, or with --kernels builtin\n");
+    return kUnfit;
+  }
+#endif
   const int shaped = SetShapes(options, entry);
   if (shaped != kOk) return shaped;
+#ifdef LITESMITH_XNNPACK
+  if (!delegation.Apply(interpreter.get(), options.threads)) return kUnfit;
+#endif
   // All of them: subgraphs may call each other.
   if (interpreter->AllocateTensors() != kTfLiteOk || entry.graph->AllocateTensors() != kTfLiteOk) {
     fprintf(stderr, "error: the tensors cannot be allocated; the lines above say why\n");
@@ -562,6 +587,9 @@ int Run(int argc, char** argv) {
   if (set != kOk) return set;
 
   Measured measured;
+#ifdef LITESMITH_XNNPACK
+  measured.delegation = &delegation;
+#endif
   measured.latencies.reserve(options.runs);
 #ifdef LITESMITH_PROFILE
   if (!InvokeOften(entry, options.warm_up)) return kRunFailed;

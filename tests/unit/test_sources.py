@@ -175,7 +175,7 @@ def test_nothing_is_fetched_twice(served: tuple[Path, str], empty_cache: Path) -
     wanted = (component(upstream(f"{address}/t.tar", tar(folder / "t.tar", FILES))),)
     first = sources.source_tree(wanted)
     (folder / "t.tar").unlink()
-    assert sources.source_tree(wanted).identity == first.identity
+    assert sources.source_tree(wanted).identity() == first.identity()
     assert empty_cache.is_dir()
 
 
@@ -214,7 +214,7 @@ def test_a_patch_is_applied_and_changes_the_identity(served: tuple[Path, str], e
     )
     assert unpacked(patched)["src/a.cc"] == b"int a = two;"
     assert unpacked(plain)["src/a.cc"] == b"int a = one;"
-    assert plain.identity != patched.identity
+    assert plain.identity() != patched.identity()
     assert patched.manifest()["thing"]["patched"] == "src/a.cc"
     assert empty_cache.is_dir()
 

@@ -1,0 +1,84 @@
+"""Which instruction sets XNNPACK's micro-kernels may use on an architecture, and how they are compiled.
+
+A program that knows several chooses among them when it starts; the first of each list is what every CPU
+of the architecture's profiles has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Architecture = Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionSet:
+    """One of an architecture's instruction sets.
+
+    ``hardware`` are the members of ``struct xnn_hardware_config`` that it brings on top of ``needs``.
+    """
+
+    name: str
+    hardware: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+_X86_AVX2 = ("use_x86_avx", "use_x86_f16c", "use_x86_fma3", "use_x86_avx2")
+
+KNOWN: Mapping[Architecture, tuple[InstructionSet, ...]] = {
+    "x86_64": (
+        InstructionSet(name="sse4.1", hardware=("use_x86_ssse3", "use_x86_sse4_1")),
+        InstructionSet(name="avx2", hardware=_X86_AVX2, needs=("sse4.1",)),
+        InstructionSet(name="avxvnni", hardware=("use_x86_avxvnni",), needs=("avx2",)),
+        InstructionSet(name="avx512", hardware=("use_x86_avx512f", "use_x86_avx512skx"), needs=("avx2",)),
+        InstructionSet(name="avx512vnni", hardware=("use_x86_avx512vnni",), needs=("avx512",)),
+    ),
+    "aarch64": (
+        InstructionSet(
+            name="neon",
+            hardware=(
+                *("use_arm_vfpv3", "use_arm_neon", "use_arm_neon_fp16"),
+                *("use_arm_neon_fma", "use_arm_neon_v8"),
+            ),
+        ),
+        InstructionSet(name="dotprod", hardware=("use_arm_neon_dot",), needs=("neon",)),
+        InstructionSet(
+            name="fp16", hardware=("use_arm_fp16_arith", "use_arm_neon_fp16_arith"), needs=("neon",)
+        ),
+    ),
+    "armv7": (
+        InstructionSet(
+            name="neon",
+            hardware=("use_arm_v6", "use_arm_vfpv2", "use_arm_vfpv3", "use_arm_neon", "use_arm_neon_fp16"),
+        ),
+        InstructionSet(name="vfpv4", hardware=("use_arm_neon_fma",), needs=("neon",)),
+    ),
+    "armv6": (InstructionSet(name="vfp", hardware=("use_arm_v6", "use_arm_vfpv2")),),
+    "riscv64": (InstructionSet(name="scalar", hardware=()),),
+}
+"""By architecture, the weakest first."""
+
+
+def closed(architecture: Architecture, names: Sequence[str]) -> tuple[InstructionSet, ...]:
+    """The instruction sets of these names and all that they need, the weakest first.
+
+    Raises:
+        ValueError: the architecture has no such instruction set.
+    """
+    known = {one.name: one for one in KNOWN[architecture]}
+    wanted, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            raise ValueError(f"{architecture} has no instruction set {name!r}; there are {', '.join(known)}")
+        if name not in wanted:
+            wanted.add(name)
+            waiting += known[name].needs
+    return tuple(one for one in KNOWN[architecture] if one.name in wanted)
+
+
+def hardware(architecture: Architecture, names: Sequence[str]) -> tuple[str, ...]:
+    """Members of ``struct xnn_hardware_config`` that are true on a CPU with these instruction sets."""
+    return tuple(member for one in closed(architecture, names) for member in one.hardware)

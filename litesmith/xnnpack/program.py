@@ -1,0 +1,130 @@
+"""What a program has of XNNPACK, for the ops of a selection: sources, files of ours, defines, flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from litesmith.components import XNNPACK
+from litesmith.profiles import Profile
+from litesmith.selection import SelectedOp, Selection
+from litesmith.sources import SourceTree
+from litesmith.xnnpack import instruction_sets, registry, runtime, selection
+from litesmith.xnnpack.needs import Needs
+from litesmith.xnnpack.selection import Parts
+
+ONLY_DELEGATED = "litesmith::OnlyDelegated"
+"""The registration of an op that has no kernel but XNNPACK's."""
+
+HARDWARE = "xnnpack_hardware.c"
+DELEGATED_OPS = "delegated_ops.h"
+"""Files that templates of ``templates/project`` make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delegates:
+    """The delegated nodes of all models of a program.
+
+    ``needs`` are what the nodes of an op ask for, by its name; ``whole`` are ops that have no other nodes,
+    whose kernels are left out; ``taken`` and ``stays`` are numbers of nodes, for people.
+    """
+
+    needs: Mapping[str, Needs]
+    whole: frozenset[str]
+
+    def without_kernels(self, chosen: Selection) -> Selection:
+        """The selection in which ops that XNNPACK runs alone have no kernel of their own."""
+        return dataclasses.replace(chosen, ops=tuple(self._without_kernel(op) for op in chosen.ops))
+
+    def _without_kernel(self, op: SelectedOp) -> SelectedOp:
+        if op.custom or op.name not in self.whole:
+            return op
+        return dataclasses.replace(op, registration=ONLY_DELEGATED, sources=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class XnnProgram:
+    """XNNPACK in a program: for which ops, and for which CPUs."""
+
+    delegates: Delegates
+    parts: Parts
+    profile: Profile
+    tree: SourceTree
+    codes: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, delegates: Delegates, chosen: Selection, profile: Profile, tree: SourceTree
+    ) -> XnnProgram | None:
+        """The parts for the ops of a selection; None when XNNPACK runs none of them."""
+        delegated = [op for op in chosen.ops if op.name in delegates.needs and not op.custom]
+        if not delegated:
+            return None
+        needs = Needs()
+        for op in delegated:
+            needs |= delegates.needs[op.name]
+        return cls(
+            delegates=delegates,
+            parts=selection.select(needs, profile.architecture, profile.instruction_sets),
+            profile=profile,
+            tree=tree,
+            codes=tuple(op.code for op in delegated),
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Upstream's files that are compiled as they are."""
+        return (*self.parts.sources, *runtime.BESIDE)
+
+    def for_ops(self, chosen: Selection) -> XnnProgram | None:
+        """The same for fewer ops."""
+        return XnnProgram.of(self.delegates, chosen, self.profile, self.tree)
+
+    def own_sources(self) -> tuple[str, ...]:
+        """Files of ours that are compiled, in the order in which they are linked."""
+        wrapped = (Parts.name_of(path) for path in self.parts.wrapped)
+        return ("delegation.cc", runtime.DELEGATE, runtime.GRAPH, HARDWARE, *wrapped)
+
+    def files(self) -> dict[str, str]:
+        """Our files, by name, without those of ``templates``."""
+        root = self.tree.root / self.tree.sources["xnnpack"].folder
+        return {**self.parts.files(root), **runtime.files(self.tree)}
+
+    def own_defines(self) -> tuple[str, ...]:
+        """Defines of all files of ours in such a program."""
+        fixed = ("LITESMITH_FIXED_SHAPES",) if self.delegates.whole else ()
+        return ("LITESMITH_XNNPACK", *registry.DEFINES, *fixed)
+
+    def source_defines(self, source: str) -> tuple[str, ...]:
+        """Defines of one of upstream's files."""
+        return registry.DEFINES if self.tree.group_of(source) == XNNPACK else ()
+
+    def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
+        """Flags of a micro-kernel's file, which come last: speed is what it is there for."""
+        if source.removeprefix("xnnpack/") not in self.kernel_files:
+            return ()
+        cpu = self.profile.toolchains[toolchain].cpu  # type: ignore[index]
+        return ("-O2", *selection.flags_of(source, toolchain, cpu))
+
+    @functools.cached_property
+    def kernel_files(self) -> frozenset[str]:
+        """Files of micro-kernels, in XNNPACK's folder."""
+        return frozenset(kernel.source for kernel in self.parts.kernels)
+
+    def template_values(self) -> dict[str, object]:
+        """What the templates of ``templates/project`` want to know."""
+        architecture = self.profile.architecture
+        return {
+            "codes": self.codes,
+            "architecture": architecture,
+            "sets": [
+                {
+                    "identifier": "k" + "".join(c for c in name.title() if c.isalnum()),
+                    "feature": name,
+                    "hardware": instruction_sets.hardware(architecture, [name]),
+                }
+                for name in self.parts.sets
+            ],
+        }

@@ -1,0 +1,104 @@
+#include "delegation.h"
+
+#include <cstdio>
+
+#include "tensorflow/lite/core/subgraph.h"
+#include "tensorflow/lite/delegates/xnnpack/xnnpack_delegate.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+extern "C" {
+// XNNPACK counts them where it allocates.
+size_t litesmith_packed_weights = 0;
+size_t litesmith_workspace = 0;
+}
+
+namespace litesmith {
+
+namespace {
+
+TfLiteStatus RunNowhere(TfLiteContext*, TfLiteNode*) { return kTfLiteError; }
+
+// An interpreter applies one delegate to all subgraphs, and only it may apply one to a single subgraph.
+// An explicit instantiation may name what is private.
+using Modify = TfLiteStatus (tflite::Subgraph::*)(TfLiteDelegate*);
+Modify ModifyGraph();
+
+template <Modify kMember>
+struct Named {
+  friend Modify ModifyGraph() { return kMember; }
+};
+template struct Named<&tflite::Subgraph::ModifyGraphWithDelegate>;
+
+}  // namespace
+
+// Stands for an op whose nodes XNNPACK takes in every run, so that the graph can be loaded.
+TfLiteRegistration* OnlyDelegated() {
+  static TfLiteRegistration registration = {nullptr, nullptr, nullptr, RunNowhere};
+  return &registration;
+}
+
+bool Delegation::Apply(tflite::Interpreter* interpreter, int threads) {
+  // Bodies of control flow come after their callers, which look at them while they are prepared.
+  for (size_t i = interpreter->subgraphs_size(); i-- > 0;) {
+    if (!ApplyTo(interpreter->subgraph(static_cast<int>(i)), static_cast<int>(i), threads)) return false;
+  }
+  return true;
+}
+
+bool Delegation::ApplyTo(tflite::Subgraph* graph, int index, int threads) {
+  TfLiteXNNPackDelegateOptions options = TfLiteXNNPackDelegateOptionsDefault();
+  options.num_threads = threads;
+  options.flags = TFLITE_XNNPACK_DELEGATE_FLAG_QS8 | TFLITE_XNNPACK_DELEGATE_FLAG_QU8 |
+                  TFLITE_XNNPACK_DELEGATE_FLAG_DYNAMIC_FULLY_CONNECTED;
+  // One for each subgraph: a delegate forgets the constants that it has unpacked for another.
+  delegates_.emplace_back(TfLiteXNNPackDelegateCreate(&options), TfLiteXNNPackDelegateDelete);
+  if (nodes_.size() <= static_cast<size_t>(index)) nodes_.resize(index + 1);
+  TfLiteDelegate* const delegate = delegates_.back().get();
+  if (delegate == nullptr) {
+    fprintf(stderr, "error: XNNPACK does not know this CPU; build with --kernels builtin\n");
+    return false;
+  }
+  const std::vector<int> before = graph->execution_plan();
+  const TfLiteStatus status = (graph->*ModifyGraph())(delegate);
+  const std::vector<int>& after = graph->execution_plan();
+  std::vector<bool> stays(graph->nodes_size());
+  for (const int node : after) {
+    stays[node] = true;
+    const TfLiteRegistration& registration = graph->node_and_registration(node)->second;
+    if (registration.builtin_code == tflite::BuiltinOperator_DELEGATE) ++partitions_;
+    if (registration.invoke == RunNowhere) {
+      fprintf(stderr,
+              "error: XNNPACK does not take node %d of subgraph %d, %s, and this program has no other kernel for it; "
+              "build with --kernels builtin for this model\n",
+              node, index, tflite::EnumNameBuiltinOperator(
+                               static_cast<tflite::BuiltinOperator>(registration.builtin_code)));
+      return false;
+    }
+  }
+  // A delegate that fails leaves the graph as it was: its own kernels run it.
+  if (status != kTfLiteOk) return true;
+  for (const int node : before) {
+    if (!stays[node]) nodes_[index].push_back(node);
+  }
+  return true;
+}
+
+void Delegation::PrintJson() const {
+  printf("\"packed_weights_bytes\": %zu, \"workspace_bytes\": %zu, \"partitions\": %d, \"delegated_nodes\": [",
+         litesmith_packed_weights, litesmith_workspace, partitions_);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    fputs(i > 0 ? ", [" : "[", stdout);
+    for (size_t k = 0; k < nodes_[i].size(); ++k) printf("%s%d", k > 0 ? ", " : "", nodes_[i][k]);
+    putchar(']');
+  }
+  fputs("], ", stdout);
+}
+
+void Delegation::PrintText() const {
+  size_t count = 0;
+  for (const std::vector<int>& nodes : nodes_) count += nodes.size();
+  printf("XNNPACK runs %zu nodes in %d partition%s, packed weights %zu bytes, workspace %zu bytes\n", count,
+         partitions_, partitions_ == 1 ? "" : "s", litesmith_packed_weights, litesmith_workspace);
+}
+
+}  // namespace litesmith
