@@ -34,6 +34,11 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of ours."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a file aside and renames it, so that no reader sees half of it.
 

@@ -14,6 +14,7 @@ from litesmith.size.report import SizeReport
 from litesmith.size.snapshot import MadeWith
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
+from litesmith.xnnpack.choice import KernelChoice
 
 
 def manifest(
@@ -23,11 +24,13 @@ def manifest(
     tree: SourceTree,
     measured: SizeReport,
     binary: Binary,
+    kernels: KernelChoice,
 ) -> dict[str, Any]:
     """``manifest.json``."""
     return {
         "litesmith": __version__,
         **_made_with(project, profile, toolchain),
+        "kernels": {**kernels.to_json(), **_in_the_program(project)},
         "pruning": {
             "enabled": project.pruning is not NOTHING,
             "dtypes": {upstream_path(source): kept for source, kept in project.pruning.dtypes.items()},
@@ -44,6 +47,18 @@ def manifest(
             "debug_sha256": files.sha256(binary.debug),
             "sizes": measured.to_json()["binary"],
         },
+    }
+
+
+def _in_the_program(project: Project) -> dict[str, Any]:
+    """What a program has of XNNPACK."""
+    if project.xnnpack is None:
+        return {}
+    parts = project.xnnpack.parts
+    return {
+        "instruction_sets": parts.sets,
+        "operators": sorted(parts.operators),
+        "microkernels": [kernel.symbol for kernel in parts.kernels],
     }
 
 

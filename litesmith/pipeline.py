@@ -76,7 +76,7 @@ def build(request: Request) -> Outcome:
         unpruned = session.project(pruned=False)
         stock = _stock(session.builder, unpruned, request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
-        manifest = manifests.manifest(project, profile, toolchain, tree, measured, binary)
+        manifest = manifests.manifest(project, profile, toolchain, tree, measured, binary, session.kernels)
         notice = manifests.notice(project, profile, tree, toolchain)
     verdicts = _verify_all(request, binary, profile, models, sysroot)
 

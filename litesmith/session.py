@@ -19,8 +19,8 @@ from litesmith.samples import EVERYTHING, Choice, parts
 from litesmith.selection import Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
-from litesmith.xnnpack import choice as delegation
-from litesmith.xnnpack.program import Delegates
+from litesmith.xnnpack import choice as kernel_choice
+from litesmith.xnnpack.choice import KernelChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class Request:
 class Session:
     """An opened request, for as long as commands of the toolchain run.
 
-    ``name`` is the program's; ``selection`` is that of the request's models.  ``delegates`` are their nodes
-    that XNNPACK runs.
+    ``name`` is the program's; ``selection`` is that of the request's models.  ``kernels`` says who runs
+    their nodes.
     """
 
     request: Request
@@ -58,7 +58,7 @@ class Session:
     models: tuple[Model, ...]
     selection: Selection
     builder: Builder
-    delegates: Delegates | None = None
+    kernels: KernelChoice
 
     def project(
         self, chosen: Selection | None = None, *, pruned: bool | None = None, profiling: bool = False
@@ -74,7 +74,7 @@ class Session:
             self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
-            delegates=self.delegates,
+            delegates=self.kernels.delegates,
         )
 
 
@@ -124,8 +124,9 @@ def opened(question: Question) -> Iterator[Session]:
             ops.require_supported(registry, model.analysis)
     # A compiler that is missing is said before anything is fetched.
     toolchain.version(profile)
-    delegates = delegation.for_program(question.profile, question.models, registry, request.choice)
-    tree = sources.source_tree(COMPONENTS if delegates is None else (*COMPONENTS, *XNNPACK_COMPONENTS))
+    kernels = kernel_choice.choose(profile, question.models, registry, request.choice)
+    more = XNNPACK_COMPONENTS if kernels.delegates else ()
+    tree = sources.source_tree((*COMPONENTS, *more))
     if request.custom_ops is not None:
         extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
         registry, tree = extension.registry, extension.tree
@@ -141,5 +142,5 @@ def opened(question: Question) -> Iterator[Session]:
             models=question.models,
             selection=chosen,
             builder=builder,
-            delegates=delegates,
+            kernels=kernels,
         )

@@ -38,6 +38,7 @@ def namespace(*, development: bool) -> Collection:
         "estimate": [sizes.estimate],
         "bench": [
             bench.bench_speed,
+            bench.bench_kernels,
             bench.bench_optimise,
             bench.bench_pruning,
             bench.bench_board,

@@ -55,6 +55,31 @@ def bench_optimise(ctx: Context, model: Any = None, runs: int = 300, json: bool 
 
 
 @command(
+    name="kernels",
+    iterable=["target", "model"],
+    help={
+        "target": "targets to build for (default: x86_64, aarch64 and armv7)",
+        "model": "models to measure (default: the zoo and the examples)",
+        "runs": "inferences for each measurement on this machine",
+        "json": "print the measurements as JSON",
+    },
+)
+def bench_kernels(
+    ctx: Context, target: Any = None, model: Any = None, runs: int = 500, json: bool = False
+) -> None:
+    """TensorFlow Lite's own kernels beside XNNPACK's: bytes, and time or instructions."""
+    from litesmith.bench import kernels
+    from litesmith.render import bench as tables
+
+    del ctx
+    found = kernels.run(tuple(target or ()), tuple(model or ()), runs)
+    if json:
+        print_json(found.to_json())
+    else:
+        tables.kernels(found)
+
+
+@command(
     name="pruning",
     help={
         "target": "target of the program",

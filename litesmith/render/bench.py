@@ -17,6 +17,7 @@ from litesmith.render.common import add_row, bar, table
 if TYPE_CHECKING:
     from litesmith.bench.board import BoardReport
     from litesmith.bench.compare import Change, Comparison
+    from litesmith.bench.kernels import KernelsReport
     from litesmith.bench.op_costs import CostsReport
     from litesmith.bench.optimise import OptimiseReport
     from litesmith.bench.pruning import StepsReport
@@ -46,6 +47,43 @@ def speed(report: SpeedReport) -> None:
         for kernel in report.kernels:
             add_row(shown, kernel.target, kernel.cpu, kernel.model, ", ".join(kernel.kernels), kernel.verdict)
         out.print(shown)
+    for line in report.made_with:
+        out.print(line, markup=False)
+
+
+def kernels(report: KernelsReport) -> None:
+    """Both choices for each target and model, as a table."""
+    out = console.stdout()
+    wheels = {wheel.model: wheel for wheel in report.wheels}
+    shown = Table(title="TensorFlow Lite's own kernels and XNNPACK's, one thread", title_justify="left")
+    columns = ("target", "model", "nodes in XNNPACK", "builtin bytes", "xnnpack bytes")
+    measures = ("builtin", "xnnpack", "ratio", "wheel with XNNPACK", "ratio")
+    for column in (*columns, *measures):
+        shown.add_column(column, justify="left" if column in {"target", "model"} else "right")
+    for one in report.programs:
+        if one.kernels != "xnnpack":
+            continue
+        other = report.of(one.target, one.model, "builtin")
+        timed = one.ms is not None and other.ms is not None
+        before, after = (other.ms, one.ms) if timed else (other.instructions, one.instructions)
+        wheel = wheels.get(one.model) if timed else None
+        add_row(
+            shown,
+            one.target,
+            one.model,
+            f"{one.delegated} of {one.nodes}",
+            f"{other.code:,}",
+            f"{one.code:,}",
+            f"{before:.3f} ms" if timed else f"{before:,}",
+            f"{after:.3f} ms" if timed else f"{after:,}",
+            f"{(after or 0) / (before or 1):.2f}",
+            f"{wheel.xnnpack_ms:.3f} ms" if wheel else "",
+            f"{(after or 0) / wheel.xnnpack_ms:.2f}" if wheel else "",
+        )
+    out.print(shown)
+    median = report.median_to_wheel()
+    if median is not None:
+        out.print(f"median to the wheel with XNNPACK: {median:.2f}", markup=False)
     for line in report.made_with:
         out.print(line, markup=False)
 

@@ -65,12 +65,15 @@ def _outputs(candidate: Candidate) -> list[Operand]:
 
 def _define(operand: Operand) -> None:
     """``xnn_define_tensor_value`` and its sisters for quantised tensors."""
-    if datatype(operand.tensor) is None:
+    kind = datatype(operand.tensor)
+    if kind is None:
         found = quantization(operand.tensor)
         operand.refuse(f"has the dtype {operand.tensor.dtype}{'' if found is None else ' with such scales'}")
     if len(operand.tensor.dims) > MOST_DIMENSIONS:
         operand.refuse(f"has {len(operand.tensor.dims)} dimensions")
-    if not all(scale > 0 and is_normal(scale) for scale in operand.tensor.scales()):
+    # The delegate has not looked at those of a bias.
+    scales = operand.tensor.scales() if kind in {"qint32", "qcint32"} else ()
+    if not all(scale > 0 and is_normal(scale) for scale in scales):
         operand.refuse("has a scale that is not positive")
 
 
@@ -112,16 +115,14 @@ def _transpose(candidate: Candidate) -> None:
     _same_scale(candidate)
 
 
-def _matrix(image: int, *, zero_point: bool, grouped: bool = False) -> Callable[[Candidate], None]:
-    """An op with weights; ``zero_point`` says that int8 weights may have one."""
+def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]:
+    """An op with weights; ``image`` is the position of what they are multiplied with."""
 
     def define(candidate: Candidate) -> None:
         source, weights = candidate.input(image), candidate.input(1, "filter")
         output = candidate.output()
         kind = datatype(weights.tensor)
         found = quantization(weights.tensor)
-        if found is not None and kind == "qint8" and found.zero_points[0] and not zero_point:
-            weights.refuse("has a zero point")
         last = max(image, 1) + 1
         if candidate.has(last):
             bias = candidate.input(last, "bias")
@@ -136,6 +137,15 @@ def _matrix(image: int, *, zero_point: bool, grouped: bool = False) -> Callable[
             weights.refuse("makes numbers that are too large for its output's scale")
 
     return define
+
+
+def _depthwise(candidate: Candidate) -> None:
+    # The built-in kernel of CONV_2D has refused such a filter before.
+    weights = candidate.input(1, "filter")
+    found = quantization(weights.tensor)
+    if found is not None and datatype(weights.tensor) == "qint8" and found.zero_points[0]:
+        weights.refuse("has a zero point")
+    _matrix(0)(candidate)
 
 
 def _grouped(source: Operand, weights: Operand) -> None:
@@ -161,8 +171,8 @@ _BY_OP: Mapping[str, Callable[[Candidate], None]] = {
     ),
     "MAX_POOL_2D": _max_pool_2d,
     "TRANSPOSE": _transpose,
-    "CONV_2D": _matrix(0, zero_point=False, grouped=True),
-    "DEPTHWISE_CONV_2D": _matrix(0, zero_point=False),
-    "FULLY_CONNECTED": _matrix(0, zero_point=True),
-    "TRANSPOSE_CONV": _matrix(2, zero_point=True),
+    "CONV_2D": _matrix(0, grouped=True),
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _matrix(0),
+    "TRANSPOSE_CONV": _matrix(2),
 }

@@ -57,7 +57,33 @@ def _only_looked_for_if_delegated(op: str) -> tuple[str, str]:
     return f"    if ({test}", f"    if (LITESMITH_DELEGATED(kTfLiteBuiltin{op}) && {test}"
 
 
+# Nothing else compares what XNNPACK makes of the inputs with what the model's file says of the outputs,
+# and there may be no kernel left whose preparation would correct the file.
+_CHECK_OUTPUTS = """    std::unique_ptr<xnn_runtime, decltype(&xnn_delete_runtime)> litesmith_runtime(
+        runtime_ptr, &xnn_delete_runtime);
+    if (xnn_reshape_runtime(runtime_ptr) != xnn_status_success) {
+      TF_LITE_KERNEL_LOG(context, "XNNPACK cannot work with the shapes of these nodes");
+      return nullptr;
+    }
+    for (const int t : outputs) {
+      size_t rank = 0, dims[XNN_MAX_TENSOR_DIMS], elements = 1;
+      if (xnn_get_external_value_shape(runtime_ptr, t, &rank, dims) != xnn_status_success) return nullptr;
+      for (size_t d = 0; d < rank; ++d) elements *= dims[d];
+      if (elements != static_cast<size_t>(NumElements(&context->tensors[t]))) {
+        TF_LITE_KERNEL_LOG(context, "tensor %d has another shape in the model than XNNPACK gives it", t);
+        return nullptr;
+      }
+    }
+    litesmith_runtime.release();
+
+    return new Subgraph(delegate, runtime_ptr, externals);"""
+
 _DELEGATE_CHANGES = (
+    ("    return new Subgraph(delegate, runtime_ptr, externals);", _CHECK_OUTPUTS),
+    (
+        "      const xnn_status status = xnn_setup_runtime(\n",
+        "      const xnn_status status = xnn_setup_runtime_v2(\n",
+    ),
     (
         '#include "xnnpack.h"  // from @XNNPACK\n',
         '#include "xnnpack.h"  // from @XNNPACK\n#include "delegated_ops.h"\n',

@@ -27,10 +27,13 @@ from litesmith import (
 )
 from litesmith.analysis import ModelAnalysis
 from litesmith.build import Binary
+from litesmith.components import COMPONENTS, XNNPACK_COMPONENTS
+from litesmith.models import Model
 from litesmith.op_models import all_cases
 from litesmith.reference import Answer, Question
 from litesmith.samples import Part, Sample
 from litesmith.verify import Runner
+from litesmith.xnnpack import choice
 
 REGISTRY = ops.load()
 
@@ -136,14 +139,28 @@ def build_program(
 
 
 def build_binary(
-    target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
+    target: str,
+    cases: Sequence[Prepared],
+    *,
+    pruned: bool,
+    defines: tuple[str, ...] = (),
+    kernels: str = "builtin",
 ) -> Binary:
     """The same, with its objects."""
-    profile, name = profiles.load(target).choose(None)
-    toolchain, tree, runtime = toolchains.load(name), sources.source_tree(), REGISTRY.runtime
+    profile, name = profiles.load(target).with_kernels(kernels).choose(None)
+    models = [Model(analysis=case.analysis, path=case.path) for case in cases]
+    delegates = choice.choose(profile, models, REGISTRY).delegates
+    group = XNNPACK_COMPONENTS if delegates else ()
+    toolchain, tree, runtime = (
+        toolchains.load(name),
+        sources.source_tree((*COMPONENTS, *group)),
+        REGISTRY.runtime,
+    )
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
     with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
-        project = generate.generate("ops", chosen, profile, toolchain, tree, runtime, pruned=pruned)
+        project = generate.generate(
+            "ops", chosen, profile, toolchain, tree, runtime, pruned=pruned, delegates=delegates
+        )
         more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))
         return builder.build(dataclasses.replace(project, pruning=more))
 
