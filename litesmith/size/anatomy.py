@@ -21,6 +21,8 @@ from litesmith.selection import Selection, upstream_path
 from litesmith.size import linkmap
 from litesmith.size.elf import Elf, Section, Symbol, elf_members
 from litesmith.size.linkmap import LOADER_SECTIONS, UNWIND_SECTIONS, Piece
+from litesmith.xnnpack import runtime
+from litesmith.xnnpack.selection import PREFIX, instruction_set_of
 
 CORE = "core runtime"
 RUY = "ruy"
@@ -34,11 +36,14 @@ UNWIND = "unwind tables"
 LOADER = "loader tables"
 MODEL = "model"
 HEADERS = "headers"
+DELEGATE = "delegate"
+XNNPACK = "XNNPACK"
+MICROKERNELS = "micro-kernels"
 PADDING = "padding"
 UNATTRIBUTED = "unattributed"
 
 # What would still be there without any op, first: it is what others share.
-_FIRST = (CORE, GLUE, RUY)
+_FIRST = (CORE, GLUE, RUY, DELEGATE, XNNPACK)
 
 _CXX_FILES = ("libc++", "libstdc++", "libsupc++")
 _COMPILER_FILES = (
@@ -249,6 +254,12 @@ class _Owners:
             return Owner(bucket=CORE)
         if source.startswith("ruy/"):
             return Owner(bucket=RUY)
+        if source == runtime.GRAPH:
+            return Owner(bucket=CORE)
+        if source in _DELEGATES:
+            return Owner(bucket=DELEGATE)
+        if source.startswith((*_XNNPACK, PREFIX)):
+            return _of_xnnpack(source)
         return _of_ops(self._users.get(source, ()))
 
     def _read(self, elf: Elf, path: str) -> None:
@@ -295,12 +306,31 @@ def _of_ops(names: Sequence[str]) -> Owner:
     return Owner(bucket=OP if len(ops) == 1 else SHARED, ops=ops)
 
 
+_DELEGATES = frozenset({"delegation.cc", runtime.DELEGATE, *runtime.BESIDE[:1]})
+_XNNPACK = ("xnnpack/", "pthreadpool-sources/")
+
+
+def _of_xnnpack(source: str) -> Owner:
+    """A micro-kernel's bucket says which operator it serves, and with which instructions."""
+    folder = source.split("/")[2:-1]
+    if not source.startswith("xnnpack/") or not folder or folder[0] in _NO_KERNELS:
+        return Owner(bucket=XNNPACK)
+    operator = folder[0]
+    return Owner(bucket=f"{MICROKERNELS} {operator}, {instruction_set_of(source)}")
+
+
+_NO_KERNELS = frozenset({"configs", "enums", "operators", "reference", "subgraph", "tables"})
+
+
 def _joint(owners: set[Owner]) -> Owner:
     """The owner of what several use."""
     buckets = {owner.bucket for owner in owners}
     for bucket in _FIRST:
         if bucket in buckets:
             return Owner(bucket=bucket)
+    kernels = [bucket for bucket in buckets if bucket.startswith(MICROKERNELS)]
+    if kernels:
+        return Owner(bucket=kernels[0] if len(buckets) == 1 else XNNPACK)
     return _of_ops([op for owner in owners for op in owner.ops])
 
 

@@ -1,8 +1,9 @@
 """What XNNPACK itself refuses of the nodes that the delegate takes.
 
 The delegate only finds that out when it makes a kernel of them, and then all of the subgraph stays with
-TensorFlow Lite.  This is ``Subgraph::Create`` of ``delegates/xnnpack/xnnpack_delegate.cc``, and what it
-calls in XNNPACK's ``src/tensor.c``, ``src/subgraph`` and ``src/operators``, as far as a node can come there.
+TensorFlow Lite.  This is ``Subgraph::Create`` of ``delegates/xnnpack/xnnpack_delegate.cc``, with our check of
+shapes at its end, and what it calls in XNNPACK's ``src/tensor.c``, ``src/subgraph`` and ``src/operators``, as
+far as a node can come there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
+from litesmith.arena import padding
 from litesmith.xnnpack.checks import (
     MOST_DIMENSIONS,
     Candidate,
@@ -101,6 +103,43 @@ def _same_scale(candidate: Candidate) -> None:
             one.refuse("has another scale or zero point than its output")
 
 
+def _strided_slice(candidate: Candidate) -> None:
+    _same_scale(candidate)
+    node = candidate.node
+    begins, ends = (
+        candidate.input(position, role).numbers() for position, role in ((1, "begin"), (2, "end"))
+    )
+    masks = (node.number(0), node.number(1))
+    for axis, (begin, end, size) in enumerate(zip(begins, ends, node.dims(0), strict=True)):
+        stop = end + begin if node.number(5, "?") else end
+        first = 0 if masks[0] >> axis & 1 else begin + (size if begin < 0 else 0)
+        last = size if masks[1] >> axis & 1 else stop + (size if stop < 0 else 0)
+        # TensorFlow Lite would cut off what reaches over the edge.
+        if not 0 <= first <= last <= size or first == size:
+            candidate.input(0).refuse(
+                f"has {size} along axis {axis}, and the slice goes from {first} to {last}"
+            )
+
+
+def _softmax(candidate: Candidate) -> None:
+    source = candidate.input(0)
+    if source.tensor.dims and source.tensor.dims[-1] == 0:
+        source.refuse("is empty")
+
+
+def _transpose_conv(candidate: Candidate) -> None:
+    _matrix(2)(candidate)
+    node = candidate.node
+    if node.number(0, "b") == padding.SAME:
+        return  # the delegate has looked at the size
+    image, window, output = (one.tensor.dims[1:3] for one in (*_inputs(candidate)[1::-1], candidate.output()))
+    for before, extent, after, stride in zip(
+        image, window, output, (node.number(2), node.number(1)), strict=True
+    ):
+        if stride * (before - 1) + (after - extent) % stride + extent != after:
+            candidate.output().refuse(f"has {after} where its input and its filter make another size")
+
+
 def _max_pool_2d(candidate: Candidate) -> None:
     # A filter of one pixel only clamps.
     if (candidate.node.number(3), candidate.node.number(4)) != (1, 1):
@@ -165,14 +204,16 @@ _BY_OP: Mapping[str, Callable[[Candidate], None]] = {
     **dict.fromkeys(
         (
             *("CONCATENATION", "DEPTH_TO_SPACE", "PAD", "RESHAPE", "RESIZE_BILINEAR", "SLICE"),
-            *("SPACE_TO_DEPTH", "STRIDED_SLICE"),
+            "SPACE_TO_DEPTH",
         ),
         _same_scale,
     ),
+    "SOFTMAX": _softmax,
+    "STRIDED_SLICE": _strided_slice,
     "MAX_POOL_2D": _max_pool_2d,
     "TRANSPOSE": _transpose,
     "CONV_2D": _matrix(0, grouped=True),
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _matrix(0),
-    "TRANSPOSE_CONV": _matrix(2),
+    "TRANSPOSE_CONV": _transpose_conv,
 }

@@ -106,7 +106,9 @@ class XnnProgram:
         if source.removeprefix("xnnpack/") not in self.kernel_files:
             return ()
         cpu = self.profile.toolchains[toolchain].cpu  # type: ignore[index]
-        return ("-O2", *selection.flags_of(source, toolchain, cpu))
+        # Weights are packed once.
+        level = "-Os" if "packw" in source else "-O2"
+        return (level, *selection.flags_of(source, toolchain, cpu))
 
     @functools.cached_property
     def kernel_files(self) -> frozenset[str]:

@@ -117,7 +117,7 @@ class Parts:
         if path.startswith("src/configs/"):
             yield from registry.microarchitectures(text).splitlines()
             for name in sorted(set(_POINTER.findall(text)) - self.pointers):
-                yield f"#define {name} NULL"
+                yield f"#define {name} {_plain(name) if _plain(name) in self.pointers else 'NULL'}"
             if self.constant_hardware is not None:
                 yield "static const struct xnn_hardware_config litesmith_hardware = {"
                 yield from (f"  .{member} = true," for member in self.constant_hardware)
@@ -182,7 +182,7 @@ def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Par
         for level in chosen:
             symbols = known.hardware[architecture].get(config, {}).get(level, ())
             for symbol in _kept(known, architecture, config, symbols, wanted, operators):
-                kept.setdefault(symbol, config)
+                kept.setdefault(_plain(symbol), config)
     kernels = tuple(
         Kernel(symbol=symbol, source=known.microkernels[symbol], config=config)
         for symbol, config in sorted(kept.items())
@@ -260,6 +260,18 @@ def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators:
         # Packing by way of them is optional, and so are kernels for linear outputs.
         return False
     return "_ukernel" not in symbol or "" in kinds
+
+
+_SCALAR_PACKING = re.compile(r"xnn_(qs8|qs8_to_qu8)_packw_gemm_goi_ukernel_\w+__scalar")
+
+
+def _plain(symbol: str) -> str:
+    """The function that packs weights for any kernel, in place of one that is ten times as large.
+
+    Weights are packed once; vectors are worth their bytes there, unrolled loops are not.
+    """
+    match = _SCALAR_PACKING.fullmatch(symbol)
+    return f"xnn_pack_{match[1]}_gemm_goi_w" if match else symbol
 
 
 def _widest(known: Sources, architecture: Architecture) -> int:

@@ -259,6 +259,37 @@ def test_nothing_is_rescaled_where_numbers_only_move(scale: float, taken: bool) 
     assert bool(alone(g).nodes) is taken
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "masks", "taken"),
+    [
+        ([0, 1], [4, 4], (0, 0), True),
+        ([0, -2], [4, -1], (0, 0), True),
+        ([0, 0], [4, 100], (0, 0), False),
+        ([0, 0], [4, 100], (0, 2), True),
+        ([-9, 0], [4, 4], (0, 0), False),
+        ([-9, 0], [4, 4], (1, 0), True),
+    ],
+)
+def test_slices_that_reach_over_the_edge(
+    begin: list[int], end: list[int], masks: tuple[int, int], taken: bool
+) -> None:
+    g = Graph()
+    inputs = [g.input([4, 4]), *(g.const(one, "int32") for one in (begin, end, [1, 1]))]
+    options = {"beginMask": masks[0], "endMask": masks[1]}
+    g.op("STRIDED_SLICE", inputs, [g.output()], "StridedSlice", **options)
+    assert bool(alone(g).nodes) is taken
+
+
+@pytest.mark.parametrize(("height", "taken"), [(5, True), (6, True), (7, False)])
+def test_a_transposed_convolution_may_not_grow(height: int, taken: bool) -> None:
+    g = Graph()
+    shape, weights = g.const([1, height, 5, 1], "int32"), g.const(np.ones([1, 3, 3, 2]))
+    options = {"padding": 1, "strideW": 2, "strideH": 2}
+    inputs = [shape, weights, g.input([1, 2, 2, 2])]
+    g.op("TRANSPOSE_CONV", inputs, [g.output()], "TransposeConv", **options)
+    assert bool(alone(g).nodes) is taken
+
+
 @pytest.mark.parametrize(("rank", "taken"), [(6, True), (7, False)])
 def test_xnnpack_knows_six_dimensions(rank: int, taken: bool) -> None:
     g = Graph()
