@@ -254,7 +254,7 @@ class _Owners:
             return Owner(bucket=CORE)
         if source.startswith("ruy/"):
             return Owner(bucket=RUY)
-        if source == runtime.GRAPH:
+        if source in (runtime.GRAPH, runtime.PLANNER):
             return Owner(bucket=CORE)
         if source in _DELEGATES:
             return Owner(bucket=DELEGATE)

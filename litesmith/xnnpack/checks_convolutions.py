@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from litesmith.arena import padding
 from litesmith.arena.graph import RuntimeTensor
-from litesmith.xnnpack.checks import Candidate, Check, NotTakenError, Operand
+from litesmith.xnnpack.checks import Candidate, Check, NotTakenError, Operand, quantization
 
 _SHUFFLED = 1
 """``FullyConnectedOptionsWeightsFormat_SHUFFLED4x16INT8``."""
@@ -50,6 +50,8 @@ def _depthwise_conv_2d(candidate: Candidate) -> None:
     candidate.positive(stride_width=1, stride_height=2, depth_multiplier=3)
     if weights.tensor.dims[3] % candidate.node.number(3):
         raise NotTakenError(f"its {weights.tensor.dims[3]} channels are no multiple of its depth multiplier")
+    if candidate.node.dims(0)[3] * candidate.node.number(3) != weights.tensor.dims[3]:
+        raise NotTakenError("its depth multiplier does not fit its channels")
     candidate.positive(default=1, dilation_width=5, dilation_height=6)
     candidate.activation(4)
 
@@ -64,6 +66,9 @@ def _fully_connected(candidate: Candidate) -> None:
     source = candidate.input(0).number().sized()
     weights = candidate.input(1, "filter").shaped(2)
     _weights_that_may_change(weights, Operand.number)
+    found = quantization(weights.tensor)
+    if weights.tensor.dtype == "int8" and found is not None and found.zero_points[0] != 0:
+        raise NotTakenError("its weights have a zero point")
     if candidate.has(2):
         _weights_that_may_change(candidate.input(2, "bias").shaped(1), Operand.bias)
     output = candidate.output().number().sized()

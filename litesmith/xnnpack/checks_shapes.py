@@ -159,9 +159,14 @@ def _strided_slice(candidate: Candidate) -> None:
 
 def _transpose(candidate: Candidate) -> None:
     candidate.counts(2)
-    candidate.input(0).sized()
+    source = candidate.input(0).sized()
     candidate.input(1, "permutation").constant()
-    candidate.output().sized()
+    output = candidate.output().sized()
+    # Ours: upstream does not look at them, and XNNPACK refuses all others.
+    source.number()
+    output.number()
+    if len(source.tensor.dims) > MOST_DIMENSIONS:
+        source.refuse(f"has {len(source.tensor.dims)} dimensions")
 
 
 SHAPES: Mapping[str, Check] = {

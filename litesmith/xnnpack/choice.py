@@ -144,6 +144,8 @@ def _delegates(models: Sequence[Model], found: Sequence[DelegatedModel], choice:
         for subgraph, (graph, part) in enumerate(zip(one.graphs.graphs, one.subgraphs, strict=True)):
             stored = model.analysis.subgraphs[subgraph].tensors
             nodes.update(node.op for node in graph.nodes)
+            for index in part.also_unpacked:
+                needs.setdefault(graph.nodes[index].op, Needs())
             for index in part.nodes:
                 node = graph.nodes[index]
                 taken[node.op] += 1

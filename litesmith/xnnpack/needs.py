@@ -17,15 +17,13 @@ from litesmith.arena.graph import RuntimeNode, RuntimeTensor
 class KernelNeed:
     """Micro-kernels of one configuration.
 
-    ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row), ``dwconv``, ``pack``
-    or empty for all that the configuration has.  ``size`` is the number of taps of a ``dwconv``; with
-    ``narrow`` the kernels are needed only where the usual ones are wider than so many channels.
+    ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row), ``dwconv``, or empty for
+    all that the configuration has.  ``size`` is the number of taps of a ``dwconv``.
     """
 
     config: str
     kind: str = ""
     size: int = 0
-    narrow: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,14 +173,9 @@ def _gemm_config(dtype: str) -> str:
     return {"float32": "f32_gemm", "int8": "qs8_qc8w_gemm", "uint8": "qu8_gemm"}[dtype]
 
 
-def _multiplications(dtype: str, kind: str, rows: int, channels: int) -> list[KernelNeed]:
-    config = _gemm_config(dtype)
-    exact = f"{kind}1" if rows == 1 else kind
-    found = [KernelNeed(config=config, kind=exact), KernelNeed(config=config, kind="pack")]
-    if dtype == "float32":
-        found.append(KernelNeed(config="f32_gemm_nr2", kind=exact, narrow=channels))
-        found.append(KernelNeed(config="f32_gemm_nr2", kind="pack", narrow=channels))
-    return found
+def _multiplications(dtype: str, kind: str, rows: int) -> list[KernelNeed]:
+    # Kernels for a few columns, where most of a wide one's would go to waste, are left out.
+    return [KernelNeed(config=_gemm_config(dtype), kind=f"{kind}1" if rows == 1 else kind)]
 
 
 def _convolved(
@@ -190,8 +183,7 @@ def _convolved(
 ) -> list[KernelNeed]:
     dtype, weights, output = node.of(0).dtype, node.of(1), _only_output(node)
     taps = math.prod(weights.dims[1:3])
-    channels = output.dims[-1]
-    group_outputs = multiplier if depthwise else channels
+    group_outputs = multiplier if depthwise else output.dims[-1]
     group_inputs = 1 if depthwise else weights.dims[3]
     pixels = math.prod(output.dims[1:3])
     if group_inputs == 1 and group_outputs == 1:
@@ -201,8 +193,8 @@ def _convolved(
             config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
             return [KernelNeed(config=config, kind="dwconv", size=taps)]
     if taps == 1 and strides == (1, 1):
-        return _multiplications(dtype, "gemm", batch * pixels, group_outputs)
-    return _multiplications(dtype, "igemm", pixels, group_outputs)
+        return _multiplications(dtype, "gemm", batch * pixels)
+    return _multiplications(dtype, "igemm", pixels)
 
 
 _MOST_TAPS = 25
@@ -239,21 +231,16 @@ def _transposed_convolution(node: RuntimeNode) -> Needs:
     operator = f"{base}_{_NUMBER[dtype]}"
     if dtype == "int8" and scales > 1:
         operator = f"{base}_qs8_qc8w"
-    channels = _only_output(node).dims[-1]
     kernels = {
-        need
-        for kind in ("gemm", "igemm")
-        for rows in (1, 2)
-        for need in _multiplications(dtype, kind, rows, channels)
+        need for kind in ("gemm", "igemm") for rows in (1, 2) for need in _multiplications(dtype, kind, rows)
     }
     return _need("deconvolution-2d", operators=[operator], kernels=kernels)
 
 
 def _fully_connected(node: RuntimeNode) -> Needs:
     dtype, weights = node.of(0).dtype, node.of(1)
-    outputs, inputs = weights.dims[0], weights.dims[1]
-    rows = node.of(0).elements // max(inputs, 1)
-    kernels = _multiplications(dtype, "gemm", rows, outputs)
+    rows = node.of(0).elements // max(weights.dims[1], 1)
+    kernels = _multiplications(dtype, "gemm", rows)
     static = weights.fixed or weights.memory.name == "CONSTANT"
     operators = [_matrix_operator("fully_connected_nc", node)]
     if dtype == "float32" and not static:

@@ -85,7 +85,7 @@ class XnnProgram:
     def own_sources(self) -> tuple[str, ...]:
         """Files of ours that are compiled, in the order in which they are linked."""
         wrapped = (Parts.name_of(path) for path in self.parts.wrapped)
-        return ("delegation.cc", runtime.DELEGATE, runtime.GRAPH, HARDWARE, *wrapped)
+        return ("delegation.cc", *runtime.ORIGINALS, HARDWARE, *wrapped)
 
     def files(self) -> dict[str, str]:
         """Our files, by name, without those of ``templates``."""

@@ -13,9 +13,11 @@ from litesmith.sources import SourceTree
 
 DELEGATE = "xnnpack_delegate.cc"
 GRAPH = "subgraph_with_delegates.cc"
+PLANNER = "arena_planner_again.cc"
 ORIGINALS: Mapping[str, str] = {
     DELEGATE: "tensorflow/tensorflow/lite/delegates/xnnpack/xnnpack_delegate.cc",
     GRAPH: "tensorflow/tensorflow/lite/core/subgraph.cc",
+    PLANNER: "tensorflow/tensorflow/lite/arena_planner.cc",
 }
 """Our names of upstream's files."""
 
@@ -78,6 +80,72 @@ _CHECK_OUTPUTS = """    std::unique_ptr<xnn_runtime, decltype(&xnn_delete_runtim
 
     return new Subgraph(delegate, runtime_ptr, externals);"""
 
+_MEAN_OR_SUM = "reducer_params->keep_dims ? XNN_FLAG_KEEP_DIMS : 0"
+_BAD_DEPTH = """
+    if (SizeOfDimension(&input_tensor, 3) * dwconv_params->depth_multiplier != output_channels) {
+      return kTfLiteError;
+    }
+"""
+_TRANSPOSED = """    TF_LITE_ENSURE_STATUS(CheckTensorFloat32OrQUInt8Type(
+        delegate, logging_context, input_tensor, node->inputs->data[0], node_index));
+    TF_LITE_ENSURE_STATUS(CheckTensorFloat32OrQUInt8Type(
+        delegate, logging_context, output_tensor, node->outputs->data[0], node_index));
+    if (NumDimensions(&input_tensor) > XNN_MAX_TENSOR_DIMS) return kTfLiteError;
+"""
+_SHIFTED_FILTER = """    if (filter_tensor.type == kTfLiteInt8 && filter_tensor.params.zero_point != 0) {
+      return kTfLiteError;
+    }
+"""
+_DIMENSIONS = "    const int dims_count = NumDimensions(&input_tensor);\n"
+_OUTPUT_OF_MATRIX = "    const TfLiteTensor& output_tensor = tensors[node->outputs->data[0]];\n"
+_OUTPUT_CHANNELS = "    const int output_channels = SizeOfDimension(&filter_tensor, 3);\n"
+_WITHIN: Mapping[str, tuple[tuple[str, str], ...]] = {
+    # XNNPACK infers shapes, and has to be told that dimensions stay.
+    "VisitMeanNode": (("/*flags=*/0);", f"/*flags=*/{_MEAN_OR_SUM});"),),
+    "VisitSumNode": (("uint32_t flags = 0;", f"uint32_t flags = {_MEAN_OR_SUM};"),),
+    # TensorFlow Lite's own kernels do not read this option; with a wrong one XNNPACK reads past the input.
+    "VisitDepthwiseConv2DNode": ((_OUTPUT_CHANNELS, f"{_OUTPUT_CHANNELS}{_BAD_DEPTH}"),),
+    # The rows of the paddings, not their rank.
+    "VisitPadNode": (("i < NumDimensions(&paddings_tensor)", "i < SizeOfDimension(&paddings_tensor, 0)"),),
+    # XNNPACK moves no other dtypes; a node that it refuses would take its whole subgraph with it.
+    "VisitTransposeNode": ((_DIMENSIONS, f"{_TRANSPOSED}{_DIMENSIONS}"),),
+    # XNNPACK takes int8 weights for symmetric.
+    "VisitFullyConnectedNode": ((_OUTPUT_OF_MATRIX, f"{_SHIFTED_FILTER}{_OUTPUT_OF_MATRIX}"),),
+}
+"""Changes of single functions."""
+
+# Upstream swallows nodes that unpack constants although somebody else still reads what they make.
+_UNPACKED = """  if (LITESMITH_DELEGATED(kTfLiteBuiltinDequantize) ||
+      LITESMITH_DELEGATED(kTfLiteBuiltinDensify)) {
+    std::unordered_set<int> litesmith_ours(&nodes_to_delegate->data[0],
+                                           &nodes_to_delegate->data[nodes_to_delegate->size]);
+    const std::vector<int>& outputs = static_cast<tflite::Subgraph*>(context->impl_)->outputs();
+    static_unpack_nodes_.clear();
+    for (int i = execution_plan->size - 1; i >= 0; --i) {
+      const int unpacking = execution_plan->data[i];
+      TfLiteNode* node = nullptr;
+      TfLiteRegistration* registration = nullptr;
+      context->GetNodeAndRegistration(context, unpacking, &node, &registration);
+      if (node->outputs->size != 1) continue;
+      const int tensor = node->outputs->data[0];
+      const auto producer = quasi_static_tensors_producers.find(tensor);
+      if (producer == quasi_static_tensors_producers.end() || producer->second != unpacking) continue;
+      bool wanted = std::find(outputs.begin(), outputs.end(), tensor) != outputs.end();
+      for (int j = 0; j < execution_plan->size && !wanted; ++j) {
+        if (litesmith_ours.count(execution_plan->data[j]) != 0) continue;
+        TfLiteNode* other = nullptr;
+        context->GetNodeAndRegistration(context, execution_plan->data[j], &other, &registration);
+        for (int k = 0; k < other->inputs->size; ++k) wanted |= other->inputs->data[k] == tensor;
+      }
+      if (wanted) continue;
+      litesmith_ours.insert(unpacking);
+      static_unpack_nodes_.insert(unpacking);
+    }
+  }
+
+"""
+_ADDED_AT_LAST = "  // Add nodes that unpack static data consumed by delegated nodes.\n"
+
 _DELEGATE_CHANGES = (
     ("    return new Subgraph(delegate, runtime_ptr, externals);", _CHECK_OUTPUTS),
     (
@@ -86,7 +154,8 @@ _DELEGATE_CHANGES = (
     ),
     (
         '#include "xnnpack.h"  // from @XNNPACK\n',
-        '#include "xnnpack.h"  // from @XNNPACK\n#include "delegated_ops.h"\n',
+        '#include "xnnpack.h"  // from @XNNPACK\n#include "delegated_ops.h"\n'
+        '#include "tensorflow/lite/core/subgraph.h"\n',
     ),
     (
         "    TFLITE_LOG_PROD_ONCE(tflite::TFLITE_LOG_INFO,\n"
@@ -94,6 +163,14 @@ _DELEGATE_CHANGES = (
         "",
     ),
     ("\n    // Prepare to unpack FP16/INT8 tensors.", _UP_TO_DYNAMIC),
+    (_ADDED_AT_LAST, f"{_UNPACKED}{_ADDED_AT_LAST}"),
+    # Without scales there is a pointer to nowhere.
+    (
+        "        if (quant_params == nullptr) {\n          is_supported_int8_tensor = false;",
+        "        if (quant_params == nullptr ||\n"
+        "            input_tensor.quantization.type != kTfLiteAffineQuantization) {\n"
+        "          is_supported_int8_tensor = false;",
+    ),
     _only_looked_for_if_delegated("Dequantize"),
     _only_looked_for_if_delegated("Densify"),
     _only_if_delegated("Dequantize"),
@@ -122,12 +199,16 @@ _GRAPH_CHANGES = (
     (_OWN_HEADER, f"#define LITESMITH_KEEP_DELEGATES\n{_OWN_HEADER}"),
 )
 
+# A graph that is planned again starts with counts of its own; else no tensor's place is ever given back.
+_PLANNER_CHANGES = (("refcounts_.resize(num_tensors, 0);", "refcounts_.assign(num_tensors, 0);"),)
+
+_DATATYPE = re.compile(r"^xnn_datatype GetXNNPackDatatype\(.*?^\}\n", re.DOTALL | re.MULTILINE)
 _VISIT = re.compile(r"  static TfLiteStatus VisitNode\(.*?\n  \}\n", re.DOTALL)
 _CASE = re.compile(r"^      case kTfLiteBuiltin(\w+):", re.MULTILINE)
 
 
 def files(tree: SourceTree) -> dict[str, str]:
-    """Our two files, by name.
+    """Our files, by name.
 
     Raises:
         SourceError: upstream's files are not those that the changes were written for.
@@ -136,18 +217,30 @@ def files(tree: SourceTree) -> dict[str, str]:
         name: (tree.root / tree.locate(path)).read_text(encoding="utf-8") for name, path in ORIGINALS.items()
     }
     delegate = _changed(texts[DELEGATE], _DELEGATE_CHANGES, DELEGATE)
-    visit = _VISIT.search(delegate)
-    if visit is None:
-        raise SourceError(f"{ORIGINALS[DELEGATE]} has no VisitNode", "look at the pinned sources")
+    for function, changes in _WITHIN.items():
+        body = _found(re.compile(rf"  static TfLiteStatus {function}\(.*?\n  \}}\n", re.DOTALL), delegate)
+        delegate = delegate.replace(body, _changed(body, changes, DELEGATE))
+    # It is also asked without a context to complain to.
+    datatype = _found(_DATATYPE, delegate)
+    delegate = delegate.replace(datatype, datatype.replace("TF_LITE_KERNEL_LOG", "TF_LITE_MAYBE_KERNEL_LOG"))
+    visit = _found(_VISIT, delegate)
     guarded = _CASE.sub(
         r"      case kTfLiteBuiltin\1:\n"
         r"        if (!LITESMITH_DELEGATED(kTfLiteBuiltin\1)) return kTfLiteError;\n       ",
-        visit[0],
+        visit,
     )
     return {
-        DELEGATE: delegate.replace(visit[0], guarded),
+        DELEGATE: delegate.replace(visit, guarded),
         GRAPH: _changed(texts[GRAPH], _GRAPH_CHANGES, GRAPH),
+        PLANNER: _changed(texts[PLANNER], _PLANNER_CHANGES, PLANNER),
     }
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    if match is None:
+        raise SourceError(f"{ORIGINALS[DELEGATE]} has no {pattern.pattern}", "look at the pinned sources")
+    return match[0]
 
 
 def _changed(text: str, changes: tuple[tuple[str, str], ...], name: str) -> str:

@@ -181,7 +181,7 @@ def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Par
         wanted = [need for need in needs.kernels if need.config == config]
         for level in chosen:
             symbols = known.hardware[architecture].get(config, {}).get(level, ())
-            for symbol in _kept(known, architecture, config, symbols, wanted, operators):
+            for symbol in _kept(config, symbols, wanted, operators):
                 kept.setdefault(_plain(symbol), config)
     kernels = tuple(
         Kernel(symbol=symbol, source=known.microkernels[symbol], config=config)
@@ -220,8 +220,6 @@ def _configs(known: Sources, operators: Iterable[str], kernels: Iterable[KernelN
 
 
 def _kept(
-    known: Sources,
-    architecture: Architecture,
     config: str,
     symbols: Sequence[str],
     wanted: Sequence[KernelNeed],
@@ -231,11 +229,9 @@ def _kept(
     if not _BY_NEED.fullmatch(config):
         return symbols
     rows = [int(match[2]) for symbol in symbols if (match := _GEMM.search(symbol))]
-    widest = _widest(known, architecture)
-    asked = [need for need in wanted if not need.narrow or need.narrow < widest]
-    kinds = {need.kind for need in asked}
+    kinds = {need.kind for need in wanted}
     taps = sorted(int(match[1]) for symbol in symbols if (match := _TAPS.search(symbol)))
-    sizes = {next((n for n in taps if n >= need.size), 0) for need in asked if need.kind == "dwconv"}
+    sizes = {next((n for n in taps if n >= need.size), 0) for need in wanted if need.kind == "dwconv"}
     return [
         symbol for symbol in symbols if _is_kept(symbol, kinds, max(rows, default=1), sizes, set(operators))
     ]
@@ -272,12 +268,6 @@ def _plain(symbol: str) -> str:
     """
     match = _SCALAR_PACKING.fullmatch(symbol)
     return f"xnn_pack_{match[1]}_gemm_goi_w" if match else symbol
-
-
-def _widest(known: Sources, architecture: Architecture) -> int:
-    """Columns of the widest float32 matrix kernel."""
-    levels = known.hardware[architecture]["f32_gemm"].values()
-    return max(int(match[3]) for symbols in levels for one in symbols if (match := _GEMM.search(one)))
 
 
 _X86 = ("-mavx", "-mf16c", "-mfma", "-mavx2")

@@ -241,13 +241,44 @@ def test_a_zero_point_of_a_depthwise_filter(point: int, taken: bool) -> None:
 
 def test_one_node_that_xnnpack_refuses_leaves_nothing_to_it() -> None:
     g = Graph()
-    x, y = g.input([2, 3]), g.input([2, 3], "int64")
+    x, y = g.input([2, 3]), g.input([2, 3], "int8", quant=HALF)
     g.op("ABS", [x], [g.output()])
     g.op("EXP", [x], [g.output()])
-    g.op("TRANSPOSE", [y, g.const([1, 0], "int32")], [g.output("int64")], "Transpose")
+    rescaled = g.output("int8", quant=(0.25, 0))
+    g.op("RESHAPE", [y, g.const([3, 2], "int32")], [rescaled], "Reshape")
     found = alone(g)
-    why = "XNNPACK cannot do node 2, TRANSPOSE, which the delegate takes: its input has the dtype int64"
+    why = (
+        "XNNPACK cannot do node 2, RESHAPE, which the delegate takes: "
+        "its input has another scale or zero point than its output"
+    )
     assert found.stays == {0: why, 1: "XNNPACK has no such op", 2: why}
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "int64", "bool"])
+def test_other_dtypes_are_not_transposed(dtype: str) -> None:
+    g = Graph()
+    x, y = g.input([2, 3]), g.input([2, 3], dtype)
+    g.op("ABS", [x], [g.output()])
+    g.op("TRANSPOSE", [y, g.const([1, 0], "int32")], [g.output(dtype)], "Transpose")
+    assert alone(g).nodes == (0,)
+
+
+def test_weights_with_a_zero_point_stay() -> None:
+    def matrix(zero_point: int) -> tuple[int, ...]:
+        g = Graph()
+        weights = g.const(np.ones([3, 4], np.int8), "int8", quant=(0.5, zero_point))
+        bias = g.const(np.zeros(3, np.int32), "int32", quant=(0.25, 0))
+        operands = [g.input([2, 4], "int8", quant=HALF), weights, bias]
+        g.op("FULLY_CONNECTED", operands, [g.output("int8", quant=HALF)], "FullyConnected")
+        return alone(g).nodes
+
+    assert (matrix(0), matrix(1)) == ((0,), ())
+
+
+def test_a_subgraph_without_nodes_has_no_plan() -> None:
+    g = Graph()
+    g.op("EXP", [g.input([2, 3])], [g.output()])
+    found = alone(g)
     assert (found.nodes, found.plan) == ((), ())
 
 

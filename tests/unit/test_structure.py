@@ -32,7 +32,7 @@ LAYERS = (
     ("toolchains.zig", "toolchains.gcc", "images", "selection", "reference"),
     ("toolchains.docker", "pruning", "arena", "arena.graph", "arena.ordering", "arena.padding"),
     ("arena.layout", "arena.shapes", "arena.values", "xnnpack.needs", "xnnpack.registry", "xnnpack.runtime"),
-    ("xnnpack.selection", "xnnpack.derive"),
+    ("xnnpack.selection", "xnnpack.derive", "xnnpack.memory"),
     ("xnnpack.program",),
     ("generate", "samples", "costs", "size", "size.elf", "size.linkmap"),
     ("verify", "size.anatomy"),
