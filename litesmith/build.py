@@ -31,7 +31,7 @@ from litesmith.generate import (
 )
 from litesmith.profiles import Profile
 from litesmith.sources import SourceTree
-from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
+from litesmith.toolchains import Toolchain
 
 # Bump when the layout of cached programs changes.
 _PROGRAM_FORMAT = 1
@@ -240,8 +240,8 @@ class Builder:
         model = files.sha256(project.embedded) if project.embedded and name == SELECTED_OPS else ""
         every = (
             *flags,
-            *OWN_SOURCE_FLAGS.get(name, ()),
-            *(f"-D{define}" for define in (*self.defines, *project.own_defines)),
+            *project.own_flags(name),
+            *(f"-D{define}" for define in (*self.defines, *project.defines_of(name))),
             "-I.",
         )
         key = self._object("own", name, contents[name], headers, self.tree.identity(group), every, model)

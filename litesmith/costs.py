@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from litesmith import files, paths
 from litesmith.analysis import DepthwiseRow
@@ -27,12 +27,22 @@ from litesmith.toolchains import Toolchain
 _FORMAT = 1
 
 Rows = Literal["", "usual", "all"]
+Measured = TypeVar("Measured", bound=Hashable)
 
 # For rows of any depth and stride, with as many output as input channels.
 _USUAL_KERNEL = (True, 0, 1)
 
 # Of costs that were not held against models yet.
 _UNKNOWN_ERROR = 0.1
+
+
+@dataclass(frozen=True, order=True, kw_only=True)
+class Program:
+    """What is measured: an op with a set of dtypes and kernels of rows."""
+
+    op: str
+    dtypes: tuple[str, ...]
+    rows: Rows = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +58,11 @@ class Entry:
     rows: Rows
     classes: tuple[int, ...]
     rest: int
+
+    @property
+    def program(self) -> Program:
+        """What was measured."""
+        return Program(op=self.op, dtypes=self.dtypes, rows=self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +112,7 @@ class Estimate:
 
     ``error`` is the share by which estimates of this kind were off at most; ``ops`` is what the
     program would shrink by without each op; ``approximate`` are ops whose dtypes were not measured.
+    ``kernels`` says who runs the nodes: ``builtin`` or ``xnnpack``.
     """
 
     code: int
@@ -105,6 +121,7 @@ class Estimate:
     ops: Mapping[str, int]
     approximate: tuple[str, ...]
     made_with: str
+    kernels: str = "builtin"
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -117,6 +134,7 @@ class Estimate:
             "ops": dict(self.ops),
             "approximate": self.approximate,
             "made_with": self.made_with,
+            "kernels": self.kernels,
         }
 
 
@@ -205,24 +223,15 @@ def to_text(costs: Costs) -> str:
     return f'{opening},\n  "classes": {classes},\n  "entries": [\n{rows}\n]}}\n'
 
 
-@dataclass(frozen=True, order=True, kw_only=True)
-class Program:
-    """What is measured: an op with a set of dtypes and kernels of rows."""
-
-    op: str
-    dtypes: tuple[str, ...]
-    rows: Rows = ""
-
-
 def compress(
-    base: Mapping[str, int], programs: Mapping[Program, Mapping[str, int]]
-) -> tuple[tuple[int, ...], dict[Program, tuple[int, ...]]]:
+    base: Mapping[str, int], programs: Mapping[Measured, Mapping[str, int]]
+) -> tuple[tuple[int, ...], dict[Measured, tuple[int, ...]]]:
     """Symbols of programs → bytes of classes, and the classes of each program.
 
     ``base`` and ``programs`` map symbols to bytes.  A symbol that is larger in one program than in
     another is cut: what all have, and what the larger one has on top.
     """
-    users: dict[str, dict[int, list[Program]]] = {}
+    users: dict[str, dict[int, list[Measured]]] = {}
     for program, symbols in programs.items():
         for symbol, size in symbols.items():
             if size > base.get(symbol, 0):
@@ -256,24 +265,48 @@ def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
         for name, dtypes in _effective(selection, runtime).items()
         if _dtypes_of(_matching(costs, name, dtypes, "usual")) != set(dtypes)
     ]
-    code = _code(costs, selection, runtime)
+    code = code_of(costs, selection, runtime)
     accuracy = costs.accuracy
     error = _UNKNOWN_ERROR if accuracy is None else accuracy.unseen if approximate else accuracy.worst
     return Estimate(
         code=code,
         error=error,
         base=costs.base,
-        ops={op.name: code - _code(costs, selection.without(op.name), runtime) for op in selection.ops},
+        ops={op.name: code - code_of(costs, selection.without(op.name), runtime) for op in selection.ops},
         approximate=tuple(approximate),
         made_with=costs.made_with,
     )
+
+
+def programs_of(costs: Costs, selection: Selection, runtime: Runtime) -> list[Program]:
+    """What was measured of which an estimate is made.
+
+    Raises:
+        UsageError: an op was never measured.
+    """
+    effective = _effective(selection, runtime)
+    return [
+        entry.program
+        for op in selection.ops
+        for entry in _matching(
+            costs,
+            op.name,
+            effective[op.name],
+            "all" if _share_of_rows(op.depthwise, runtime) == 1 else "usual",
+        )
+    ]
 
 
 def _dtypes_of(entries: Sequence[Entry]) -> set[str]:
     return {dtype for entry in entries for dtype in entry.dtypes}
 
 
-def _code(costs: Costs, selection: Selection, runtime: Runtime) -> int:
+def code_of(costs: Costs, selection: Selection, runtime: Runtime) -> int:
+    """Bytes of code of a selection's program.
+
+    Raises:
+        UsageError: an op was never measured.
+    """
     classes: set[int] = set()
     code = costs.base + (costs.sparse if selection.sparse else 0)
     effective = _effective(selection, runtime)

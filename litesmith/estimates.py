@@ -7,6 +7,8 @@ import dataclasses
 from litesmith import costs, ops, selection
 from litesmith.costs import Estimate
 from litesmith.session import Request, understand
+from litesmith.xnnpack import choice
+from litesmith.xnnpack import costs as xnnpack_costs
 
 
 def of(request: Request) -> Estimate:
@@ -20,7 +22,12 @@ def of(request: Request) -> Estimate:
     registry = ops.load()
     chosen = selection.select([model.analysis for model in question.models], registry)
     known = costs.load(question.profile, question.toolchain)
-    found = costs.estimate(known, chosen, registry.runtime)
+    delegates = choice.choose(question.profile, question.models, registry, request.choice).delegates
+    if delegates is None:
+        found = costs.estimate(known, chosen, registry.runtime)
+    else:
+        own = xnnpack_costs.load(question.profile, question.toolchain)
+        found = xnnpack_costs.estimate(known, own, chosen, delegates, registry.runtime)
     if not request.embed_model:
         return found
     more = question.models[0].path.stat().st_size

@@ -20,7 +20,7 @@ from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
 from litesmith.toolchains import OWN_SOURCE_FLAGS, Toolchain
 from litesmith.xnnpack import runtime as xnnpack_runtime
-from litesmith.xnnpack.program import DELEGATED_OPS, HARDWARE, Delegates, XnnProgram
+from litesmith.xnnpack.program import HARDWARE, Delegates, XnnProgram
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -94,10 +94,23 @@ class Project:
         xnnpack = self.xnnpack.own_defines() if self.xnnpack else ()
         return (*self.pruning.everywhere, *self.pruning.own, *check, *xnnpack)
 
+    def defines_of(self, name: str) -> tuple[str, ...]:
+        """Those of them that one file of ours depends on."""
+        if self.xnnpack and name in self.xnnpack.own_sources():
+            return (*self.pruning.everywhere, *self.xnnpack.defines)
+        return self.own_defines
+
     def source_defines(self, source: str) -> tuple[str, ...]:
         """Defines of one upstream file, on top of those of the runtime."""
         pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
         return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
+
+    def own_flags(self, name: str) -> tuple[str, ...]:
+        """Flags of one file of ours, on every toolchain: those that it needs, and of what it stands for."""
+        original = xnnpack_runtime.ORIGINALS.get(name, "")
+        own = self.xnnpack.file_defines(name) if self.xnnpack else ()
+        defines = (f"-D{define}" for define in (*self.pruning.by_source.get(original, ()), *own))
+        return (*OWN_SOURCE_FLAGS.get(name, ()), *defines)
 
     def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
         """Flags of one upstream file beyond those of the profile."""
@@ -183,7 +196,6 @@ def _xnnpack_files(program: XnnProgram) -> dict[str, str]:
         **runtime_files("xnnpack"),
         **program.files(),
         HARDWARE: render(f"{HARDWARE}.j2").render(values),
-        DELEGATED_OPS: render(f"{DELEGATED_OPS}.j2").render(values),
     }
 
 
@@ -289,7 +301,7 @@ def generate(
         "own_source_flags": {
             source: own
             for source in project.own_sources
-            if (own := (*OWN_SOURCE_FLAGS.get(source, ()), *flags.for_source(source)))
+            if (own := (*project.own_flags(source), *flags.for_source(source)))
         },
         "sources": [tree.locate(source) for source in sources],
         "source_folders": {

@@ -366,6 +366,14 @@ XNNPACK_PRUNING = (
         find=re.escape("const bool force_fp16 = (flags & XNN_FLAG_FORCE_FP16_INFERENCE);"),
         replace="const bool force_fp16 = false;",
     ),
+    # A node whose result nobody wants is no reason to end the program.
+    Patch(path="src/subgraph.c", find=r'xnn_log_fatal\("Node %u has no consumers[^;]*;', replace=""),
+    # Nodes that were removed have no functions; a split whose first output nobody wants has some.
+    Patch(
+        path="src/runtime.c",
+        find=r"if \(opdata->operator_objects\[0\] == NULL\) \{(?=\s+// Operator was removed)",
+        replace="if (opdata->reshape == NULL) {",
+    ),
     Patch(
         path="src/operator-utils.c",
         find=r"(?=  memset\(weights_ptr, padding_byte, aligned_weights_size\);)",

@@ -8,50 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith import analysis, costs, files, generate, op_models, ops, paths, profiles, sources, toolchains
-from litesmith.analysis import UNKNOWN_ROW, DepthwiseRow
-from litesmith.build import Binary, Builder, workshop
+from litesmith import analysis, costs, files, generate, op_models, ops, profiles, sources, toolchains
+from litesmith.bench import xnnpack_costs
+from litesmith.bench.programs import DEPTHWISE_ROWS, Compared, accuracy, real_models, symbols
+from litesmith.build import Builder, workshop
 from litesmith.costs import Accuracy, Costs, Entry, Program
-from litesmith.measure import anatomise
 from litesmith.models import open_model
 from litesmith.ops import Op, Registry
 from litesmith.selection import SelectedOp, Selection, select
 from litesmith.size import elf
-from litesmith.size.anatomy import HEADERS
-from litesmith.zoo import MODELS
 
 # Rarely in models for boards: where one comes, what is nearest among the measured stands in.
 _COMMON = frozenset(
     {"float32", "int8", "uint8", "int16", "int32", "int64", "bool", "string", "resource", "variant"}
 )
-# The usual kernel of rows, which models of all widths run.
-_ROWS = {
-    "": (),
-    "usual": (DepthwiseRow(stride_width=1, input_depth=24, multiplier=1),),
-    "all": (UNKNOWN_ROW,),
-}
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """One model: estimated and measured bytes of code."""
-
-    model: str
-    estimated: int
-    measured: int
-
-    @property
-    def error(self) -> float:
-        """Share of the measured bytes that the estimate is off by."""
-        return abs(self.estimated - self.measured) / self.measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +49,18 @@ class CostsReport:
         }
 
 
-def run(target: str, toolchain_name: str | None) -> CostsReport:
+def run(target: str, toolchain_name: str | None, kernels: str | None = None) -> CostsReport:
     """Measures all ops, writes the file, and compares estimates with models that are built.
+
+    With ``kernels``, or a profile, that ask for XNNPACK it is that which is measured.
 
     Raises:
         LitesmithError: a build failed.
     """
     profile, name = profiles.load(target).choose(toolchain_name)
+    if (kernels or profile.kernels) != "builtin":
+        path, made_with, found, models = xnnpack_costs.run(profile.with_kernels("xnnpack"), name)
+        return CostsReport(path=path, made_with=made_with, accuracy=found, models=models)
     toolchain, tree, registry = toolchains.load(name), sources.source_tree(), ops.load()
     cases = _cases(registry)
     wanted = _programs(cases)
@@ -99,8 +80,7 @@ def run(target: str, toolchain_name: str | None) -> CostsReport:
             accuracy=None,
         )
         made = with_entries(made, base[0], programs, codes)
-        real = [Path(n) for n in _examples()]
-        names = [f"zoo:{n}" for n in MODELS] + [str(path) for path in real]
+        names = real_models()
         chosen = {n: select([open_model(n).analysis], registry) for n in names}
         single = {f"op:{n}": s for n, s in cases.items()}
         measured = builder.variants({n: make(s) for n, s in {**chosen, **single}.items()})
@@ -113,19 +93,15 @@ def run(target: str, toolchain_name: str | None) -> CostsReport:
             for n, s in {**chosen, **single}.items()
         }
         unseen = [_without_itself(made, s, registry, rows[n].measured) for n, s in single.items()]
-    accuracy = _accuracy(list(rows.values()), [error for error in unseen if error >= 0])
+    found = accuracy(list(rows.values()), [error for error in unseen if error >= 0])
     path = costs.path_of(profile, toolchain)
-    files.write_atomically(path, costs.to_text(dataclasses.replace(made, accuracy=accuracy)))
+    files.write_atomically(path, costs.to_text(dataclasses.replace(made, accuracy=found)))
     return CostsReport(
         path=path,
         made_with=made.made_with,
-        accuracy=accuracy,
+        accuracy=found,
         models=tuple(dataclasses.replace(rows[n], model=Path(n).stem) for n in names),
     )
-
-
-def _examples() -> Sequence[str]:
-    return sorted(str(path) for path in paths.data_folder("examples").glob("*.tflite"))
 
 
 def _cases(registry: Registry) -> dict[str, Selection]:
@@ -160,7 +136,7 @@ def _nothing() -> Selection:
 
 def _alone(op: Op, program: Program) -> Selection:
     """A selection of one op."""
-    chosen = SelectedOp.of(op, dtypes=program.dtypes, depthwise=_ROWS[program.rows])
+    chosen = SelectedOp.of(op, dtypes=program.dtypes, depthwise=DEPTHWISE_ROWS[program.rows])
     return Selection(models=(), ops=(chosen,), sparse=False)
 
 
@@ -179,23 +155,13 @@ def _measure(
     programs = {str(program): program for program in wanted}
     projects |= {label: make(_alone(known[program.op], program)) for label, program in programs.items()}
     seen: dict[str, tuple[Mapping[str, int], int]] = builder.examine(
-        projects, lambda name, binary: _symbols(projects[name], binary)
+        projects, lambda name, binary: symbols(projects[name], binary)
     )
     return (
         seen[""],
         {program: seen[label][0] for label, program in programs.items()},
         {program: seen[label][1] for label, program in programs.items()},
     )
-
-
-def _symbols(project: generate.Project, binary: Binary) -> tuple[Mapping[str, int], int]:
-    """Bytes of each symbol, and the code."""
-    found: Counter[str] = Counter()
-    for part in anatomise(project, binary).parts:
-        if part.loaded and part.owner.bucket != HEADERS:
-            # What has no symbol is known by where it stands: strings of an op, a table of a file.
-            found[part.symbol or f"{part.name} {part.source or part.owner.label}"] += part.size
-    return found, elf.sections(binary.program).code
 
 
 def with_entries(
@@ -227,15 +193,3 @@ def _without_itself(made: Costs, chosen: Selection, registry: Registry, measured
         return -1.0
     less = dataclasses.replace(made, entries=rest)
     return abs(costs.estimate(less, chosen, registry.runtime).code - measured) / measured
-
-
-def _accuracy(rows: Sequence[Compared], unseen: Sequence[float]) -> Accuracy:
-    worst = max(rows, key=lambda row: row.error)
-    return Accuracy(
-        models=len(rows),
-        median=round(statistics.median(row.error for row in rows), 4),
-        worst=round(worst.error, 4),
-        worst_model=worst.model,
-        unseen_median=round(statistics.median(unseen), 4),
-        unseen=round(sorted(unseen)[int(0.95 * len(unseen))], 4),
-    )

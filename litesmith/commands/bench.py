@@ -117,6 +117,7 @@ def bench_pruning(
         "boards": "the inventory (default boards.yaml)",
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
         "optimise": "size, balanced or speed (default: as the profile says)",
+        "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
         "out": "output folder of the build",
         "runs": "inferences that are measured",
         "warm-up": "inferences before that",
@@ -134,6 +135,7 @@ def bench_board(
     boards: str | None = None,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     out: str | None = None,
     runs: int = 50,
     warm_up: int = 5,
@@ -157,6 +159,7 @@ def bench_board(
         toolchain=toolchain,
         out=out,
         optimise=optimise,
+        kernels=kernels,
         choice=choice(signature, input_shape),
     )
     found = inventory.load(Path(boards) if boards else None)

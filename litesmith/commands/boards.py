@@ -84,6 +84,7 @@ def list_boards(
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
         "out": "output folder of the build",
         "optimise": "size, balanced or speed (default: as the profile says)",
+        "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
         "signature": "prove this signature only",
         "input-shape": "NAME=1x224x224x3: prove with this shape of an input",
         "json": "print how each board fared as JSON",
@@ -100,6 +101,7 @@ def deploy(
     toolchain: str | None = None,
     out: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     signature: str | None = None,
     input_shape: Any = None,
     json: bool = False,
@@ -117,6 +119,7 @@ def deploy(
         toolchain=toolchain,
         out=out,
         optimise=optimise,
+        kernels=kernels,
         choice=choice(signature, input_shape),
     )
     _finish(shipping.deploy(request, chosen), json, tables)

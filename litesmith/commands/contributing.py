@@ -14,14 +14,19 @@ from litesmith.commands.common import checkout, command, needed, print_json
 
 @command()
 def derive(ctx: Context) -> None:
-    """Generate ops_registry/ from the pinned sources."""
+    """Generate ops_registry/ from the pinned sources, but for what was measured."""
     from litesmith import derive as deriver
     from litesmith import paths, sources
+    from litesmith.components import COMPONENTS, XNNPACK_COMPONENTS
+    from litesmith.xnnpack import derive as xnnpack
 
     del ctx
+    folder = paths.data_folder("ops_registry")
     registry = deriver.Deriver(sources.source_tree()).registry()
-    written, removed = deriver.write(paths.data_folder("ops_registry"), registry)
-    print(f"{len(registry)} files: {written} written, {removed} removed")
+    written, removed = deriver.write(folder, registry)
+    content = xnnpack.derive(sources.source_tree((*COMPONENTS, *XNNPACK_COMPONENTS)))
+    written += xnnpack.write(folder, content)
+    print(f"{len(registry) + 1} files: {written} written, {removed} removed")
 
 
 @command(

@@ -19,6 +19,7 @@ from litesmith.errors import UsageError
         "input-shape": "NAME=1x224x224x3: plan with this shape of an input",
         "menu": "a family of models (mobilenet_v1), or a YAML file, in place of --model",
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
+        "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
         "fps": "frames per second that are wanted",
         "flash": "what the board has for program and model: 1000KB (default: as the profile says)",
         "ram": "what it has for tensors: 512KB (default: as the profile says)",
@@ -34,6 +35,7 @@ def plan(
     model: str | None = None,
     menu: str | None = None,
     toolchain: str | None = None,
+    kernels: str | None = None,
     fps: str | None = None,
     flash: str | None = None,
     ram: str | None = None,
@@ -64,6 +66,7 @@ def plan(
             models=(str(model),),
             toolchain=toolchain,
             choice=choice(signature, input_shape),
+            kernels=kernels,
         )
         found = report.plan(request, wishes)
     _draw(found, plot, html)

@@ -22,6 +22,7 @@ _PROGRAM_HELP = {
     "model": "a .tflite file, zoo:NAME or REVISION:PATH; once for each model of the program",
     "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static (default: the profile's first)",
     "optimise": "size, balanced or speed (default: as the profile says)",
+    "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
     "prune": "leave out what the models do not need beyond ops",
     "embed-model": "with the model in the binary",
     "custom-ops": "YAML file with custom ops of your own",
@@ -95,6 +96,7 @@ def size(
     model: Any = None,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     prune: bool = True,
     embed_model: bool = False,
     custom_ops: str | None = None,
@@ -117,6 +119,7 @@ def size(
     options = {
         "toolchain": toolchain,
         "optimise": optimise,
+        "kernels": kernels,
         "prune": prune,
         "embed_model": embed_model,
         "custom_ops": custom_ops,
@@ -164,6 +167,7 @@ def diff(
     model: Any = None,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     prune: bool = True,
     embed_model: bool = False,
     custom_ops: str | None = None,
@@ -180,6 +184,7 @@ def diff(
     options = {
         "toolchain": toolchain,
         "optimise": optimise,
+        "kernels": kernels,
         "prune": prune,
         "embed_model": embed_model,
         "custom_ops": custom_ops,
@@ -223,6 +228,7 @@ def check(
     model: Any = None,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     prune: bool = True,
     embed_model: bool = False,
     custom_ops: str | None = None,
@@ -241,6 +247,7 @@ def check(
     options = {
         "toolchain": toolchain,
         "optimise": optimise,
+        "kernels": kernels,
         "prune": prune,
         "embed_model": embed_model,
         "custom_ops": custom_ops,
@@ -312,6 +319,7 @@ def what_if(
     int8_only: bool = False,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     prune: bool = True,
     embed_model: bool = False,
     custom_ops: str | None = None,
@@ -325,6 +333,7 @@ def what_if(
     options = {
         "toolchain": toolchain,
         "optimise": optimise,
+        "kernels": kernels,
         "prune": prune,
         "embed_model": embed_model,
         "custom_ops": custom_ops,
@@ -349,7 +358,10 @@ def what_if(
     default=True,
     iterable=["model"],
     help={
-        **{name: _PROGRAM_HELP[name] for name in ("target", "model", "toolchain", "optimise", "embed-model")},
+        **{
+            name: _PROGRAM_HELP[name]
+            for name in ("target", "model", "toolchain", "optimise", "kernels", "embed-model")
+        },
         "json": "print the estimate as JSON",
     },
 )
@@ -359,6 +371,7 @@ def estimate(
     model: Any = None,
     toolchain: str | None = None,
     optimise: str | None = None,
+    kernels: str | None = None,
     embed_model: bool = False,
     json: bool = False,
 ) -> None:
@@ -367,7 +380,9 @@ def estimate(
     from litesmith.render import sizes
 
     del ctx
-    request = _request(target, model, toolchain=toolchain, optimise=optimise, embed_model=embed_model)
+    request = _request(
+        target, model, toolchain=toolchain, optimise=optimise, kernels=kernels, embed_model=embed_model
+    )
     found = estimates.of(request)
     if json:
         print_json(found.to_json())

@@ -37,6 +37,8 @@ def of_plan(found: Plan) -> str:
         ("million MACs", f"{found.work.macs / _MILLION:,.2f}"),
         ("parameters", f"{found.work.parameters:,}"),
         ("arena", human_size(found.arena.bytes)),
+        *([("packed weights", human_size(found.packed_weights))] if found.packed_weights else []),
+        *([("XNNPACK's workspace", human_size(found.workspace))] if found.workspace else []),
         (
             "program",
             "unknown"

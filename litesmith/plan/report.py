@@ -11,12 +11,16 @@ from litesmith import estimates, ops
 from litesmith.arena import ordering, prediction
 from litesmith.arena.prediction import ArenaPlan
 from litesmith.errors import UsageError
+from litesmith.ops import Registry
 from litesmith.plan import budget, latency, work
 from litesmith.plan.budget import Line, Verdict
 from litesmith.plan.latency import Latency
 from litesmith.plan.work import Work
 from litesmith.profiles import Profile, parse_size
-from litesmith.session import Request, understand
+from litesmith.session import Question, Request, understand
+from litesmith.xnnpack.choice import KernelChoice, choose
+from litesmith.xnnpack.memory import most_packed_weights
+from litesmith.xnnpack.workspace import workspace_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class Plan:
     ``program`` are bytes of code without the model, within ``program_error``; None where no costs were
     measured for the profile's flags, and ``made_with`` says so.  ``model_bytes`` those of
     the file; ``arena`` those of activations and scratch memory; ``ops`` the bytes of code that each op
-    brings.
+    brings.  ``packed_weights`` and ``workspace`` are what XNNPACK holds beside the arena, 0 without it, and
+    ``kernels`` says who runs the nodes.
     """
 
     model: str
@@ -55,6 +60,9 @@ class Plan:
     model_bytes: int
     latency: Latency
     lines: tuple[Line, ...]
+    kernels: KernelChoice
+    packed_weights: int
+    workspace: int
 
     @property
     def verdict(self) -> Verdict:
@@ -72,7 +80,10 @@ class Plan:
             "macs_by_op": self.work.by_op(),
             "parameters": self.work.parameters,
             "weight_bytes": dict(self.work.weight_bytes),
+            "kernels": self.kernels.to_json(),
             "arena_bytes": self.arena.bytes,
+            "packed_weights_bytes": self.packed_weights,
+            "workspace_bytes": self.workspace,
             "program_bytes": self.program,
             "program_error": self.program_error,
             "program_made_with": self.made_with,
@@ -100,13 +111,16 @@ def plan(request: Request, wishes: Wishes) -> Plan:
     (model,) = question.models
     registry = ops.load()
     work.require_shapes(model.analysis, request.choice)
+    kernels = _kernels(question, registry)
     placed = prediction.predict(
         model.analysis,
         model.path.read_bytes(),
         request.choice,
         registry=registry,
         library=ordering.BY_TOOLCHAIN[question.toolchain.name],
+        delegated=kernels.plans.get(model.analysis.path, ()),
     )
+    packed, between = _beside_the_arena(kernels, question)
     done = work.count(model.analysis, registry, [one.shapes for one in placed.subgraphs])
     program, error, made_with, costs_of_ops = _program(request)
     took = latency.of_work(done, question.profile, wishes.flops)
@@ -115,7 +129,7 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         wishes,
         took,
         flash=(program, error, model.analysis.size),
-        ram=placed.peak_bytes,
+        ram=placed.peak_bytes + packed + between,
     )
     return Plan(
         model=model.analysis.path,
@@ -130,7 +144,37 @@ def plan(request: Request, wishes: Wishes) -> Plan:
         model_bytes=model.analysis.size,
         latency=took,
         lines=lines,
+        kernels=kernels,
+        packed_weights=packed,
+        workspace=between,
     )
+
+
+def _kernels(question: Question, registry: Registry) -> KernelChoice:
+    kernels = choose(question.profile, question.models, registry, question.request.choice)
+    if kernels.delegates and (question.request.choice.shapes or question.request.choice.signature):
+        raise UsageError(
+            "with --input-shape or --signature, plans know TensorFlow Lite's own kernels alone",
+            "add --kernels builtin, or convert the model with that shape",
+        )
+    return kernels
+
+
+def _beside_the_arena(kernels: KernelChoice, question: Question) -> tuple[int, int]:
+    """Bytes of packed weights and of XNNPACK's workspace, on the CPU on which they are the most."""
+    if not kernels.delegates:
+        return 0, 0
+    (model,) = kernels.models
+    nodes = [
+        graph.nodes[index]
+        for graph, part in zip(model.graphs.graphs, model.subgraphs, strict=True)
+        for index in part.nodes
+        if index not in part.unpacked
+    ]
+    profile, library = question.profile, ordering.BY_TOOLCHAIN[question.toolchain.name]
+    architecture, levels = profile.architecture, profile.instruction_sets
+    packed = most_packed_weights(nodes, architecture, levels)
+    return packed, workspace_bytes(model.graphs, architecture, levels, library)
 
 
 def _program(request: Request) -> tuple[int | None, float, str, Mapping[str, int]]:

@@ -37,6 +37,7 @@ def plan(found: Plan) -> None:
         f"weights {weights or 'none'}",
         f"arena {human_size(found.arena.bytes)}{_doubt(found.arena)}, program {_program(found)}, "
         f"model {human_size(found.model_bytes)}",
+        *_xnnpack(found),
         f"latency {_milliseconds(found.latency)}, {span(low, high)} frames per second "
         f"({found.latency.basis})",
     ):
@@ -45,6 +46,17 @@ def plan(found: Plan) -> None:
     for one in found.lines:
         add_row(lines, one.name, *one.shown(), one.verdict)
     out.print(lines)
+
+
+def _xnnpack(found: Plan) -> list[str]:
+    if not found.kernels.delegates:
+        return [] if found.kernels.asked == "builtin" else [f"built-in kernels: {found.kernels.reason}"]
+    (model,) = found.kernels.models
+    nodes = sum(len(one.nodes) for one in model.subgraphs)
+    return [
+        f"XNNPACK runs {nodes} of {len(found.work.nodes)} nodes: packed weights "
+        f"{human_size(found.packed_weights)}, workspace {human_size(found.workspace)}"
+    ]
 
 
 def _program(found: Plan) -> str:

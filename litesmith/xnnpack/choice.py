@@ -137,7 +137,7 @@ def _delegated(model: Model, registry: Registry) -> DelegatedModel:
 
 
 def _delegates(models: Sequence[Model], found: Sequence[DelegatedModel], choice: Choice) -> Delegates | None:
-    needs: dict[str, Needs] = {}
+    kinds: dict[str, set[Needs]] = {}
     nodes, taken = Counter[str](), Counter[str]()
     shaped = not choice.shapes
     for model, one in zip(models, found, strict=True):
@@ -145,15 +145,18 @@ def _delegates(models: Sequence[Model], found: Sequence[DelegatedModel], choice:
             stored = model.analysis.subgraphs[subgraph].tensors
             nodes.update(node.op for node in graph.nodes)
             for index in part.also_unpacked:
-                needs.setdefault(graph.nodes[index].op, Needs())
+                kinds.setdefault(graph.nodes[index].op, set()).add(Needs())
             for index in part.nodes:
                 node = graph.nodes[index]
                 taken[node.op] += 1
                 outputs = (i for i in node.outputs if i != MISSING)
                 shaped = shaped and all(graph.tensors[i].dims == stored[i].allocated_shape for i in outputs)
                 need = Needs() if index in part.unpacked else needs_of(node)
-                needs[node.op] = needs.get(node.op, Needs()) | need
-    if not needs:
+                kinds.setdefault(node.op, set()).add(need)
+    if not kinds:
         return None
     whole = (op for op in taken if taken[op] == nodes[op])
-    return Delegates(needs=needs, whole=frozenset(whole if shaped else ()))
+    return Delegates(
+        kinds={op: frozenset(found) for op, found in kinds.items()},
+        whole=frozenset(whole if shaped else ()),
+    )

@@ -255,7 +255,8 @@ def _pool(name: str, file: str) -> Callable[[RuntimeNode], Needs]:
     def needs(node: RuntimeNode) -> Needs:
         dtype = _only_output(node).dtype
         if node.number(3) == 1 and node.number(4) == 1:
-            return _need("deprecated") | _clamp(dtype)
+            # The delegate refers to the file all the same.
+            return _need("deprecated", file) | _clamp(dtype)
         return _need(file, operators=[f"{name}_nhwc_{_PLAIN[dtype]}"])
 
     return needs

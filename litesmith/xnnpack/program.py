@@ -19,20 +19,24 @@ ONLY_DELEGATED = "litesmith::OnlyDelegated"
 """The registration of an op that has no kernel but XNNPACK's."""
 
 HARDWARE = "xnnpack_hardware.c"
-DELEGATED_OPS = "delegated_ops.h"
-"""Files that templates of ``templates/project`` make."""
+"""The file that a template of ``templates/project`` makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delegates:
     """The delegated nodes of all models of a program.
 
-    ``needs`` are what the nodes of an op ask for, by its name; ``whole`` are ops that have no other nodes,
-    whose kernels are left out; ``taken`` and ``stays`` are numbers of nodes, for people.
+    ``kinds`` are what different nodes of an op ask for, by its name; ``whole`` are ops that have no other
+    nodes, whose kernels are left out.
     """
 
-    needs: Mapping[str, Needs]
+    kinds: Mapping[str, frozenset[Needs]]
     whole: frozenset[str]
+
+    @functools.cached_property
+    def needs(self) -> Mapping[str, Needs]:
+        """What all nodes of an op ask for, by its name."""
+        return {op: functools.reduce(Needs.__or__, kinds, Needs()) for op, kinds in self.kinds.items()}
 
     def without_kernels(self, chosen: Selection) -> Selection:
         """The selection in which ops that XNNPACK runs alone have no kernel of their own."""
@@ -92,14 +96,25 @@ class XnnProgram:
         root = self.tree.root / self.tree.sources["xnnpack"].folder
         return {**self.parts.files(root), **runtime.files(self.tree)}
 
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """Defines of XNNPACK's files and of those of ours that stand for one of upstream's."""
+        return registry.DEFINES
+
     def own_defines(self) -> tuple[str, ...]:
         """Defines of all files of ours in such a program."""
         fixed = ("LITESMITH_FIXED_SHAPES",) if self.delegates.whole else ()
-        return ("LITESMITH_XNNPACK", *registry.DEFINES, *fixed)
+        return ("LITESMITH_XNNPACK", *self.defines, *fixed)
+
+    def file_defines(self, name: str) -> tuple[str, ...]:
+        """Defines of one file of ours."""
+        if name != runtime.DELEGATE:
+            return ()
+        return (f"LITESMITH_DELEGATED_OPS={','.join(map(str, self.codes))}",)
 
     def source_defines(self, source: str) -> tuple[str, ...]:
         """Defines of one of upstream's files."""
-        return registry.DEFINES if self.tree.group_of(source) == XNNPACK else ()
+        return self.defines if self.tree.group_of(source) == XNNPACK else ()
 
     def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
         """Flags of a micro-kernel's file, which come last: speed is what it is there for."""
@@ -116,10 +131,9 @@ class XnnProgram:
         return frozenset(kernel.source for kernel in self.parts.kernels)
 
     def template_values(self) -> dict[str, object]:
-        """What the templates of ``templates/project`` want to know."""
+        """What the template of ``templates/project`` wants to know."""
         architecture = self.profile.architecture
         return {
-            "codes": self.codes,
             "architecture": architecture,
             "sets": [
                 {

@@ -297,4 +297,7 @@ def flags_of(source: str, toolchain: str, cpu: str) -> tuple[str, ...]:
     name = instruction_set_of(source)
     if name == "neondot":
         return (f"-mcpu={cpu}+dotprod",) if toolchain == "zig" else ("-march=armv8.2-a+dotprod",)
+    if name == "armsimd32" and toolchain == "zig":
+        # Every CPU of version 6 has these instructions; Clang counts them to a later version's.
+        return (f"-mcpu={cpu}+dsp",)
     return _BY_SUFFIX.get(name, ())

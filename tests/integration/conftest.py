@@ -46,7 +46,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Builds through the pipeline; programs come from the cache when they are there."""
 
     def make(
-        target: str, *models: str | Path, embed_model: bool = False, toolchain: str | None = None
+        target: str,
+        *models: str | Path,
+        embed_model: bool = False,
+        toolchain: str | None = None,
+        kernels: str | None = None,
+        prune: bool = True,
     ) -> Built:
         out = tmp_path_factory.mktemp("build") / "out"
         request = Request(
@@ -55,6 +60,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             out=str(out),
             embed_model=embed_model,
             toolchain=toolchain,
+            kernels=kernels,
+            prune=prune,
         )
         outcome = pipeline.build(request)
         profile, name = profiles.load(target).choose(toolchain)

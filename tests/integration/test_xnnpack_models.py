@@ -1,0 +1,252 @@
+"""Whole models with XNNPACK: answers, CPUs, threads, several models, what a program refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from litesmith import analysis, pipeline, profiles, samples, verify
+from litesmith.models import open_model
+from litesmith.op_models import all_cases
+from litesmith.op_models.graph import Graph
+from litesmith.session import Request
+from litesmith.verify import Runner
+from tests.conftest import EXAMPLES, ROOT
+from tests.integration.conftest import DET, Build, Built, build_by_hand
+
+VWW = "zoo:vww"
+LIMITS = {"x86_64": 420_000, "aarch64": 330_000, "armv7": 230_000}
+HALF = (0.5, 0)
+
+
+@pytest.mark.parametrize("target", LIMITS)
+def test_visual_wake_words_is_small_and_right(build: Build, target: str) -> None:
+    built = build(target, VWW, kernels="xnnpack")
+    assert built.json("size.json")["binary"]["code"] <= LIMITS[target]
+    kernels = built.json("manifest.json")["kernels"]
+    (model,) = kernels["models"]
+    assert (kernels["chosen"], model["nodes"], model["xnnpack"]) == ("xnnpack", 33, 31)
+    assert set(model["subgraphs"][0]["stays"]) == {"28", "31"}
+    assert "CONV_2D" in kernels["without_kernel"]
+    assert "SOFTMAX" not in kernels["without_kernel"]
+    registrations = {op["name"]: op["registration"] for op in built.json("selection.json")["ops"]}
+    assert registrations["CONV_2D"] == "litesmith::OnlyDelegated"
+    symbols = {row["source"] for row in built.json("symbols.json")}
+    assert not any(source.endswith("kernels/conv.cc") for source in symbols)
+
+
+@pytest.mark.parametrize("target", ["armv6", "riscv64"])
+def test_targets_without_vectors(build: Build, target: str) -> None:
+    built = build(target, "zoo:kws", kernels="xnnpack")
+    assert built.json("manifest.json")["kernels"]["instruction_sets"] in (["vfp"], ["scalar"])
+
+
+@pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
+@pytest.mark.parametrize("target", ["x86_64", "armv7"])
+def test_examples(build: Build, target: str, name: str) -> None:
+    built = build(target, EXAMPLES / f"{name}.tflite", kernels="xnnpack")
+    assert built.json("verify.json")["verdicts"][0]["passed"] is True
+
+
+def _cpu(built: Built, target: str, cpu: str) -> verify.Verdict:
+    model = open_model(VWW)
+    profile = profiles.load(target)
+    return verify.verify(built.program, profile, model.analysis, model.path, cpu=cpu)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
+def test_dot_product_where_the_cpu_has_it(build: Build, cpu: str) -> None:
+    built = build("aarch64", VWW, kernels="xnnpack")
+    verdict = _cpu(built, "aarch64", cpu)
+    assert verdict.passed, verdict.line()
+    log = built.folder / f"{cpu}.log"
+    words = ["qemu-aarch64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
+    path = str(open_model(VWW).path)
+    subprocess.run([*words, "--model", path], check=True, capture_output=True)
+    kernels = log.read_text(errors="replace")
+    assert ("ukernel_4x16c4__neondot" in kernels) == (cpu == "max")
+    assert ("ukernel_2x8c2s4__neonv8_mlal" in kernels) == (cpu != "max")
+
+
+@pytest.mark.parametrize(
+    ("cpu", "kernel"), [("Nehalem", "__sse41"), ("Haswell", "__avx2"), ("max", "__avx2")]
+)
+def test_the_cpu_chooses_on_x86(build: Build, tmp_path: Path, cpu: str, kernel: str) -> None:
+    built = build("x86_64", VWW, kernels="xnnpack")
+    path = str(open_model(VWW).path)
+    log = tmp_path / "executed.log"
+    words = ["qemu-x86_64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
+    done = subprocess.run([*words, "--model", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    executed = {line for line in log.read_text(errors="replace").splitlines() if "igemm_minmax" in line}
+    assert executed
+    assert all(kernel in line for line in executed)
+
+
+def test_instruction_sets_of_the_profile(tmp_path: Path) -> None:
+    profile = yaml.safe_load((ROOT / "targets" / "x86_64.yaml").read_text())
+    profile["xnnpack"] = ["sse4.1"]
+    path = tmp_path / "old.yaml"
+    path.write_text(yaml.safe_dump(profile, sort_keys=False))
+    outcome = pipeline.build(
+        Request(target=str(path), models=("zoo:kws",), out=str(tmp_path / "out"), kernels="xnnpack")
+    )
+    kernels = json.loads((outcome.folder / "manifest.json").read_text())["kernels"]
+    assert kernels["instruction_sets"] == ["sse4.1"]
+    assert not any("avx" in name for name in kernels["microkernels"])
+    assert outcome.verdicts[0].passed
+    fewer = pipeline.build(
+        Request(target="x86_64", models=("zoo:kws",), out=str(tmp_path / "all"), kernels="xnnpack")
+    )
+    assert outcome.size.binary.code < fewer.size.binary.code - 10_000
+
+
+def _outputs(built: Built, model: Path, folder: Path, *more: str) -> list[bytes]:
+    folder.mkdir()
+    done = built.run("--model", model, "--output-dir", folder, *more)
+    assert done.returncode == 0, done.stderr
+    return [path.read_bytes() for path in sorted(folder.glob("out*.bin"))]
+
+
+@pytest.mark.parametrize("target", ["x86_64", "armv7"])
+def test_threads_give_the_same_answers(build: Build, tmp_path: Path, target: str) -> None:
+    model = open_model("zoo:ic").path
+    built = build(target, "zoo:ic", kernels="xnnpack")
+    one = _outputs(built, model, tmp_path / "1")
+    assert one == _outputs(built, model, tmp_path / "4", "--threads", "4", "--runs", "3")
+
+
+def test_several_models_in_one_program(build: Build) -> None:
+    built = build("armv7", VWW, EXAMPLES / "digits.tflite", DET, kernels="xnnpack")
+    assert [one["passed"] for one in built.json("verify.json")["verdicts"]] == [True] * 3
+
+
+def test_models_inside_and_stock_programs(build: Build) -> None:
+    assert build("armv7", "zoo:kws", kernels="xnnpack", embed_model=True).run().returncode == 0
+    stock = build("x86_64", "zoo:kws", kernels="xnnpack", prune=False)
+    assert stock.json("verify.json")["verdicts"][0]["passed"] is True
+
+
+def test_the_project_builds_by_hand(build: Build, tmp_path: Path) -> None:
+    built = build("x86_64", "zoo:kws", kernels="xnnpack")
+    project = tmp_path / "project"
+    shutil.copytree(built.folder / "project", project)
+    build_by_hand(project)
+
+
+@pytest.mark.parametrize("op", ["IF", "WHILE"])
+@pytest.mark.parametrize("target", ["x86_64", "armv7"])
+def test_control_flow_around_what_is_delegated(build: Build, tmp_path: Path, target: str, op: str) -> None:
+    case = next(one for one in all_cases() if one.op == op and one.name.endswith("float32"))
+    built = build(target, case.write(tmp_path), kernels="xnnpack")
+    (model,) = built.json("manifest.json")["kernels"]["models"]
+    main, *bodies = model["subgraphs"]
+    assert main["xnnpack"] == []
+    assert any(body["xnnpack"] for body in bodies)
+
+
+def _matrix(folder: Path, name: str, zero_point: int) -> Path:
+    """A fully connected layer of int8; XNNPACK takes no weights with a zero point."""
+    g = Graph()
+    weights = g.const(np.arange(12, dtype=np.int8).reshape(3, 4), "int8", quant=(0.5, zero_point))
+    bias = g.const(np.zeros(3, np.int32), "int32", quant=(0.25, 0))
+    output = g.output("int8", [2, 3], quant=HALF)
+    g.op("FULLY_CONNECTED", [g.input([2, 4], "int8", quant=HALF), weights, bias], [output], "FullyConnected")
+    path = folder / f"{name}.tflite"
+    path.write_bytes(g.content())
+    return path
+
+
+def test_a_node_that_xnnpack_declines_ends_in_exit_code_3(build: Build, tmp_path: Path) -> None:
+    built = build("x86_64", _matrix(tmp_path, "taken", 0), kernels="xnnpack")
+    assert built.json("manifest.json")["kernels"]["without_kernel"] == ["FULLY_CONNECTED"]
+    done = built.run("--model", _matrix(tmp_path, "declined", 1))
+    assert done.returncode == 3
+    assert "XNNPACK does not take node 0 of subgraph 0, FULLY_CONNECTED" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_other_shapes_are_refused_where_no_kernel_could_follow(build: Build) -> None:
+    built = build("x86_64", EXAMPLES / "digits.tflite", kernels="xnnpack")
+    name = analysis.analyse(EXAMPLES / "digits.tflite").subgraphs[0].tensors
+    subgraph = analysis.analyse(EXAMPLES / "digits.tflite").subgraphs[0]
+    first = name[subgraph.inputs[0]].name
+    done = built.run("--model", EXAMPLES / "digits.tflite", "--input-shape", f"{first}=2x28x28x1")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "--input-shape" in done.stderr
+
+
+def test_programs_for_other_shapes_keep_kernels(tmp_path: Path) -> None:
+    model = analysis.analyse(EXAMPLES / "digits.tflite")
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    shape = (2, *tensor.allocated_shape[1:])
+    outcome = pipeline.build(
+        Request(
+            target="x86_64",
+            models=(str(EXAMPLES / "digits.tflite"),),
+            out=str(tmp_path / "out"),
+            kernels="xnnpack",
+            choice=samples.Choice(shapes={tensor.name: shape}),
+        )
+    )
+    assert outcome.verdicts[0].passed, outcome.verdicts[0].line()
+    kernels = json.loads((outcome.folder / "manifest.json").read_text())["kernels"]
+    assert kernels["without_kernel"] == []
+
+
+def test_auto_takes_xnnpack_where_most_of_the_work_is_its(build: Build) -> None:
+    found = {
+        (target, name): build(target, EXAMPLES / f"{name}.tflite", kernels="auto").json("manifest.json")[
+            "kernels"
+        ]
+        for target, name in (("armv7", "digits"), ("armv7", "gesture"), ("riscv64", "digits"))
+    }
+    assert {key: one["chosen"] for key, one in found.items()} == {
+        ("armv7", "digits"): "xnnpack",
+        ("armv7", "gesture"): "builtin",
+        ("riscv64", "digits"): "builtin",
+    }
+    assert "less than 50%" in found["armv7", "gesture"]["reason"]
+    assert "vector" in found["riscv64", "digits"]["reason"]
+
+
+def test_the_program_reports_its_memory(build: Build) -> None:
+    runner = verify.find_runner(profiles.load("x86_64"))
+    assert isinstance(runner, Runner)
+    done = build("x86_64", VWW, kernels="xnnpack").run("--model", open_model(VWW).path, "--json")
+    report = json.loads(done.stdout)
+    assert report["packed_weights_bytes"] > 200_000
+    assert {"arena_bytes", "workspace_bytes", "peak_rss_bytes", "time_to_first_inference_ms"} <= set(report)
+    assert (report["partitions"], len(report["delegated_nodes"][0])) == (3, 31)
+
+
+def test_outputs_that_nobody_wants(build: Build, tmp_path: Path) -> None:
+    g = Graph()
+    x = g.input([2, 6])
+    pieces = [g.tensor([2, 3], "float32"), g.tensor([2, 3], "float32")]
+    g.op("SPLIT", [g.const(1, "int32"), x], pieces, "Split", numSplits=2)
+    squared = g.tensor([2, 3], "float32")
+    g.op("SQUARE", [pieces[1]], [squared], "Square")
+    g.op("ABS", [squared], [g.tensor([2, 3], "float32")])
+    g.op("NEG", [pieces[1]], [g.output(shape=[2, 3])], "Neg")
+    path = tmp_path / "unwanted.tflite"
+    path.write_bytes(g.content())
+    built = build("x86_64", path, kernels="xnnpack")
+    (model,) = built.json("manifest.json")["kernels"]["models"]
+    assert model["xnnpack"] == 4
+
+
+@pytest.mark.parametrize(("op", "dtype"), [("MAX_POOL_2D", "float32"), ("AVERAGE_POOL_2D", "float32")])
+def test_pools_of_one_pixel(build: Build, tmp_path: Path, op: str, dtype: str) -> None:
+    g = Graph()
+    options = {"strideW": 1, "strideH": 1, "filterWidth": 1, "filterHeight": 1, "fusedActivationFunction": 1}
+    g.op(op, [g.input([1, 4, 4, 2], dtype)], [g.output(dtype, [1, 4, 4, 2])], "Pool2D", **options)
+    path = tmp_path / "pool.tflite"
+    path.write_bytes(g.content())
+    assert build("x86_64", path, kernels="xnnpack").json("manifest.json")["kernels"]["chosen"] == "xnnpack"

@@ -1,0 +1,133 @@
+"""Every op that XNNPACK takes: which nodes, their answers, and the memory that was predicted for them.
+
+With LITESMITH_EXHAUSTIVE=1 on all targets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litesmith import profiles, verify
+from litesmith.arena import prediction
+from litesmith.tensors import from_bytes
+from litesmith.verify import Runner
+from litesmith.xnnpack import delegation
+from litesmith.xnnpack.delegation import Delegation
+from litesmith.xnnpack.memory import packed_weights
+from litesmith.xnnpack.workspace import workspace_bytes
+from tests.integration.op_cases import REGISTRY, Prepared, build_binary, prepare
+
+TAKEN = 134
+ONE_STEP = {"int8", "uint8"}
+EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
+TARGETS = ("x86_64", "armv7", *(("aarch64", "riscv64", "armv6") if EXHAUSTIVE else ()))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program said and answered."""
+
+    report: Any
+    outputs: tuple[bytes, ...]
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Prepared, Delegation]]:
+    cases = prepare(tmp_path_factory.mktemp("ops"))
+    found = [(c, delegation.prepare(c.analysis, c.path.read_bytes(), REGISTRY)) for c in cases]
+    return [(case, one) for case, one in found if any(part.nodes for part in one.subgraphs)]
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def said(target: str, taken: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, Said]]:
+    """By case and sample."""
+    program = build_binary(target, [case for case, _ in taken], pruned=True, kernels="xnnpack").program
+    runner = verify.find_runner(profiles.load(target))
+    assert isinstance(runner, Runner), runner
+
+    def ask(case: Prepared) -> dict[str, Said]:
+        return {name: _run(runner, program, case, name) for name in case.inputs_to_try(target)}
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        answers = pool.map(ask, (case for case, _ in taken))
+        return {case.path.stem: answer for (case, _), answer in zip(taken, answers, strict=True)}
+
+
+def _run(runner: Runner, program: Path, case: Prepared, name: str) -> Said:
+    sample = case.tried[name]
+    arguments = ["--model", str(case.path), *case.part.of_size(sample.inputs).arguments(), "--json"]
+    with tempfile.TemporaryDirectory() as scratch:
+        done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
+        assert done.code == 0, f"{case.path.stem}, {name}: {done.stderr}"
+        paths = sorted(Path(scratch).glob("out*.bin"), key=lambda path: int(path.stem[3:]))
+        return Said(report=json.loads(done.stdout), outputs=tuple(path.read_bytes() for path in paths))
+
+
+def test_the_cases_have_every_op(taken: list[tuple[Prepared, Delegation]]) -> None:
+    assert len(taken) == TAKEN
+
+
+def test_nodes_are_those_that_were_predicted(
+    taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+) -> None:
+    for case, found in taken:
+        expected = [list(part.nodes) for part in found.subgraphs]
+        for name, answer in said[case.path.stem].items():
+            assert answer.report["delegated_nodes"] == expected, (case.path.stem, name)
+
+
+def test_answers_are_right(
+    taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+) -> None:
+    wrong = []
+    for case, _ in taken:
+        for name, answer in said[case.path.stem].items():
+            for position, expected in enumerate(case.answers[name].outputs):
+                actual = from_bytes(answer.outputs[position], expected.dtype, expected.shape)
+                assert actual is not None, (case.path.stem, name)
+                error, tolerance = verify.compare(expected, actual)
+                # XNNPACK rounds once, in float32, where the built-in kernels round twice.
+                if error > (1 if expected.dtype.name in ONE_STEP else tolerance):
+                    wrong.append((case.path.stem, name, error))
+    assert wrong == []
+
+
+def test_memory_is_what_was_predicted(
+    target: str, taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+) -> None:
+    profile = profiles.load(target)
+    for case, found in taken:
+        answers = {name: one for name, one in said[case.path.stem].items() if name != "real"}
+        for name, answer in answers.items():
+            if case.part.of_size(case.tried[name].inputs).shapes:
+                continue
+            content = case.path.read_bytes()
+            placed = prediction.predict(case.analysis, content, registry=REGISTRY, delegated=found.plans)
+            assert answer.report["arena_bytes"] == placed.bytes, case.path.stem
+            nodes = [
+                graph.nodes[index]
+                for graph, part in zip(found.graphs, found.subgraphs, strict=True)
+                for index in part.nodes
+                if index not in part.unpacked
+            ]
+            predicted = {
+                packed_weights(nodes, profile.architecture, level) for level in profile.instruction_sets
+            }
+            assert answer.report["packed_weights_bytes"] in predicted, case.path.stem
+            between = {
+                workspace_bytes(found, profile.architecture, [level]) for level in profile.instruction_sets
+            }
+            assert answer.report["workspace_bytes"] in between, case.path.stem

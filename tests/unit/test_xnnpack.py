@@ -1,0 +1,356 @@
+"""Nodes → what they need of XNNPACK → files, micro-kernels and memory; who runs the nodes; its answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litesmith import analysis, ops, profiles, verify
+from litesmith.arena.graph import RuntimeNode
+from litesmith.errors import UsageError
+from litesmith.models import Model, open_model
+from litesmith.op_models import all_cases
+from litesmith.op_models.graph import Graph
+from litesmith.reference import Answer
+from litesmith.xnnpack import choice, delegation, instruction_sets, registry, selection
+from litesmith.xnnpack.memory import packed_weights
+from litesmith.xnnpack.needs import KernelNeed, Needs, needs_of
+from litesmith.xnnpack.selection import Parts, flags_of, instruction_set_of
+from tests.conftest import EXAMPLES
+
+REGISTRY = ops.load()
+HALF = (0.5, 0)
+NOBODY = frozenset[Any]()
+
+
+def node_of(g: Graph) -> RuntimeNode:
+    """The last node of a graph that the delegate takes as a whole."""
+    model = analysis.analyse_bytes(g.content(), "model")
+    found = delegation.prepare(model, g.content(), REGISTRY)
+    (part,) = found.subgraphs
+    assert part.stays == {}
+    return found.graphs[0].nodes[-1]
+
+
+def convolution(
+    *,
+    size: int = 1,
+    stride: int = 1,
+    inputs: int = 8,
+    outputs: int = 16,
+    pixels: int = 4,
+    dtype: str = "float32",
+) -> RuntimeNode:
+    g = Graph()
+    floats = dtype == "float32"
+    kind = dtype if floats else "int32"
+    weights = g.const(np.ones([outputs, size, size, inputs]), dtype, None if floats else HALF)
+    bias = g.const(np.zeros(outputs), kind, None if floats else (0.25, 0))
+    x = g.input([1, pixels, pixels, inputs], dtype, quant=None if floats else HALF)
+    g.op(
+        "CONV_2D",
+        [x, weights, bias],
+        [g.output(dtype, quant=None if floats else HALF)],
+        "Conv2D",
+        strideW=stride,
+        strideH=stride,
+        dilationWFactor=1,
+        dilationHFactor=1,
+    )
+    return node_of(g)
+
+
+def depthwise(size: int, channels: int = 8, multiplier: int = 1) -> RuntimeNode:
+    g = Graph()
+    weights = g.const(np.ones([1, size, size, channels * multiplier]))
+    bias = g.const(np.zeros(channels * multiplier))
+    g.op(
+        "DEPTHWISE_CONV_2D",
+        [g.input([1, 9, 9, channels]), weights, bias],
+        [g.output()],
+        "DepthwiseConv2D",
+        strideW=1,
+        strideH=1,
+        depthMultiplier=multiplier,
+        dilationWFactor=1,
+        dilationHFactor=1,
+    )
+    return node_of(g)
+
+
+def matrix(rows: int) -> RuntimeNode:
+    g = Graph()
+    operands = [g.input([rows, 8]), g.const(np.ones([4, 8])), g.const(np.zeros(4))]
+    g.op("FULLY_CONNECTED", operands, [g.output()], "FullyConnected")
+    return node_of(g)
+
+
+def kinds(node: RuntimeNode) -> set[tuple[str, str, int]]:
+    return {(one.config, one.kind, one.size) for one in needs_of(node).kernels}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (convolution(), ("f32_gemm", "gemm", 0)),
+        (convolution(pixels=1), ("f32_gemm", "gemm1", 0)),
+        (convolution(size=3), ("f32_gemm", "igemm", 0)),
+        (convolution(size=3, pixels=3), ("f32_gemm", "igemm", 0)),
+        (convolution(size=1, stride=2), ("f32_gemm", "igemm", 0)),
+        (convolution(size=3, inputs=1, outputs=1), ("f32_dwconv", "dwconv", 9)),
+        (convolution(dtype="int8"), ("qs8_qc8w_gemm", "gemm", 0)),
+        (depthwise(3), ("f32_dwconv", "dwconv", 9)),
+        (depthwise(5), ("f32_dwconv", "dwconv", 25)),
+        (depthwise(6), ("f32_gemm", "igemm", 0)),
+        (depthwise(1), ("f32_vmulcaddc", "", 0)),
+        (depthwise(3, multiplier=2), ("f32_gemm", "igemm", 0)),
+        (matrix(1), ("f32_gemm", "gemm1", 0)),
+        (matrix(2), ("f32_gemm", "gemm", 0)),
+    ],
+)
+def test_the_kind_of_micro_kernel(node: RuntimeNode, expected: tuple[str, str, int]) -> None:
+    assert expected in kinds(node)
+
+
+@pytest.mark.parametrize(("channels", "operator"), [(1, "qs8"), (16, "qs8_qc8w")])
+def test_scales_of_channels_are_another_operator(channels: int, operator: str) -> None:
+    g = Graph()
+    quant: Any = HALF if channels == 1 else ([0.5] * 16, [0] * 16, 0)
+    bias: Any = (0.25, 0) if channels == 1 else ([0.25] * 16, [0] * 16, 0)
+    operands = [
+        g.input([1, 4, 4, 8], "int8", quant=HALF),
+        g.const(np.ones([16, 1, 1, 8]), "int8", quant),
+        g.const(np.zeros(16), "int32", bias),
+    ]
+    g.op(
+        "CONV_2D",
+        operands,
+        [g.output("int8", quant=HALF)],
+        "Conv2D",
+        strideW=1,
+        strideH=1,
+        dilationWFactor=1,
+        dilationHFactor=1,
+    )
+    assert needs_of(node_of(g)).operators == {f"convolution2d_nhwc_{operator}"}
+
+
+def test_an_activation_is_another_operator() -> None:
+    def added(activation: int) -> Needs:
+        g = Graph()
+        g.op("ADD", [g.input([4]), g.input([4])], [g.output()], "Add", fusedActivationFunction=activation)
+        return needs_of(node_of(g))
+
+    assert {one.config for one in added(0).kernels} == {"f32_vadd"}
+    assert {one.config for one in added(1).kernels} == {"f32_vadd", "f32_clamp"}
+
+
+def test_every_delegated_node_has_needs() -> None:
+    without = set()
+    for case in all_cases():
+        model = analysis.analyse_bytes(case.content, case.name)
+        found = delegation.prepare(model, case.content, REGISTRY)
+        for graph, part in zip(found.graphs, found.subgraphs, strict=True):
+            for index in part.nodes:
+                try:
+                    needs_of(graph.nodes[index])
+                except LookupError:
+                    without.add(case.name)
+    assert without == set()
+
+
+def parts(
+    *needs: KernelNeed, sets: tuple[str, ...] = ("sse4.1",), operators: frozenset[str] = NOBODY
+) -> Parts:
+    wanted = Needs(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
+    return selection.select(wanted, "x86_64", sets)
+
+
+def rows(found: Parts) -> set[str]:
+    names = (re.search(r"xnn_f32_(i?gemm)_minmax_ukernel_(\d+)x", one.symbol) for one in found.kernels)
+    return {f"{match[1]} {match[2]}" for match in names if match}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("gemm1", "gemm 1"), ("gemm", "gemm 4"), ("igemm1", "igemm 1"), ("igemm", "igemm 4")],
+)
+def test_only_matrix_kernels_of_that_kind(kind: str, expected: str) -> None:
+    assert rows(parts(KernelNeed(config="f32_gemm", kind=kind))) == {expected}
+
+
+def test_kernels_of_each_instruction_set() -> None:
+    need = KernelNeed(config="qs8_qc8w_dwconv", kind="dwconv", size=9)
+    found = parts(need, sets=("sse4.1", "avx2", "avx512vnni"))
+    taps = {
+        (instruction_set_of(one.source), "_9p" in one.symbol)
+        for one in found.kernels
+        if "dwconv" in one.symbol
+    }
+    assert taps == {("sse41", True), ("avx2", True), ("avx512skx", True)}
+    assert found.constant_hardware is None
+    assert parts(need).constant_hardware == ("use_x86_ssse3", "use_x86_sse4_1")
+
+
+def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
+    found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
+    text = "x = xnn_f32_gemm_minmax_ukernel_1x8__sse_load1; y = (xnn_gemm_ukernel_fn) z;"
+    cuts = list(found._cuts("src/configs/gemm-config.c", text))
+    assert "#define xnn_f32_gemm_minmax_ukernel_1x8__sse_load1 NULL" in cuts
+    assert not any("xnn_gemm_ukernel_fn" in line for line in cuts)
+
+
+def test_an_operator_that_nobody_needs_is_refused() -> None:
+    found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
+    text = "xnn_create_convolution2d_nhwc_f32(a); xnn_create_convolution2d_nhwc_qu8(a);"
+    cuts = "\n".join(found._cuts("src/subgraph/convolution-2d.c", text))
+    assert "xnn_create_convolution2d_nhwc_qu8(...) xnn_status_unsupported_hardware" in cuts
+    assert "nhwc_f32" not in cuts
+
+
+def test_every_source_of_a_kernel_is_known() -> None:
+    known = registry.load()
+    named = {
+        symbol
+        for by_config in known.hardware.values()
+        for by_set in by_config.values()
+        for symbols in by_set.values()
+        for symbol in symbols
+        if "_ukernel" in symbol
+    }
+    assert named == set(known.microkernels)
+    assert {name for one in known.operators.values() for name in one.configs} - set(known.configs) == {
+        "binary_reference",
+        "unary_reference",
+    }
+
+
+def test_instruction_sets_bring_what_they_need() -> None:
+    assert [one.name for one in instruction_sets.closed("x86_64", ["avx512"])] == ["sse4.1", "avx2", "avx512"]
+    assert "use_x86_avx2" in instruction_sets.hardware("x86_64", ["avxvnni"])
+    with pytest.raises(ValueError, match="armv7 has no instruction set 'avx2'; there are neon, vfpv4"):
+        instruction_sets.closed("armv7", ["avx2"])
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("src/qs8-qc8w-gemm/gen/qs8-qc8w-gemm-7x16c8-minmax-fp32-avx512vnni-prfm.c", "avx512vnni"),
+        ("src/f32-dwconv/gen/f32-dwconv-9p8c-minmax-neon.c", "neon"),
+        ("src/xx-copy/xx-copy-scalar-memcpy.c", "scalar"),
+    ],
+)
+def test_the_instruction_set_of_a_file(source: str, name: str) -> None:
+    assert instruction_set_of(source) == name
+
+
+def test_flags_of_a_file() -> None:
+    dot = "src/a-4x16c4-neondot.c"
+    assert flags_of(dot, "zig", "cortex_a53") == ("-mcpu=cortex_a53+dotprod",)
+    assert flags_of(dot, "gcc", "cortex-a53") == ("-march=armv8.2-a+dotprod",)
+    assert "-mavx512vnni" in flags_of("src/a-7x16c8-avx512vnni.c", "gcc", "")
+    assert flags_of("src/a-4x8-scalar.c", "zig", "") == ()
+
+
+def test_packed_weights_are_padded_to_the_kernels() -> None:
+    # 16 columns of 8 floats and a bias, for a kernel of 8 columns; on AVX-512 it has 32.
+    assert packed_weights([convolution()], "x86_64", "sse4.1") == 16 * (8 * 4 + 4)
+    assert packed_weights([convolution()], "x86_64", "avx512") == 32 * (8 * 4 + 4)
+    # 8 channels, 9 taps and a bias each.
+    assert packed_weights([depthwise(3)], "armv7", "vfpv4") == 8 * (9 * 4 + 4)
+
+
+def chosen(name: str, target: str, kernels: str) -> choice.KernelChoice:
+    model = open_model(str(EXAMPLES / f"{name}.tflite"))
+    return choice.choose(profiles.load(target).with_kernels(kernels), [model], REGISTRY)
+
+
+def test_nothing_is_delegated_unless_it_is_asked_for() -> None:
+    found = chosen("digits", "armv7", "builtin")
+    assert (found.delegates, found.to_json()["chosen"]) == (None, "builtin")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "result"),
+    [("digits", "armv7", "xnnpack"), ("gesture", "armv7", "builtin"), ("digits", "riscv64", "builtin")],
+)
+def test_the_automatic_choice(name: str, target: str, result: str) -> None:
+    assert chosen(name, target, "auto").to_json()["chosen"] == result
+
+
+def test_a_model_that_xnnpack_cannot_help(tmp_path: Any) -> None:
+    g = Graph()
+    g.op("EXP", [g.input([4])], [g.output()])
+    path = tmp_path / "exp.tflite"
+    path.write_bytes(g.content())
+    model = Model(path=path, analysis=analysis.analyse(path))
+    found = choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
+    assert (found.delegates, found.reason) == (None, "XNNPACK takes no node")
+    assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
+
+
+def test_ops_keep_their_kernels_where_the_file_has_no_shapes(tmp_path: Any) -> None:
+    def whole(shape: list[int]) -> frozenset[str]:
+        g = Graph()
+        g.op("ABS", [g.input([4])], [g.output(shape=shape)])
+        path = tmp_path / "abs.tflite"
+        path.write_bytes(g.content())
+        model = Model(path=path, analysis=analysis.analyse(path))
+        found = choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
+        assert found.delegates is not None
+        return found.delegates.whole
+
+    assert (whole([4]), whole([])) == (frozenset({"ABS"}), NOBODY)
+
+
+def test_unknown_kernels_are_named() -> None:
+    with pytest.raises(UsageError, match="unknown kernels 'xnpack'") as error:
+        profiles.load("armv7").with_kernels("xnpack")
+    assert "xnnpack" in str(error.value.next_step)
+
+
+INT = np.array([10, 20, 30], np.int8)
+FLOAT = np.array([0.0, 0.5, 1.0], np.float32)
+
+
+def tolerance(known: Any, upstream: Any, actual: Any, *, quantised: bool = True) -> float:
+    """Of the first output, when upstream's program with XNNPACK answers ``upstream``."""
+    found = object.__new__(verify._Delegated)
+    found._quantised = quantised
+    found._answers = [{"zeros": Answer(outputs=(upstream,), error="")}]
+    return found.tolerance(0, "zeros", {"zeros": (known,)}, 0, actual)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "actual", "passes"),
+    [
+        (INT, INT + 1, True),
+        (INT, INT + 2, False),
+        (INT + 5, INT + 5, True),
+        (INT + 5, INT + 4, True),
+        (INT + 5, INT + 6, False),
+    ],
+)
+def test_integers_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None:
+    error, _ = verify.compare(INT, actual)
+    assert (error <= tolerance(INT, upstream, actual)) is passes
+
+
+@pytest.mark.parametrize(
+    ("upstream", "actual", "quantised", "passes"),
+    [
+        (FLOAT + 0.01, FLOAT + np.float32(0.01), True, True),
+        (FLOAT + 0.01, FLOAT + np.float32(0.02), True, False),
+        (FLOAT, FLOAT + np.float32(0.01), True, False),
+        (FLOAT + 0.01, FLOAT + np.float32(0.01), False, False),
+        # What nobody has written can be anything, in both of upstream's programs.
+        (np.array([0, 0.5, 1e9], np.float32), FLOAT + np.float32(0.01), True, False),
+    ],
+)
+def test_floats_from_xnnpack(upstream: Any, actual: Any, quantised: bool, passes: bool) -> None:
+    error, _ = verify.compare(FLOAT, actual)
+    found = tolerance(FLOAT, np.asarray(upstream, np.float32), actual, quantised=quantised)
+    assert (error <= found) is passes

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from litesmith import costs, estimates, models, ops, profiles, selection, toolchains
+from litesmith.bench import xnnpack_costs as bench
+from litesmith.costs import Accuracy, Costs, Entry, Program
+from litesmith.errors import UsageError
+from litesmith.ops import Registry, Runtime
+from litesmith.selection import SelectedOp, Selection
+from litesmith.session import Request
+from litesmith.xnnpack import choice
+from litesmith.xnnpack import costs as xnnpack_costs
+from litesmith.xnnpack import registry as xnnpack_registry
+from litesmith.xnnpack.costs import Atom, XnnCosts
+from litesmith.xnnpack.needs import KernelNeed, Needs
+from litesmith.xnnpack.program import Delegates
+from tests.conftest import EXAMPLES, Cli, one_error_line
+from tests.unit.test_anatomy import selected
+
+RUNTIME = Runtime(core=(), ruy=(), dispatching=(), row_kernels=(), defines=())
+ACCURACY = Accuracy(models=3, median=0.01, worst=0.02, worst_model="m", unseen_median=0.02, unseen=0.2)
+
+MEASURED = ("x86_64", "aarch64", "armv7")
+
+
+def needs(*configs: str, kind: str = "") -> Needs:
+    return Needs(kernels=frozenset(KernelNeed(config=config, kind=kind) for config in configs))
+
+
+ADD, MUL, GEMM, IGEMM = (
+    needs("f32_vadd"),
+    needs("f32_vmul"),
+    needs("g", kind="gemm"),
+    needs("g", kind="igemm"),
+)
+
+
+def builtin() -> Costs:
+    """Kernels of 100 bytes, of which ADD and MUL share 40."""
+    entries = [
+        Entry(op=op, dtypes=("float32",), rows="", classes=classes, rest=0)
+        for op, classes in (("ADD", (0, 1)), ("MUL", (0, 2)), ("ABS", (3,)))
+    ]
+    return Costs(
+        key={},
+        made_with="builtin",
+        base=1000,
+        sparse=0,
+        classes=(40, 60, 60, 100),
+        entries=tuple(entries),
+        accuracy=dataclasses.replace(ACCURACY, worst=0.01, unseen=0.3),
+    )
+
+
+def own() -> XnnCosts:
+    """A delegate of 5000 bytes, of which the kernel of ABS has 7, too."""
+    return XnnCosts(
+        key={},
+        made_with="test",
+        rest=-3,
+        classes=(4993, 7, 300, 20, 1),
+        atoms={
+            Atom.of("ADD", ADD): (0, 1, 2),
+            Atom.of("MUL", MUL): (0, 1, 3),
+            Atom.of("CONV", GEMM): (0, 1, 4),
+        },
+        kernels={
+            Program(op="ABS", dtypes=("float32",)): (1,),
+            Program(op="ABS", dtypes=("float32", "int8")): (1,),
+            Program(op="ADD", dtypes=("float32",)): (),
+        },
+        accuracy=ACCURACY,
+    )
+
+
+def chosen(*names: str) -> Selection:
+    made = tuple(
+        dataclasses.replace(selected(name, f"{name}.cc"), dtypes=("float32",), depthwise=()) for name in names
+    )
+    return Selection(models=(), ops=made, sparse=False)
+
+
+def delegates(whole: bool = True, **kinds: Needs | set[Needs]) -> Delegates:
+    found = {op: frozenset([one] if isinstance(one, Needs) else one) for op, one in kinds.items()}
+    return Delegates(kinds=found, whole=frozenset(found if whole else ()))
+
+
+def estimate(names: Selection, found: Delegates) -> costs.Estimate:
+    return xnnpack_costs.estimate(builtin(), own(), names, found, RUNTIME)
+
+
+def test_an_atom_is_what_nodes_ask_for() -> None:
+    one = Needs(
+        files=frozenset({"src/subgraph/convolution-2d.c"}),
+        operators=frozenset({"convolution2d_nhwc_f32"}),
+        kernels=frozenset({KernelNeed(config="f32_gemm", kind="igemm1"), KernelNeed(config="f32_clamp")}),
+        references=frozenset({("unary", "elu", "int8")}),
+    )
+    assert Atom.of("CONV_2D", one) == Atom(
+        op="CONV_2D", needs=("convolution2d_nhwc_f32", "f32_clamp", "f32_gemm.igemm1", "unary.elu.int8")
+    )
+
+
+@pytest.mark.parametrize(("size", "taps"), [(1, 3), (3, 3), (4, 4), (5, 9), (9, 9), (10, 25), (25, 25)])
+def test_numbers_of_taps_that_run_the_same_kernel_are_the_same(size: int, taps: int) -> None:
+    need = KernelNeed(config="f32_dwconv", kind="dwconv", size=size)
+    atom = Atom.of("DEPTHWISE_CONV_2D", Needs(kernels=frozenset({need})))
+    assert atom.needs == (f"f32_dwconv.dwconv{taps}",)
+
+
+def test_the_delegate_counts_once() -> None:
+    found = estimate(chosen("ADD", "MUL"), delegates(ADD=ADD, MUL=MUL))
+    assert found.code == 1000 + 5000 - 3 + 300 + 20
+    assert found.ops == {"ADD": 300, "MUL": 20}
+    assert (found.approximate, found.error, found.base, found.kernels) == ((), 0.02, 1000, "xnnpack")
+
+
+def test_without_its_only_op_the_program_has_no_delegate() -> None:
+    found = estimate(chosen("ABS", "ADD"), delegates(ADD=ADD))
+    assert found.ops["ADD"] == found.code - 1100
+
+
+def test_what_a_kernel_brings_counts_once() -> None:
+    assert estimate(chosen("ABS", "ADD"), delegates(ADD=ADD)).code == 1000 + 100 + 4993 + 300 - 3
+    # Without XNNPACK's nodes that is what it weighs anyway.
+    assert estimate(chosen("ABS"), delegates(ADD=ADD)).code == 1100
+
+
+def test_an_op_of_which_other_nodes_stay_has_its_kernel_too() -> None:
+    both = estimate(chosen("ADD"), delegates(whole=False, ADD=ADD)).code
+    assert both == estimate(chosen("ADD"), delegates(ADD=ADD)).code + 100
+
+
+def test_an_atom_that_was_not_measured_is_like_the_nearest() -> None:
+    found = estimate(chosen("CONV"), delegates(CONV=IGEMM))
+    assert found.code == estimate(chosen("CONV"), delegates(CONV=GEMM)).code
+    assert (found.approximate, found.error) == (("CONV",), 0.2)
+
+
+def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
+    add = dataclasses.replace(chosen("ABS").ops[0], dtypes=("int8",))
+    found = estimate(Selection(models=(), ops=(add, *chosen("MUL").ops), sparse=False), delegates(MUL=MUL))
+    assert found.approximate == ("ABS",)
+    assert found.error == pytest.approx(0.3 * 1100 / found.code)
+
+
+def test_an_op_that_nobody_measured() -> None:
+    with pytest.raises(UsageError, match="nobody has measured what the op NEG costs in XNNPACK"):
+        estimate(chosen("NEG"), delegates(NEG=needs("f32_neg")))
+
+
+def test_the_file_and_back() -> None:
+    text = xnnpack_costs.to_text(own())
+    assert xnnpack_costs.from_json(json.loads(text)) == own()
+    assert len(text.splitlines()) < 40
+
+
+def seen(*parts: int, others: dict[str, int] | None = None) -> tuple[dict[str, int], int]:
+    """Symbols and code of a program whose ``visit`` has a part for each op, and with 10 bytes of headers."""
+    symbols = {"core": 50, "delegate": 500, "visit": 30 + sum(parts), **(others or {})}
+    return symbols, sum(symbols.values()) + 10
+
+
+def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
+    """Of a table, programs of several ops have the larger one; of a dispatching function all parts."""
+    base = {"core": 50}
+    add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
+    alone = {add: seen(100, others={"table": 8}), mul: seen(40, others={"table": 12})}
+    both = (frozenset({add, mul}), *seen(100, 40, others={"table": 12}))
+    made = bench.costs_of((base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 8, "abs": 70}}, [both])
+    bytes_of = {atom: sum(made.classes[number] for number in numbers) for atom, numbers in made.atoms.items()}
+    assert bytes_of == {add: 500 + 130 + 8, mul: 500 + 70 + 12}
+    everything = {number for numbers in made.atoms.values() for number in numbers}
+    assert made.rest + sum(made.classes[number] for number in everything) == both[2] - 60
+    assert [made.classes[number] for number in made.kernels[Program(op="ABS", dtypes=())]] == [8]
+
+
+def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None:
+    densify, gemm = Atom(op="DENSIFY", needs=()), bench.COMPANION
+    alone = {gemm: seen(100, others={"gemm": 900}), densify: seen(120, others={"gemm": 900, "unpack": 70})}
+    made = bench.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[densify])])
+    assert sum(made.classes[number] for number in made.atoms[densify]) == 20 + 70
+    assert not set(made.atoms[densify]) & set(made.atoms[gemm])
+
+
+def test_what_is_smaller_beside_other_ops_is_cut() -> None:
+    add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
+    alone = {add: seen(others={"init": 300}), mul: seen(others={"init": 310})}
+    both = (frozenset(alone), *seen(others={"init": 210}))
+    made = bench.costs_of(({"core": 50}, 60), alone, {}, [both])
+    assert sum(made.classes[number] for number in made.atoms[add]) == 500 + 30 + 210
+
+
+def paths_of_costs() -> list[Path]:
+    return sorted((Path(costs.__file__).parent.parent / "ops_registry/xnnpack/costs").glob("*.json"))
+
+
+def test_there_are_costs_for_every_target_with_vectors() -> None:
+    names = {path.name for path in paths_of_costs()}
+    for target in MEASURED:
+        profile, toolchain = profiles.load(target).choose(None)
+        assert xnnpack_costs.path_of(profile, toolchains.load(toolchain)).name in names
+
+
+@pytest.fixture(scope="module")
+def wanted() -> bench.Atoms:
+    profile, _ = profiles.load("armv7").with_kernels("xnnpack").choose(None)
+    return bench.atoms(profile, ops.load())
+
+
+@pytest.mark.parametrize("path", paths_of_costs(), ids=lambda path: path.stem)
+def test_costs_in_the_repository(path: Path, registry: Registry, wanted: bench.Atoms) -> None:
+    """Everything is there, they belong to the profile of today, and estimates are as good as asked for."""
+    target, toolchain, linkage, _ = path.name.split(".")
+    profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
+    known = xnnpack_costs.load(profile, toolchains.load(name))
+    assert known.made_with.startswith(f"{target}, {toolchain} ")
+    assert set(wanted) <= set(known.atoms)
+    every = {op.name for op in (*registry.builtins.values(), *registry.customs.values())}
+    assert {program.op for program in known.kernels} == every
+    assert known.accuracy is not None
+    assert known.accuracy.models > 10
+    assert known.accuracy.median <= 0.01
+    assert known.accuracy.worst <= 0.03
+    for classes in (*known.atoms.values(), *known.kernels.values()):
+        assert all(0 <= number < len(known.classes) for number in classes)
+
+
+def test_other_models_are_thought_of(wanted: bench.Atoms) -> None:
+    """What these ask for exists in XNNPACK, and has nothing in it that another dtype asks for."""
+    known = xnnpack_registry.load()
+    configs = {config for kinds in known.hardware.values() for config in kinds}
+    for atom, need in wanted.items():
+        assert need.operators <= set(known.operators), atom
+        assert {kernel.config for kernel in need.kernels} <= configs, atom
+    for op in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        kinds = {word.partition(".")[2] for atom in wanted if atom.op == op for word in atom.needs}
+        assert kinds >= {"gemm", "gemm1", "igemm", "igemm1", "dwconv3", "dwconv4", "dwconv9", "dwconv25"}
+    activated = Atom(
+        op="MUL", needs=("binary_elementwise_nd", "qs8_vmul", "s8_clamp", "unary_elementwise_nc")
+    )
+    assert activated in wanted
+    assert Atom(op="DEQUANTIZE", needs=()) in wanted
+    assert Atom(op="STRIDED_SLICE", needs=("slice_nd_x32",)) in wanted
+
+
+@pytest.mark.parametrize("target", MEASURED)
+def test_estimates_of_an_example(target: str, registry: Registry) -> None:
+    profile, toolchain = profiles.load(target).choose(None)
+    known, own_costs = (
+        load(profile, toolchains.load(toolchain)) for load in (costs.load, xnnpack_costs.load)
+    )
+    assert isinstance(known, Costs)
+    assert isinstance(own_costs, XnnCosts)
+    model = models.open_model(str(EXAMPLES / "det.tflite"))
+    picked = selection.select([model.analysis], registry)
+    found = choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegates
+    assert found is not None
+    made = xnnpack_costs.estimate(known, own_costs, picked, found, registry.runtime)
+    assert made.approximate == ()
+    assert set(made.ops) == {op.name for op in picked.ops}
+    assert all(-500 < marginal < 60_000 for marginal in made.ops.values())
+
+
+def test_a_request_says_who_runs_the_nodes() -> None:
+    model = str(EXAMPLES / "det.tflite")
+    plain, xnnpack = (
+        estimates.of(Request(target="armv7", models=(model,), kernels=kernels))
+        for kernels in ("builtin", "xnnpack")
+    )
+    assert (plain.kernels, xnnpack.kernels) == ("builtin", "xnnpack")
+    assert xnnpack.code > plain.code
+    assert estimates.of(Request(target="armv7", models=(model,))) == plain
+
+
+def test_the_command_line(cli: Cli) -> None:
+    command = ("estimate", "--target", "armv7", "--model", EXAMPLES / "det.tflite", "--kernels", "xnnpack")
+    found = json.loads(cli(*command, "--json").stdout)
+    assert found["kernels"] == "xnnpack"
+    assert found["low"] < found["code"] < found["high"]
+    assert "about " in cli(*command).stdout
+
+
+def test_other_toolchains_have_no_costs(cli: Cli) -> None:
+    done = cli(
+        *("estimate", "--target", "armv7", "--model", EXAMPLES / "det.tflite"),
+        *("--kernels", "xnnpack", "--toolchain", "gcc"),
+    )
+    assert done.returncode == 2
+    line = one_error_line(done)
+    assert "no costs of XNNPACK were measured for armv7 with these flags and gcc, dynamic, vfpv4" in line
+
+
+def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
+    path = tmp_path / "armv7.yaml"
+    text = (Path(costs.__file__).parent.parent / "targets/armv7.yaml").read_text()
+    path.write_text(text.replace("xnnpack: [vfpv4]", "xnnpack: [neon]"))
+    request = Request(target=str(path), models=(str(EXAMPLES / "det.tflite"),), kernels="xnnpack")
+    with pytest.raises(UsageError, match="no costs of XNNPACK were measured"):
+        estimates.of(request)
+    assert estimates.of(dataclasses.replace(request, kernels="builtin")).code > 0
+
+
+def test_an_op_without_a_kernel_has_a_name_only() -> None:
+    """Its registration is that of all others without one."""
+    one: SelectedOp = chosen("ADD").ops[0]
+    assert delegates(ADD=ADD).without_kernels(chosen("ADD")).ops[0] == dataclasses.replace(
+        one, registration="litesmith::OnlyDelegated", sources=()
+    )
