@@ -54,6 +54,9 @@ COMPANION = Atom(op="FULLY_CONNECTED", needs=("f32_gemm.gemm", "fully_connected_
 
 _NOTHING = ""
 
+# Bytes of a class that is told from the rest.
+_LEAST = 16
+
 Atoms = Mapping[Atom, Needs]
 Symbols = Mapping[str, int]
 Label = str | int | Atom | Program
@@ -253,7 +256,7 @@ def costs_of(
     for program, found in kernels.items():
         # Of the ops' own kernels only what atoms have, too: it must not count twice.
         programs[program] = {symbol: size for symbol, size in found.items() if symbol in theirs}
-    sizes, members = costs.compress(base[0], programs)
+    sizes, members = _large(*costs.compress(base[0], programs))
     rests = [
         code - base[1] - sum(sizes[number] for number in {n for atom in some for n in members[atom]})
         for some, _, code in mixed
@@ -267,6 +270,19 @@ def costs_of(
         kernels={program: members[program] for program in kernels},
         accuracy=None,
     )
+
+
+def _large(
+    sizes: Sequence[int], members: Mapping[Atom | Program, Sequence[int]]
+) -> tuple[tuple[int, ...], dict[Atom | Program, tuple[int, ...]]]:
+    """Classes without those of a few bytes, which are most of them: padding, jumps of other lengths."""
+    order = {
+        number: place for place, number in enumerate(n for n, size in enumerate(sizes) if size >= _LEAST)
+    }
+    return tuple(sizes[number] for number in order), {
+        program: tuple(order[number] for number in numbers if number in order)
+        for program, numbers in members.items()
+    }
 
 
 def _on_top(symbols: Symbols, beside: Symbols, op: str) -> Symbols:

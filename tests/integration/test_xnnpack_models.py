@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,7 @@ from litesmith.verify import Runner
 from tests.conftest import EXAMPLES, ROOT
 from tests.integration.conftest import DET, Build, Built, build_by_hand
 
+EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
 VWW = "zoo:vww"
 LIMITS = {"x86_64": 420_000, "aarch64": 330_000, "armv7": 230_000}
 HALF = (0.5, 0)
@@ -133,6 +135,7 @@ def test_models_inside_and_stock_programs(build: Build) -> None:
     assert stock.json("verify.json")["verdicts"][0]["passed"] is True
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="it compiles for two minutes; LITESMITH_EXHAUSTIVE=1 runs it")
 def test_the_project_builds_by_hand(build: Build, tmp_path: Path) -> None:
     built = build("x86_64", "zoo:kws", kernels="xnnpack")
     project = tmp_path / "project"
@@ -183,21 +186,24 @@ def test_other_shapes_are_refused_where_no_kernel_could_follow(build: Build) -> 
 
 
 def test_programs_for_other_shapes_keep_kernels(tmp_path: Path) -> None:
-    model = analysis.analyse(EXAMPLES / "digits.tflite")
-    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
-    shape = (2, *tensor.allocated_shape[1:])
-    outcome = pipeline.build(
-        Request(
-            target="x86_64",
-            models=(str(EXAMPLES / "digits.tflite"),),
-            out=str(tmp_path / "out"),
-            kernels="xnnpack",
-            choice=samples.Choice(shapes={tensor.name: shape}),
-        )
+    g = Graph()
+    summed = g.tensor([1, 4], "float32", signature=[-1, 4])
+    g.op("ADD", [g.input([1, 4], signature=[-1, 4]), g.const(np.arange(4.0))], [summed], "Add")
+    g.op("ABS", [summed], [g.output(shape=[1, 4], signature=[-1, 4])])
+    path = tmp_path / "any.tflite"
+    path.write_bytes(g.content())
+    name = analysis.analyse(path).subgraphs[0].tensors[1].name
+    request = Request(
+        target="x86_64",
+        models=(str(path),),
+        out=str(tmp_path / "out"),
+        kernels="xnnpack",
+        choice=samples.Choice(shapes={name: (3, 4)}),
     )
+    outcome = pipeline.build(request)
     assert outcome.verdicts[0].passed, outcome.verdicts[0].line()
     kernels = json.loads((outcome.folder / "manifest.json").read_text())["kernels"]
-    assert kernels["without_kernel"] == []
+    assert (kernels["chosen"], kernels["without_kernel"]) == ("xnnpack", [])
 
 
 def test_auto_takes_xnnpack_where_most_of_the_work_is_its(build: Build) -> None:

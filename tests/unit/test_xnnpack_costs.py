@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from litesmith import costs, estimates, models, ops, profiles, selection, toolchains
+from litesmith.bench import op_costs
 from litesmith.bench import xnnpack_costs as bench
 from litesmith.costs import Accuracy, Costs, Entry, Program
 from litesmith.errors import UsageError
@@ -170,14 +171,14 @@ def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
     """Of a table, programs of several ops have the larger one; of a dispatching function all parts."""
     base = {"core": 50}
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
-    alone = {add: seen(100, others={"table": 8}), mul: seen(40, others={"table": 12})}
-    both = (frozenset({add, mul}), *seen(100, 40, others={"table": 12}))
-    made = bench.costs_of((base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 8, "abs": 70}}, [both])
+    alone = {add: seen(100, others={"table": 80}), mul: seen(40, others={"table": 120})}
+    both = (frozenset({add, mul}), *seen(100, 40, others={"table": 120}))
+    made = bench.costs_of((base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 80, "abs": 70}}, [both])
     bytes_of = {atom: sum(made.classes[number] for number in numbers) for atom, numbers in made.atoms.items()}
-    assert bytes_of == {add: 500 + 130 + 8, mul: 500 + 70 + 12}
+    assert bytes_of == {add: 500 + 130 + 80, mul: 500 + 70 + 120}
     everything = {number for numbers in made.atoms.values() for number in numbers}
     assert made.rest + sum(made.classes[number] for number in everything) == both[2] - 60
-    assert [made.classes[number] for number in made.kernels[Program(op="ABS", dtypes=())]] == [8]
+    assert [made.classes[number] for number in made.kernels[Program(op="ABS", dtypes=())]] == [80]
 
 
 def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None:
@@ -194,6 +195,15 @@ def test_what_is_smaller_beside_other_ops_is_cut() -> None:
     both = (frozenset(alone), *seen(others={"init": 210}))
     made = bench.costs_of(({"core": 50}, 60), alone, {}, [both])
     assert sum(made.classes[number] for number in made.atoms[add]) == 500 + 30 + 210
+
+
+def test_a_few_bytes_are_no_class_of_their_own() -> None:
+    add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
+    alone = {add: seen(others={"padding": 3}), mul: seen(others={"padding": 9})}
+    made = bench.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[mul])])
+    assert made.classes == (533,)
+    assert made.atoms == {add: (0,), mul: (0,)}
+    assert made.rest == 6
 
 
 def paths_of_costs() -> list[Path]:
@@ -304,6 +314,22 @@ def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no costs of XNNPACK were measured"):
         estimates.of(request)
     assert estimates.of(dataclasses.replace(request, kernels="builtin")).code > 0
+
+
+def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def run(profile: profiles.Profile, toolchain: str) -> tuple[Path, str, Accuracy, tuple[()]]:
+        asked.append((profile.kernels, toolchain))
+        return tmp_path, "test", ACCURACY, ()
+
+    monkeypatch.setattr(bench, "run", run)
+    path = tmp_path / "armv7.yaml"
+    text = (Path(costs.__file__).parent.parent / "targets/armv7.yaml").read_text()
+    path.write_text(f"kernels: xnnpack\n{text}")
+    assert op_costs.run(str(path), None).accuracy == ACCURACY
+    assert op_costs.run("armv7", "gcc", "xnnpack").models == ()
+    assert asked == [("xnnpack", "zig"), ("xnnpack", "gcc")]
 
 
 def test_an_op_without_a_kernel_has_a_name_only() -> None:
