@@ -21,6 +21,7 @@ from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
 from litesmith.xnnpack import choice as kernel_choice
 from litesmith.xnnpack.choice import KernelChoice
+from litesmith.xnnpack.program import Delegates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,14 @@ class Session:
     kernels: KernelChoice
 
     def project(
-        self, chosen: Selection | None = None, *, pruned: bool | None = None, profiling: bool = False
+        self,
+        chosen: Selection | None = None,
+        *,
+        pruned: bool | None = None,
+        profiling: bool = False,
+        delegates: Delegates | None = None,
     ) -> Project:
-        """The project of a selection, the request's own when none is given."""
+        """The project of a selection, the request's own when none is given, with delegates of its own."""
         return generate.generate(
             self.name,
             self.selection if chosen is None else chosen,
@@ -74,7 +80,7 @@ class Session:
             self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
-            delegates=self.kernels.delegates,
+            delegates=delegates or self.kernels.delegates,
         )
 
 

@@ -20,6 +20,8 @@ from litesmith.selection import SelectedOp, Selection
 from litesmith.session import Session
 from litesmith.size import elf
 from litesmith.validation import nearest
+from litesmith.xnnpack.choice import choose
+from litesmith.xnnpack.program import Delegates
 
 _FLOATS = frozenset({"float32", "float16"})
 _EVERYWHERE = frozenset({"int32", "int64", "bool"})
@@ -97,7 +99,9 @@ def ask(session: Session, changes: Changes) -> Answer:
             if alone is not None:
                 variants[label] = alone
     variants[_AFTER] = chosen
-    programs = session.builder.variants({name: session.project(one) for name, one in variants.items()})
+    programs = session.builder.variants(
+        {name: session.project(one, delegates=_delegates(session, one)) for name, one in variants.items()}
+    )
     codes = {name: elf.sections(program).code for name, program in programs.items()}
     before = codes[_BEFORE]
     steps = {name: code - before for name, code in codes.items() if name not in {_BEFORE, _AFTER}}
@@ -108,6 +112,23 @@ def ask(session: Session, changes: Changes) -> Answer:
         ops={op.name: op.dtypes for op in chosen.ops},
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _delegates(session: Session, chosen: Selection) -> Delegates | None:
+    """What XNNPACK runs when the program has more models; ops that are added alone bring their kernels."""
+    if session.kernels.delegates is None:
+        return None
+    more = [open_model(model.path) for model in chosen.models if model not in session.selection.models]
+    models = (*session.models, *more)
+    kernels = choose(session.profile, models, session.registry, session.request.choice)
+    if kernels.delegates is None:
+        return None
+    used = {
+        op.name: set(op.dtypes)
+        for op in selection.select([model.analysis for model in models], session.registry).ops
+    }
+    known = {op.name for op in chosen.ops if set(op.dtypes) <= used.get(op.name, set())}
+    return dataclasses.replace(kernels.delegates, whole=kernels.delegates.whole & known)
 
 
 Edit = Callable[[Selection], Selection]
