@@ -70,18 +70,23 @@ def examples(ctx: Context, name: Any = None) -> None:
     help={
         "target": "target to measure on",
         "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
+        "kernels": "xnnpack: what its nodes cost (after the target's own kernels)",
         "json": "print the estimates beside what was measured as JSON",
     },
 )
 def measure(
-    ctx: Context, target: str | None = None, toolchain: str | None = None, json: bool = False
+    ctx: Context,
+    target: str | None = None,
+    toolchain: str | None = None,
+    kernels: str | None = None,
+    json: bool = False,
 ) -> None:
     """Measure what every op costs on a target, for estimate: a quarter of an hour."""
     from litesmith.bench import op_costs
     from litesmith.render import bench as tables
 
     del ctx
-    found = op_costs.run(needed(target, "--target", "armv7"), toolchain)
+    found = op_costs.run(needed(target, "--target", "armv7"), toolchain, kernels)
     if json:
         print_json(found.to_json())
     else:
