@@ -22,7 +22,8 @@ from litesmith.size import linkmap
 from litesmith.size.elf import Elf, Section, Symbol, elf_members
 from litesmith.size.linkmap import LOADER_SECTIONS, UNWIND_SECTIONS, Piece
 from litesmith.xnnpack import runtime
-from litesmith.xnnpack.selection import PREFIX, instruction_set_of
+from litesmith.xnnpack.instruction_sets import instruction_set_of
+from litesmith.xnnpack.wrappers import PREFIX
 
 CORE = "core runtime"
 RUY = "ruy"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Architecture = Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
@@ -82,3 +83,36 @@ def closed(architecture: Architecture, names: Sequence[str]) -> tuple[Instructio
 def hardware(architecture: Architecture, names: Sequence[str]) -> tuple[str, ...]:
     """Members of ``struct xnn_hardware_config`` that are true on a CPU with these instruction sets."""
     return tuple(member for one in closed(architecture, names) for member in one.hardware)
+
+
+_X86 = ("-mavx", "-mf16c", "-mfma", "-mavx2")
+_AVX512 = (*_X86, "-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl")
+_BY_SUFFIX: Mapping[str, tuple[str, ...]] = {
+    "avx": ("-mavx",),
+    "f16c": ("-mavx", "-mf16c"),
+    "fma3": ("-mavx", "-mf16c", "-mfma"),
+    "avx2": _X86,
+    "avxvnni": (*_X86, "-mavxvnni"),
+    "avx512f": (*_X86, "-mavx512f"),
+    "avx512skx": _AVX512,
+    "avx512vnni": (*_AVX512, "-mavx512vnni"),
+}
+
+
+def instruction_set_of(source: str) -> str:
+    """What upstream calls the instruction set of a micro-kernel's file: ``avx2``, ``neondot``, ``scalar``."""
+    words = Path(source).stem.split("-")
+    known = {*_BY_SUFFIX, "sse", "sse2", "ssse3", "sse41", "scalar", "armsimd32", "aarch64"}
+    known |= {"neon", "neonfp16", "neonfma", "neonv8", "neondot"}
+    return next((word for word in reversed(words) if word in known), "scalar")
+
+
+def flags_of(source: str, toolchain: str, cpu: str) -> tuple[str, ...]:
+    """Compiler flags that a micro-kernel's file needs beyond those of the target."""
+    name = instruction_set_of(source)
+    if name == "neondot":
+        return (f"-mcpu={cpu}+dotprod",) if toolchain == "zig" else ("-march=armv8.2-a+dotprod",)
+    if name == "armsimd32" and toolchain == "zig":
+        # Every CPU of version 6 has these instructions; Clang counts them to a later version's.
+        return (f"-mcpu={cpu}+dsp",)
+    return _BY_SUFFIX.get(name, ())

@@ -11,7 +11,7 @@ from litesmith.components import XNNPACK
 from litesmith.profiles import Profile
 from litesmith.selection import SelectedOp, Selection
 from litesmith.sources import SourceTree
-from litesmith.xnnpack import instruction_sets, registry, runtime, selection
+from litesmith.xnnpack import instruction_sets, registry, runtime, selection, wrappers
 from litesmith.xnnpack.needs import Needs
 from litesmith.xnnpack.selection import Parts
 
@@ -88,13 +88,13 @@ class XnnProgram:
 
     def own_sources(self) -> tuple[str, ...]:
         """Files of ours that are compiled, in the order in which they are linked."""
-        wrapped = (Parts.name_of(path) for path in self.parts.wrapped)
+        wrapped = (wrappers.name_of(path) for path in self.parts.wrapped)
         return ("delegation.cc", *runtime.ORIGINALS, HARDWARE, *wrapped)
 
     def files(self) -> dict[str, str]:
         """Our files, by name, without those of ``templates``."""
         root = self.tree.root / self.tree.sources["xnnpack"].folder
-        return {**self.parts.files(root), **runtime.files(self.tree)}
+        return {**wrappers.files(self.parts, root), **runtime.files(self.tree)}
 
     @property
     def defines(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class XnnProgram:
         cpu = self.profile.toolchains[toolchain].cpu  # type: ignore[index]
         # Weights are packed once.
         level = "-Os" if "packw" in source else "-O2"
-        return (level, *selection.flags_of(source, toolchain, cpu))
+        return (level, *instruction_sets.flags_of(source, toolchain, cpu))
 
     @functools.cached_property
     def kernel_files(self) -> frozenset[str]:

@@ -33,6 +33,7 @@ LAYERS = (
     ("toolchains.docker", "pruning", "arena", "arena.graph", "arena.ordering", "arena.padding"),
     ("arena.layout", "arena.shapes", "arena.values", "xnnpack.needs", "xnnpack.registry", "xnnpack.runtime"),
     ("xnnpack.selection", "xnnpack.derive", "xnnpack.memory"),
+    ("xnnpack.wrappers",),
     ("xnnpack.program",),
     ("generate", "samples", "costs", "size", "size.elf", "size.linkmap"),
     ("verify", "size.anatomy", "xnnpack.costs"),

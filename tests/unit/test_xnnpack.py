@@ -15,10 +15,11 @@ from litesmith.models import Model, open_model
 from litesmith.op_models import all_cases
 from litesmith.op_models.graph import Graph
 from litesmith.reference import Answer
-from litesmith.xnnpack import choice, delegation, instruction_sets, registry, selection
+from litesmith.xnnpack import choice, delegation, instruction_sets, registry, selection, wrappers
+from litesmith.xnnpack.instruction_sets import flags_of, instruction_set_of
 from litesmith.xnnpack.memory import packed_weights
 from litesmith.xnnpack.needs import KernelNeed, Needs, needs_of
-from litesmith.xnnpack.selection import Parts, flags_of, instruction_set_of
+from litesmith.xnnpack.selection import Parts
 from tests.conftest import EXAMPLES
 
 REGISTRY = ops.load()
@@ -198,7 +199,7 @@ def test_kernels_of_each_instruction_set() -> None:
 def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
     found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
     text = "x = xnn_f32_gemm_minmax_ukernel_1x8__sse_load1; y = (xnn_gemm_ukernel_fn) z;"
-    cuts = list(found._cuts("src/configs/gemm-config.c", text))
+    cuts = list(wrappers.cuts(found, "src/configs/gemm-config.c", text))
     assert "#define xnn_f32_gemm_minmax_ukernel_1x8__sse_load1 NULL" in cuts
     assert not any("xnn_gemm_ukernel_fn" in line for line in cuts)
 
@@ -206,7 +207,7 @@ def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
 def test_an_operator_that_nobody_needs_is_refused() -> None:
     found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
     text = "xnn_create_convolution2d_nhwc_f32(a); xnn_create_convolution2d_nhwc_qu8(a);"
-    cuts = "\n".join(found._cuts("src/subgraph/convolution-2d.c", text))
+    cuts = "\n".join(wrappers.cuts(found, "src/subgraph/convolution-2d.c", text))
     assert "xnn_create_convolution2d_nhwc_qu8(...) xnn_status_unsupported_hardware" in cuts
     assert "nhwc_f32" not in cuts
 
