@@ -1,4 +1,4 @@
-"""Pinned sources → ``ops_registry/xnnpack.json``: which of XNNPACK's files need which others.
+"""Pinned sources → ``ops_registry/xnnpack/sources.json``: which of XNNPACK's files need which others.
 
 The sources say which operators a node of its graphs may create and which configurations these ask for.
 Which micro-kernels a configuration names on a CPU is read from objects: each configuration is compiled for
@@ -22,7 +22,7 @@ from litesmith.toolchains import Toolchain
 from litesmith.xnnpack import instruction_sets
 from litesmith.xnnpack.registry import DEFINES, microarchitectures
 
-_NAME = "xnnpack.json"
+_NAME = "xnnpack/sources.json"
 _FUNCTION = re.compile(r"^(?:\w[\w\s\*]*?)\b(\w+)\(", re.MULTILINE)
 _KERNEL = re.compile(r"^void (xnn_\w+_ukernel\w*)\s*\(", re.MULTILINE)
 _CREATE = re.compile(r"\bxnn_create_(\w+)\s*\(")
@@ -34,7 +34,7 @@ _FLAGS = ("-O1", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", 
 
 
 def derive(tree: SourceTree) -> dict[str, Any]:
-    """The content of ``ops_registry/xnnpack.json``.
+    """The content of ``ops_registry/xnnpack/sources.json``.
 
     Raises:
         SourceError: the sources do not look as expected.

@@ -1,4 +1,4 @@
-"""What ``ops_registry/xnnpack.json`` says about XNNPACK's sources; ``litesmith.xnnpack.derive`` writes it."""
+"""What ``ops_registry/xnnpack/sources.json`` says of XNNPACK; ``litesmith.xnnpack.derive`` writes it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Sources(Strict):
 
 @functools.cache
 def load() -> Sources:
-    """What ``ops_registry/xnnpack.json`` says."""
-    path = paths.data_folder("ops_registry") / "xnnpack.json"
+    """What ``ops_registry/xnnpack/sources.json`` says."""
+    path = paths.data_folder("ops_registry") / "xnnpack" / "sources.json"
     return validate(json.loads(path.read_text(encoding="utf-8")), Sources, str(path))
 
 

@@ -230,7 +230,8 @@ def test_the_registry_agrees_with_the_pinned_sources() -> None:
 
     derived = Deriver(sources.source_tree()).registry()
     folder = paths.data_folder("ops_registry")
-    files = [p for p in folder.rglob("*.json") if p.parent.name != "costs"]
+    # What was measured has tests of its own, and so has what is derived of XNNPACK.
+    files = [p for p in folder.rglob("*.json") if not {"costs", "xnnpack"} & set(p.relative_to(folder).parts)]
     stored = {str(p.relative_to(folder)): json.loads(p.read_text()) for p in files}
     assert stored == derived
 

@@ -1,4 +1,4 @@
-"""``ops_registry/xnnpack.json`` is what the pinned sources say."""
+"""``ops_registry/xnnpack/sources.json`` is what the pinned sources say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tree() -> SourceTree:
 
 
 def test_the_registry_agrees_with_the_sources(tree: SourceTree) -> None:
-    stored = json.loads((ROOT / "ops_registry" / "xnnpack.json").read_text())
+    stored = json.loads((ROOT / "ops_registry" / "xnnpack" / "sources.json").read_text())
     assert json.loads(json.dumps(derive.derive(tree))) == stored
 
 
