@@ -159,20 +159,27 @@ def path_of(profile: Profile, toolchain: Toolchain) -> Path:
     return paths.data_folder("ops_registry") / "costs" / name
 
 
+def find(own: Path, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The content of the file that was measured with ``key``: ``own``, or another one beside it."""
+    plain = json.loads(json.dumps(key))
+    for path in (own, *sorted(own.parent.glob("*.json"))):
+        if path.is_file():
+            content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == plain:
+                return content
+    return None
+
+
 def load(profile: Profile, toolchain: Toolchain) -> Costs:
     """The costs that were measured with what a profile asks for.
 
     Raises:
         LitesmithError: nobody has measured them.
     """
-    key = json.loads(json.dumps(key_of(profile, toolchain)))
-    folder = paths.data_folder("ops_registry") / "costs"
-    own = path_of(profile, toolchain)
-    for path in (own, *sorted(folder.glob("*.json"))):
-        if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] == key:
-                return from_json(content)
+    key = key_of(profile, toolchain)
+    content = find(path_of(profile, toolchain), key)
+    if content is not None:
+        return from_json(content)
     raise UsageError(
         f"no costs were measured for {profile.name} with these flags and {key['toolchain']}, "
         f"{key['linkage']}",

@@ -106,11 +106,7 @@ def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
 
 def path_of(profile: Profile, toolchain: Toolchain) -> Path:
     """Where the costs of a target and a toolchain lie."""
-    return _folder() / costs.path_of(profile, toolchain).name
-
-
-def _folder() -> Path:
-    return paths.data_folder("ops_registry") / "xnnpack" / "costs"
+    return paths.data_folder("ops_registry") / "xnnpack" / "costs" / costs.path_of(profile, toolchain).name
 
 
 def load(profile: Profile, toolchain: Toolchain) -> XnnCosts:
@@ -119,12 +115,10 @@ def load(profile: Profile, toolchain: Toolchain) -> XnnCosts:
     Raises:
         LitesmithError: nobody has measured them.
     """
-    key = json.loads(json.dumps(key_of(profile, toolchain)))
-    for path in (path_of(profile, toolchain), *sorted(_folder().glob("*.json"))):
-        if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] == key:
-                return from_json(content)
+    key = key_of(profile, toolchain)
+    content = costs.find(path_of(profile, toolchain), key)
+    if content is not None:
+        return from_json(content)
     raise UsageError(
         f"no costs of XNNPACK were measured for {profile.name} with these flags and {key['toolchain']}, "
         f"{key['linkage']}, {', '.join(profile.instruction_sets)}",
