@@ -108,9 +108,9 @@ class Project:
     def own_flags(self, name: str) -> tuple[str, ...]:
         """Flags of one file of ours, on every toolchain: those that it needs, and of what it stands for."""
         original = xnnpack_runtime.ORIGINALS.get(name, "")
-        own = self.xnnpack.file_defines(name) if self.xnnpack else ()
-        defines = (f"-D{define}" for define in (*self.pruning.by_source.get(original, ()), *own))
-        return (*OWN_SOURCE_FLAGS.get(name, ()), *defines)
+        own = self.xnnpack.file_flags(name) if self.xnnpack else ()
+        defines = (f"-D{define}" for define in self.pruning.by_source.get(original, ()))
+        return (*OWN_SOURCE_FLAGS.get(name, ()), *defines, *own)
 
     def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
         """Flags of one upstream file beyond those of the profile."""

@@ -27,7 +27,7 @@ from litesmith.selection import SelectedOp, Selection, select
 from litesmith.size import elf
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
-from litesmith.xnnpack import choice, registry
+from litesmith.xnnpack import choice, registry, tiles
 from litesmith.xnnpack import costs as xnnpack_costs
 from litesmith.xnnpack.costs import Atom, XnnCosts
 from litesmith.xnnpack.needs import KernelNeed, Needs
@@ -185,9 +185,10 @@ def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[KernelNeed]]]:
         }
         if op in _CONVOLUTIONS:
             operators = frozenset({f"convolution2d_nhwc_{number}"})
+            narrow = [KernelNeed(config=tiles.NARROW, kind=kind) for kind in gemm if start in tiles.NARROW]
             rows = [KernelNeed(config=f"{start}_dwconv", kind="dwconv", size=taps) for taps in _TAPS]
             one_tap = [KernelNeed(config="f32_vmulcaddc")] if number == "f32" else []
-            yield from ((operators, [need]) for need in (*gemm.values(), *rows, *one_tap))
+            yield from ((operators, [need]) for need in (*gemm.values(), *narrow, *rows, *one_tap))
         if op == _FULLY_CONNECTED:
             operator = f"fully_connected_nc_{number}"
             dynamic = {"dynamic_fully_connected_nc_f32"} if number == "f32" else set[str]()

@@ -19,7 +19,7 @@ from litesmith.errors import SourceError
 from litesmith.profiles import Profile
 from litesmith.sources import SourceTree
 from litesmith.toolchains import Toolchain
-from litesmith.xnnpack import instruction_sets
+from litesmith.xnnpack import instruction_sets, tiles
 from litesmith.xnnpack.registry import DEFINES, microarchitectures
 
 _NAME = "xnnpack/sources.json"
@@ -143,6 +143,10 @@ def _hardware(
             for by_config in pool.map(read, paths):
                 for config, symbols in by_config.items():
                     found.setdefault(config, {})[one.name] = sorted(symbols)
+    found[tiles.NARROW] = {
+        level: sorted(tiles.narrow(symbol, architecture) for symbol in symbols)
+        for level, symbols in found[tiles.WIDE].items()
+    }
     return dict(sorted(found.items()))
 
 

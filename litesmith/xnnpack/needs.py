@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from litesmith.arena.graph import RuntimeNode, RuntimeTensor
+from litesmith.xnnpack import tiles
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -173,9 +174,10 @@ def _gemm_config(dtype: str) -> str:
     return {"float32": "f32_gemm", "int8": "qs8_qc8w_gemm", "uint8": "qu8_gemm"}[dtype]
 
 
-def _multiplications(dtype: str, kind: str, rows: int) -> list[KernelNeed]:
+def _multiplications(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[KernelNeed]:
     # Kernels for a few columns, where most of a wide one's would go to waste, are left out.
-    return [KernelNeed(config=_gemm_config(dtype), kind=f"{kind}1" if rows == 1 else kind)]
+    config = tiles.NARROW if narrow and dtype == "int8" else _gemm_config(dtype)
+    return [KernelNeed(config=config, kind=f"{kind}1" if rows == 1 else kind)]
 
 
 def _convolved(
@@ -192,9 +194,10 @@ def _convolved(
         if taps <= _MOST_TAPS:
             config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
             return [KernelNeed(config=config, kind="dwconv", size=taps)]
+    narrow = group_inputs < tiles.CHANNELS
     if taps == 1 and strides == (1, 1):
-        return _multiplications(dtype, "gemm", batch * pixels)
-    return _multiplications(dtype, "igemm", pixels)
+        return _multiplications(dtype, "gemm", batch * pixels, narrow=narrow)
+    return _multiplications(dtype, "igemm", pixels, narrow=narrow)
 
 
 _MOST_TAPS = 25

@@ -106,20 +106,22 @@ class XnnProgram:
         fixed = ("LITESMITH_FIXED_SHAPES",) if self.delegates.whole else ()
         return ("LITESMITH_XNNPACK", *self.defines, *fixed)
 
-    def file_defines(self, name: str) -> tuple[str, ...]:
-        """Defines of one file of ours."""
+    def file_flags(self, name: str) -> tuple[str, ...]:
+        """Flags of one file of ours."""
+        if name.startswith(wrappers.PREFIX) and name not in (runtime.DELEGATE, HARDWARE):
+            return registry.FLAGS
         if name != runtime.DELEGATE:
             return ()
-        return (f"LITESMITH_DELEGATED_OPS={','.join(map(str, self.codes))}",)
+        return (f"-DLITESMITH_DELEGATED_OPS={','.join(map(str, self.codes))}",)
 
     def source_defines(self, source: str) -> tuple[str, ...]:
         """Defines of one of upstream's files."""
         return self.defines if self.tree.group_of(source) == XNNPACK else ()
 
     def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
-        """Flags of a micro-kernel's file, which come last: speed is what it is there for."""
+        """Flags of one of upstream's files; a micro-kernel's come last: speed is what it is there for."""
         if source.removeprefix("xnnpack/") not in self.kernel_files:
-            return ()
+            return registry.FLAGS if source.startswith("xnnpack/") else ()
         cpu = self.profile.toolchains[toolchain].cpu  # type: ignore[index]
         # Weights are packed once.
         level = "-Os" if "packw" in source else "-O2"

@@ -78,6 +78,13 @@ DEFINES = (
 )
 """How XNNPACK is compiled: no half-precision arithmetic, no assembly, no logs."""
 
+# Functions that stand where upstream's would ignore their arguments, which are tables of names: 4 KB.
+FLAGS = (
+    "-DXNN_LOG_ARGUMENTS_FORMAT=",
+    *(f"-Dxnn_log_{it}_(...)=litesmith_log_{it}()" for it in ("debug", "info", "warning", "error", "fatal")),
+)
+"""Flags beside the defines: a macro with parameters is no definition to CMake."""
+
 
 _UARCH = re.compile(r"\bcpuinfo_uarch_\w+")
 

@@ -13,10 +13,12 @@ from litesmith.sources import SourceTree
 
 DELEGATE = "xnnpack_delegate.cc"
 GRAPH = "subgraph_with_delegates.cc"
+PARTITION = "graph_info_of_few.cc"
 PLANNER = "arena_planner_again.cc"
 ORIGINALS: Mapping[str, str] = {
     DELEGATE: "tensorflow/tensorflow/lite/delegates/xnnpack/xnnpack_delegate.cc",
     GRAPH: "tensorflow/tensorflow/lite/core/subgraph.cc",
+    PARTITION: "tensorflow/tensorflow/lite/graph_info.cc",
     PLANNER: "tensorflow/tensorflow/lite/arena_planner.cc",
 }
 """Our names of upstream's files."""
@@ -146,6 +148,9 @@ _UNPACKED = """  if (LITESMITH_DELEGATED(kTfLiteBuiltinDequantize) ||
 """
 _ADDED_AT_LAST = "  // Add nodes that unpack static data consumed by delegated nodes.\n"
 
+# Of a few numbers that are nearly in order; with two types of them std::sort is 10 KB of code.
+_SORT = ("std::sort(", "litesmith::SortFew(")
+
 _DELEGATE_CHANGES = (
     ("    return new Subgraph(delegate, runtime_ptr, externals);", _CHECK_OUTPUTS),
     (
@@ -155,7 +160,7 @@ _DELEGATE_CHANGES = (
     (
         '#include "xnnpack.h"  // from @XNNPACK\n',
         '#include "xnnpack.h"  // from @XNNPACK\n#include "delegated_ops.h"\n'
-        '#include "tensorflow/lite/core/subgraph.h"\n',
+        '#include "sort_few.h"\n#include "tensorflow/lite/core/subgraph.h"\n',
     ),
     (
         "    TFLITE_LOG_PROD_ONCE(tflite::TFLITE_LOG_INFO,\n"
@@ -171,6 +176,7 @@ _DELEGATE_CHANGES = (
         "            input_tensor.quantization.type != kTfLiteAffineQuantization) {\n"
         "          is_supported_int8_tensor = false;",
     ),
+    _SORT,
     _only_looked_for_if_delegated("Dequantize"),
     _only_looked_for_if_delegated("Densify"),
     _only_if_delegated("Dequantize"),
@@ -197,6 +203,14 @@ _GRAPH_CHANGES = (
     ),
     # This step of pruning leaves out what is needed here.
     (_OWN_HEADER, f"#define LITESMITH_KEEP_DELEGATES\n{_OWN_HEADER}"),
+)
+
+_PARTITION_CHANGES = (
+    (
+        '#include "tensorflow/lite/graph_info.h"\n',
+        '#include "tensorflow/lite/graph_info.h"\n#include "sort_few.h"\n',
+    ),
+    _SORT,
 )
 
 # A graph that is planned again starts with counts of its own; else no tensor's place is ever given back.
@@ -232,6 +246,7 @@ def files(tree: SourceTree) -> dict[str, str]:
     return {
         DELEGATE: delegate.replace(visit, guarded),
         GRAPH: _changed(texts[GRAPH], _GRAPH_CHANGES, GRAPH),
+        PARTITION: _changed(texts[PARTITION], _PARTITION_CHANGES, PARTITION),
         PLANNER: _changed(texts[PLANNER], _PLANNER_CHANGES, PLANNER),
     }
 

@@ -55,6 +55,7 @@ class Parts:
     one of ours with what they keep, ``sets`` the instruction sets among which the program chooses.
     """
 
+    architecture: Architecture
     sets: tuple[str, ...]
     kernels: tuple[Kernel, ...]
     sources: tuple[str, ...]
@@ -95,6 +96,7 @@ def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Par
     kinds = {kind for kind, _, _ in needs.references}
     files |= {REFERENCES[kind] for kind in kinds}
     return Parts(
+        architecture=architecture,
         sets=chosen,
         kernels=kernels,
         sources=(

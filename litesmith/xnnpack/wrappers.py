@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from litesmith.xnnpack import registry
+from litesmith.xnnpack import registry, tiles
 from litesmith.xnnpack.selection import REFERENCES, Parts, plain
 
 PREFIX = "xnnpack_"
@@ -79,6 +79,8 @@ def _wrapper(parts: Parts, path: str, text: str) -> str:
         lines += _reference(parts, path)
     if path == _DEPTHWISE and _FORGOTTEN in parts.pointers:
         lines += _TILES.splitlines()
+    if path == tiles.CONFIGS and tiles.NARROW in parts.configs:
+        lines += tiles.configuration(parts.architecture, parts.pointers)
     return "\n".join(lines) + "\n"
 
 
@@ -106,6 +108,8 @@ def cuts(parts: Parts, path: str, text: str) -> Iterable[str]:
             yield from (f"  .{member} = true," for member in parts.constant_hardware)
             yield "};"
             yield "#define xnn_init_hardware_config() (&litesmith_hardware)"
+    if path == tiles.CONVOLUTIONS and tiles.NARROW in parts.configs:
+        yield from tiles.choice(parts.architecture)
     if path in REFERENCES.values():
         kind = "unary" if "unary" in path else "binary"
         yield f"#define xnn_init_{kind}_reference_config litesmith_every_{kind}_reference"

@@ -39,6 +39,12 @@ def test_json_has_the_contracts_content(det_armv7: Built) -> None:
     assert (result["runs"], result["threads"]) == (3, 2)
 
 
+def test_the_memory_of_what_starts_a_program_is_not_its_own(digits_x86: Built) -> None:
+    ours = bytearray(b"x" * 64_000_000)
+    result = json.loads(digits_x86.run("--model", DIGITS, "--json").stdout)
+    assert 100_000 < result["peak_rss_bytes"] < len(ours)
+
+
 def test_text_for_people(digits_x86: Built) -> None:
     done = digits_x86.run("--model", DIGITS)
     assert done.returncode == 0

@@ -74,6 +74,8 @@ def test_dot_product_where_the_cpu_has_it(build: Build, cpu: str) -> None:
     kernels = log.read_text(errors="replace")
     assert ("ukernel_4x16c4__neondot" in kernels) == (cpu == "max")
     assert ("ukernel_2x8c2s4__neonv8_mlal" in kernels) == (cpu != "max")
+    # The first layer has three channels.
+    assert ("igemm_minmax_fp32_ukernel_4x16__neonv8_mlal_lane" in kernels) == (cpu != "max")
 
 
 @pytest.mark.parametrize(

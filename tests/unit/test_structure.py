@@ -17,6 +17,7 @@ PACKAGE = ROOT / "litesmith"
 # From the ground up: a module may import modules of earlier lines, and of its own line nothing.
 LAYERS = (
     ("__init__", "errors", "flatbuffer", "patches", "tensors", "xnnpack", "xnnpack.instruction_sets"),
+    ("xnnpack.tiles",),
     ("components", "console", "paths", "schema", "validation"),
     ("files", "process", "runners"),
     ("analysis", "profiles", "revisions", "sources", "zoo"),

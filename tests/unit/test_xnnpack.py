@@ -103,6 +103,10 @@ def kinds(node: RuntimeNode) -> set[tuple[str, str, int]]:
         (convolution(size=1, stride=2), ("f32_gemm", "igemm", 0)),
         (convolution(size=3, inputs=1, outputs=1), ("f32_dwconv", "dwconv", 9)),
         (convolution(dtype="int8"), ("qs8_qc8w_gemm", "gemm", 0)),
+        (convolution(dtype="int8", inputs=7), ("qs8_qc8w_narrow_gemm", "gemm", 0)),
+        (convolution(dtype="int8", inputs=3, size=3), ("qs8_qc8w_narrow_gemm", "igemm", 0)),
+        (convolution(dtype="uint8", inputs=3), ("qu8_gemm", "gemm", 0)),
+        (convolution(inputs=3), ("f32_gemm", "gemm", 0)),
         (depthwise(3), ("f32_dwconv", "dwconv", 9)),
         (depthwise(5), ("f32_dwconv", "dwconv", 25)),
         (depthwise(6), ("f32_gemm", "igemm", 0)),
@@ -164,10 +168,13 @@ def test_every_delegated_node_has_needs() -> None:
 
 
 def parts(
-    *needs: KernelNeed, sets: tuple[str, ...] = ("sse4.1",), operators: frozenset[str] = NOBODY
+    *needs: KernelNeed,
+    sets: tuple[str, ...] = ("sse4.1",),
+    operators: frozenset[str] = NOBODY,
+    architecture: instruction_sets.Architecture = "x86_64",
 ) -> Parts:
     wanted = Needs(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
-    return selection.select(wanted, "x86_64", sets)
+    return selection.select(wanted, architecture, sets)
 
 
 def rows(found: Parts) -> set[str]:
@@ -181,6 +188,47 @@ def rows(found: Parts) -> set[str]:
 )
 def test_only_matrix_kernels_of_that_kind(kind: str, expected: str) -> None:
     assert rows(parts(KernelNeed(config="f32_gemm", kind=kind))) == {expected}
+
+
+NARROW = KernelNeed(config="qs8_qc8w_narrow_gemm", kind="igemm")
+WIDE = KernelNeed(config="qs8_qc8w_gemm", kind="gemm")
+INT8 = frozenset({"convolution2d_nhwc_qs8_qc8w"})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sets", "expected"),
+    [
+        ("aarch64", ("neon",), {"igemm 4x16__neonv8_mlal_lane", "gemm 2x8c2s4__neonv8_mlal"}),
+        ("aarch64", ("dotprod",), {"igemm 4x16c4__neondot", "gemm 4x16c4__neondot"}),
+        ("armv7", ("vfpv4",), {"igemm 4x8__neon_mlal_lane", "gemm 2x8c2s4__neon_mlal"}),
+        ("x86_64", ("avx2",), {"igemm 3x8c8__avx2", "gemm 3x8c8__avx2"}),
+    ],
+)
+def test_kernels_for_few_channels(
+    architecture: instruction_sets.Architecture, sets: tuple[str, ...], expected: set[str]
+) -> None:
+    found = parts(NARROW, WIDE, sets=sets, operators=INT8, architecture=architecture)
+    names = (re.search(r"qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\w+)", one.symbol) for one in found.kernels)
+    assert {f"{match[1]} {match[2]}" for match in names if match} == expected
+
+
+@pytest.mark.parametrize(
+    ("needs", "architecture", "sets", "both"),
+    [
+        ((NARROW, WIDE), "aarch64", ("neon",), True),
+        ((WIDE,), "aarch64", ("neon",), False),
+        ((NARROW, WIDE), "x86_64", ("avx2",), False),
+    ],
+)
+def test_convolutions_choose_by_their_channels(
+    needs: tuple[KernelNeed, ...],
+    architecture: instruction_sets.Architecture,
+    sets: tuple[str, ...],
+    both: bool,
+) -> None:
+    found = parts(*needs, sets=sets, operators=INT8, architecture=architecture)
+    cuts = "\n".join(wrappers.cuts(found, "src/operators/convolution-nhwc.c", ""))
+    assert ("group_input_channels < 8 ? litesmith_init_narrow_gemm_config()" in cuts) == both
 
 
 def test_kernels_of_each_instruction_set() -> None:
@@ -260,6 +308,10 @@ def test_packed_weights_are_padded_to_the_kernels() -> None:
     # 16 columns of 8 floats and a bias, for a kernel of 8 columns; on AVX-512 it has 32.
     assert packed_weights([convolution()], "x86_64", "sse4.1") == 16 * (8 * 4 + 4)
     assert packed_weights([convolution()], "x86_64", "avx512") == 32 * (8 * 4 + 4)
+    # 16 columns of 3 channels, a bias and a scale; otherwise there would be 8 channels.
+    few = convolution(dtype="int8", inputs=3)
+    assert packed_weights([few], "aarch64", "neon") == 16 * (3 + 4 + 4)
+    assert packed_weights([few], "aarch64", "dotprod") == 16 * (4 + 4 + 4)
     # 8 channels, 9 taps and a bias each.
     assert packed_weights([depthwise(3)], "armv7", "vfpv4") == 8 * (9 * 4 + 4)
 
