@@ -99,6 +99,8 @@ def ask(session: Session, changes: Changes) -> Answer:
             if alone is not None:
                 variants[label] = alone
     variants[_AFTER] = chosen
+    if changes.add_ops and session.kernels.delegates is not None:
+        notes.append("added ops have their built-in kernels: which nodes XNNPACK takes depends on their shapes")
     programs = session.builder.variants(
         {name: session.project(one, delegates=_delegates(session, one)) for name, one in variants.items()}
     )

@@ -59,6 +59,13 @@ def plan(
     wishes = report.parse_wishes(fps=fps, flash=flash, ram=ram, flops=flops)
     found: Any
     if menu is not None:
+        of_graphs = {"--kernels": kernels, "--signature": signature, "--input-shape": input_shape}
+        for option, value in of_graphs.items():
+            if value and value != "builtin":
+                raise UsageError(
+                    f"{option} goes with --model: of the models of a menu no graph is known",
+                    f"leave {option} out: menus are planned with TensorFlow Lite's own kernels",
+                )
         found = menus.choose(menus.load(menu), wanted, toolchain, wishes)
     else:
         request = Request(

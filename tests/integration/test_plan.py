@@ -15,6 +15,7 @@ from tests.integration.browser import look
 from tests.integration.conftest import Build
 
 MODELS = ["zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", *sorted(str(path) for path in EXAMPLES.glob("*.tflite"))]
+MENU = ("--target", "armv7", "--menu", "mobilenet_v1")
 
 
 def planned(cli: Cli, *words: str | Path) -> dict[str, Any]:
@@ -57,6 +58,9 @@ def test_no_plan_without_sense(cli: Cli, tmp_path: Path) -> None:
     for words, message in (
         (("--target", "armv7"), "one of --model and --menu is needed"),
         (("--target", "armv7", "--menu", "mobilnet_v1"), "unknown menu 'mobilnet_v1'"),
+        ((*MENU, "--kernels", "auto"), "--kernels goes with --model"),
+        ((*MENU, "--signature", "f"), "--signature goes with --model"),
+        ((*MENU, "--input-shape", "x=1x2"), "--input-shape goes with --model"),
         (("--target", "armv7", "--model", det, "--fps", "0"), "--fps 0 leaves nothing"),
         (("--target", "armv7", "--model", det, "--flash", "big"), "--flash big is no number"),
         (("--target", "armv7", "--model", det, "--plot", "x.png"), "--plot draws a menu"),
