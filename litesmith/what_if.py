@@ -100,7 +100,7 @@ def ask(session: Session, changes: Changes) -> Answer:
                 variants[label] = alone
     variants[_AFTER] = chosen
     if changes.add_ops and session.kernels.delegates is not None:
-        notes.append("added ops have their built-in kernels: which nodes XNNPACK takes depends on their shapes")
+        notes.append("added ops have built-in kernels: which nodes XNNPACK takes depends on their shapes")
     programs = session.builder.variants(
         {name: session.project(one, delegates=_delegates(session, one)) for name, one in variants.items()}
     )
