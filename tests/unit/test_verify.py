@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith import analysis, profiles, samples, verify
+from litesmith import analysis, files, process, profiles, samples, verify
 from litesmith.analysis import ModelAnalysis
 from litesmith.errors import UsageError
+from litesmith.op_models.graph import Graph
+from litesmith.reference import Entry, Question
 from litesmith.verify import FLOAT_TOLERANCE, HOPELESS, Verdict, Worst
 from tests.conftest import EXAMPLES
 from tests.models import Op, build_model
@@ -210,3 +212,30 @@ def test_strings_are_compared_one_by_one() -> None:
     words = np.array([b"a", b"", "ä".encode()], object)
     assert verify.compare(words, words.copy()) == (0.0, 0.0)
     assert verify.compare(words, np.array([b"a", b"x", b""], object)) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize(("factor", "least", "most"), [(1.0, 0.0, 1e-5), (1e5, 1e-3, 1.0)])
+def test_what_a_rounding_of_the_inputs_moves(
+    tmp_path: Path, factor: float, least: float, most: float
+) -> None:
+    g = Graph()
+    scaled = g.tensor([1, 64], "float32")
+    g.op("MUL", [g.input([1, 64]), g.const(np.full([1, 64], factor))], [scaled], "Mul")
+    g.op("SIN", [scaled], [g.output()])
+    path = tmp_path / "sine.tflite"
+    path.write_bytes(g.content())
+    inputs = [np.random.default_rng(1).uniform(-1, 1, [1, 64]).astype(np.float32)]
+    question = Question(
+        model=path, sha256=files.digest_of(g.content().hex()), entry=Entry(), samples={"exact": inputs}
+    )
+    assert least <= verify.moved_by_rounding(question, 0) <= most
+
+
+def test_a_program_says_why_it_fails() -> None:
+    def failed(stderr: str) -> str:
+        return verify._complaint(process.Completed(argv=("p",), code=4, stdout=b"", stderr=stderr))
+
+    said = "ERROR: a.cc:1 INT8 != FLOAT32\nERROR: Node number 5 (ADD) failed to prepare.\nerror: see above\n"
+    assert failed(said) == "a.cc:1 INT8 != FLOAT32; Node number 5 (ADD) failed to prepare"
+    assert failed("error: no memory\n") == "error: no memory"
+    assert failed("") == "it said nothing"
