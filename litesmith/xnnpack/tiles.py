@@ -1,9 +1,12 @@
-"""Micro-kernels of other tiles than upstream's, for convolutions of int8 with few input channels.
+"""Tiles that programs have otherwise than upstream: what a micro-kernel computes at once.
 
-On ARM without dot products, and without assembly, XNNPACK multiplies eight channels at once, and fills up
-those that are not there: of the first layer of most models, which has one or three, most is wasted.  It
-also has kernels that take one channel after the other (``mlal_lane``).  They do such a layer in a quarter of
-the instructions, and need more of them for eight channels and more; ``docs/xnnpack.md`` has the numbers.
+Convolutions of int8 with few input channels have other micro-kernels than upstream gives them.  On ARM
+without dot products, and without assembly, XNNPACK multiplies eight channels at once, and fills up those that
+are not there: of the first layer of most models, which has one or three, most is wasted.  It also has kernels
+that take one channel after the other (``mlal_lane``).  They do such a layer in a quarter of the instructions,
+and need more of them for eight channels and more; ``docs/xnnpack.md`` has the numbers.
+
+Without NEON upstream does not say how a depthwise micro-kernel for 10 to 25 taps wants its weights packed.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ CHANNELS = 8
 
 CONFIGS = "src/configs/gemm-config.c"
 CONVOLUTIONS = "src/operators/convolution-nhwc.c"
+DEPTHWISE = "src/configs/dwconv-config.c"
 
 _FUNCTION = "litesmith_init_narrow_gemm_config"
 _SHUFFLED = re.compile(r"xnn_qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\d)x8c2s4__neon(?:v8)?_mlal")
@@ -91,3 +95,18 @@ def configuration(architecture: Architecture, pointers: Collection[str]) -> Iter
     yield "  narrow.log2_sr = 0;"
     yield "  return &narrow;"
     yield "}"
+
+
+_FORGOTTEN = "xnn_f32_dwconv_minmax_ukernel_25p1c__scalar_acc2"
+
+
+def forgotten(pointers: Collection[str]) -> Iterable[str]:
+    """Lines of C after upstream's depthwise configurations: without them packing would never end."""
+    if _FORGOTTEN in pointers:
+        yield ""
+        yield "#if XNN_ARCH_ARM"
+        yield "__attribute__((constructor)) static void litesmith_set_tiles(void) {"
+        yield "  f32_dwconv_config[3].channel_subtile = 1;"
+        yield "  f32_dwconv_config[3].channel_round = 1;"
+        yield "}"
+        yield "#endif"

@@ -42,16 +42,6 @@ _TEMPLATES = {
     "square_root": "SquareRootOp",
     "tanh": "TanHOp",
 }
-_DEPTHWISE = "src/configs/dwconv-config.c"
-_FORGOTTEN = "xnn_f32_dwconv_minmax_ukernel_25p1c__scalar_acc2"
-# For ARM without NEON upstream sets neither: packing weights for 10 to 25 taps would never end.
-_TILES = """
-#if XNN_ARCH_ARM
-__attribute__((constructor)) static void litesmith_set_tiles(void) {
-  f32_dwconv_config[3].channel_subtile = 1;
-  f32_dwconv_config[3].channel_round = 1;
-}
-#endif"""
 
 
 def files(parts: Parts, root: Path) -> dict[str, str]:
@@ -77,8 +67,8 @@ def _wrapper(parts: Parts, path: str, text: str) -> str:
     lines += ["", *cuts(parts, path, text), f'#include "{path.removeprefix("src/")}"']
     if path in REFERENCES.values():
         lines += _reference(parts, path)
-    if path == _DEPTHWISE and _FORGOTTEN in parts.pointers:
-        lines += _TILES.splitlines()
+    if path == tiles.DEPTHWISE:
+        lines += tiles.forgotten(parts.pointers)
     if path == tiles.CONFIGS and tiles.NARROW in parts.configs:
         lines += tiles.configuration(parts.architecture, parts.pointers)
     return "\n".join(lines) + "\n"
