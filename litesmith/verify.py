@@ -33,7 +33,7 @@ _RUN_SECONDS = 300
 _MOST_ELEMENTS = 1 << 28
 
 # Bump when samples, tolerances or the comparison change.
-_FORMAT = 5
+_FORMAT = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,6 +407,7 @@ class _Delegated:
             )
             for part, found in zip(chosen, tried, strict=True)
         ]
+        self._counts = [_detections(analysis, part) for part in chosen]
 
     @functools.cached_property
     def _answers(self) -> list[dict[str, reference.Answer]]:
@@ -424,19 +425,29 @@ class _Delegated:
         here = expected[sample][position]
         if not self._quantised or here.dtype.kind not in "iuf":
             return 0.0
+        written = self._written(part, expected[sample], position)
         upstream = self._upstream(part, sample, position)
+        ours, theirs = actual[written], here[written]
         if upstream is not None and upstream.shape == here.shape:
-            nearest = np.where(_distance(actual, upstream) < _distance(actual, here), upstream, here)
-            error, tolerance = compare(nearest, actual)
+            other = upstream[written]
+            nearest = np.where(_distance(ours, other) < _distance(ours, theirs), other, theirs)
+            error, tolerance = compare(nearest, ours)
             if error <= tolerance:
                 return compare(here, actual)[0]
         found = [1.0 if here.dtype.name in _QUANTISED else 0.0]
         for name, outputs in expected.items():
-            other = self._upstream(part, name, position)
-            if other is not None and other.shape == outputs[position].shape:
-                found.append(compare(outputs[position], other)[0])
-        # An output that nobody has written to can hold anything.
-        return max(one for one in found if one <= _MOST_DRIFT or here.dtype.kind != "f")
+            answer, other = outputs[position], self._upstream(part, name, position)
+            if other is not None and other.shape == answer.shape:
+                told = self._written(part, outputs, position)
+                found.append(compare(answer[told], other[told])[0])
+        # Programs that differ by more than that say nothing of each other.
+        most = max(one for one in found if one <= _MOST_DRIFT or here.dtype.kind != "f")
+        return compare(here, actual)[0] if compare(theirs, ours)[0] <= most else most
+
+    def _written(self, part: int, outputs: Sequence[Array], position: int) -> Any:
+        """The index of what has been written to an output: behind the last detection is anything."""
+        count = self._counts[part].get(position)
+        return ... if count is None else (slice(None), slice(int(outputs[count].flat[0])))
 
     def _upstream(self, part: int, sample: str, position: int) -> Array | None:
         answer = self._answers[part][sample]
@@ -444,6 +455,18 @@ class _Delegated:
 
 
 _MOST_DRIFT = 0.1
+
+
+def _detections(analysis: ModelAnalysis, part: Part) -> dict[int, int]:
+    """Positions of outputs with a row for each detection, and of the output that says how many there are."""
+    outputs = part.subgraph.outputs
+    found: dict[int, int] = {}
+    for node in part.subgraph.nodes:
+        if analysis.operator_codes[node.opcode_index].name == "TFLite_Detection_PostProcess":
+            *rows, count = node.outputs
+            if count in outputs:
+                found |= {outputs.index(row): outputs.index(count) for row in rows if row in outputs}
+    return found
 
 
 def _distance(one: Array, other: Array) -> Array:

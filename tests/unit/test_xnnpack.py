@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import analysis, ops, profiles, verify
+from litesmith import analysis, ops, profiles, samples, verify
 from litesmith.arena.graph import RuntimeNode
 from litesmith.errors import UsageError
 from litesmith.models import Model, open_model
@@ -372,7 +372,7 @@ FLOAT = np.array([0.0, 0.5, 1.0], np.float32)
 def tolerance(known: Any, upstream: Any, actual: Any, *, quantised: bool = True) -> float:
     """Of the first output, when upstream's program with XNNPACK answers ``upstream``."""
     found = object.__new__(verify._Delegated)
-    found._quantised = quantised
+    found._quantised, found._counts = quantised, [{}]
     found._answers = [{"zeros": Answer(outputs=(upstream,), error="")}]
     return found.tolerance(0, "zeros", {"zeros": (known,)}, 0, actual)
 
@@ -407,3 +407,24 @@ def test_floats_from_xnnpack(upstream: Any, actual: Any, quantised: bool, passes
     error, _ = verify.compare(FLOAT, actual)
     found = tolerance(FLOAT, np.asarray(upstream, np.float32), actual, quantised=quantised)
     assert (error <= found) is passes
+
+
+@pytest.mark.parametrize(("row", "passes"), [(0, False), (1, True)])
+def test_behind_the_last_detection_is_anything(row: int, passes: bool) -> None:
+    boxes, count = np.full([1, 2, 4], 0.5, np.float32), np.ones(1, np.float32)
+    boxes[0, 0] = 0.25
+    actual = boxes.copy()
+    actual[0, row] += 100
+    found = object.__new__(verify._Delegated)
+    found._quantised, found._counts = True, [{0: 1}]
+    found._answers = [{"zeros": Answer(outputs=(boxes - row, count), error="")}]  # type: ignore[misc]
+    error, _ = verify.compare(boxes, actual)
+    assert (error <= found.tolerance(0, "zeros", {"zeros": (boxes, count)}, 0, actual)) == passes
+
+
+def test_which_outputs_have_a_row_for_each_detection() -> None:
+    path = EXAMPLES / "det.tflite"
+    model = analysis.analyse(path)
+    assert [verify._detections(model, part) for part in samples.parts(model)] == [{0: 3, 1: 3, 2: 3}]
+    other = analysis.analyse(EXAMPLES / "digits.tflite")
+    assert [verify._detections(other, part) for part in samples.parts(other)] == [{}]
