@@ -88,8 +88,12 @@ class XnnProgram:
 
     def own_sources(self) -> tuple[str, ...]:
         """Files of ours that are compiled, in the order in which they are linked."""
-        wrapped = (wrappers.name_of(path) for path in self.parts.wrapped)
-        return ("delegation.cc", *runtime.ORIGINALS, HARDWARE, *wrapped)
+        return ("delegation.cc", *runtime.ORIGINALS, HARDWARE, *self.wrapping)
+
+    @functools.cached_property
+    def wrapping(self) -> tuple[str, ...]:
+        """Those of them that include one of XNNPACK's files."""
+        return tuple(wrappers.name_of(path) for path in self.parts.wrapped)
 
     def files(self) -> dict[str, str]:
         """Our files, by name, without those of ``templates``."""
@@ -108,7 +112,7 @@ class XnnProgram:
 
     def file_flags(self, name: str) -> tuple[str, ...]:
         """Flags of one file of ours."""
-        if name.startswith(wrappers.PREFIX) and name not in (runtime.DELEGATE, HARDWARE):
+        if name in self.wrapping:
             return registry.FLAGS
         if name != runtime.DELEGATE:
             return ()
