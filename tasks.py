@@ -1,5 +1,5 @@
 """The tasks of a checkout: ``invoke build …``; the code is the package ``litesmith``."""
 
-from litesmith.commands import namespace
+from litesmith.cli.commands import namespace
 
 ns = namespace(development=True)

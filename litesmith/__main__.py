@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 def _bad_arguments_end_in_2() -> Iterator[None]:
     from invoke.exceptions import Exit, ParseError
 
-    from litesmith.console import error_line
+    from litesmith.base.console import error_line
 
     try:
         yield
@@ -29,8 +29,9 @@ def main() -> None:
     try:
         from invoke.program import Program
 
-        from litesmith import __version__, paths
-        from litesmith.commands import namespace
+        from litesmith import __version__
+        from litesmith.base import paths
+        from litesmith.cli.commands import namespace
 
         class Litesmith(Program):
             def parse_core(self, argv: list[str] | None) -> None:

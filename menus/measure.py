@@ -9,16 +9,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from litesmith import ops
-from litesmith.analysis import analyse
-from litesmith.arena import prediction
-from litesmith.plan import menu, work
+from litesmith.model.contents import analyse
+from litesmith.predict import work
+from litesmith.predict.arena import prediction
+from litesmith.predict.plan import menu
+from litesmith.runtime import op_registry
 
 MILLION = 1_000_000
 
 
 def main(name: str, folder: Path) -> None:
-    registry = ops.load()
+    registry = op_registry.load()
     for variant, said in menu.load(name).variants.items():
         sizes, arenas = {}, {}
         for path in sorted(folder.glob(f"{variant}.*.tflite")):

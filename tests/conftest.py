@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import ops
-from litesmith.ops import Registry
+from litesmith.runtime import op_registry
+from litesmith.runtime.op_registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    return ops.load()
+    return op_registry.load()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from litesmith import analysis, ops
-from litesmith.errors import ModelError
+from litesmith.base.errors import ModelError
+from litesmith.model import contents
+from litesmith.runtime import op_registry
 
 MODELS = 2000
 SECONDS = 2
@@ -74,7 +75,7 @@ def main() -> int:
     """Runs all mutations; prints what became of them."""
     rng = random.Random(20261123)
     originals = [path.read_bytes() for path in sorted(EXAMPLES.glob("*.tflite"))]
-    registry = ops.load()
+    registry = op_registry.load()
     signal.signal(signal.SIGALRM, _too_slow)
     understood = refused = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +84,7 @@ def main() -> int:
             path.write_bytes(mutate(rng, rng.choice(originals)))
             signal.setitimer(signal.ITIMER_REAL, SECONDS)
             try:
-                json.dumps(ops.describe(analysis.analyse(path), registry))
+                json.dumps(op_registry.describe(contents.analyse(path), registry))
                 understood += 1
             except ModelError:
                 refused += 1

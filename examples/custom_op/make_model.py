@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from litesmith.op_models.graph import Graph
+from litesmith.study.op_models.writer import Graph
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from litesmith.op_models.graph import Graph
+from litesmith.study.op_models.writer import Graph
 
 _UNITS, _INPUT, _BATCH, _STEPS = 6, 4, 2, 5
 

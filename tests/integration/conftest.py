@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import engine, paths, pipeline, profiles, toolchains, verify
-from litesmith.engine import EngineError
-from litesmith.session import Request
+from litesmith.base import paths
+from litesmith.build.request import Request
+from litesmith.container import docker_client
+from litesmith.container.docker_client import EngineError
+from litesmith.measure.verify import verification
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
+from litesmith.workflow import build_and_verify
 from tests.conftest import EXAMPLES
 
 DET = EXAMPLES / "det.tflite"
@@ -63,10 +68,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             kernels=kernels,
             prune=prune,
         )
-        outcome = pipeline.build(request)
+        outcome = build_and_verify.build(request)
         profile, name = profiles.load(target).choose(toolchain)
-        runner = verify.find_runner(profile, sysroot=toolchains.load(name).sysroot(profile))
-        assert isinstance(runner, verify.Runner), f"tests need the emulator: {runner}"
+        runner = verification.find_runner(profile, sysroot=load_toolchain(name).sysroot(profile))
+        assert isinstance(runner, verification.Runner), f"tests need the emulator: {runner}"
         for verdict in outcome.verdicts:
             assert verdict.passed, verdict.line()
         return Built(folder=out, program=outcome.program, runner=runner.argv)
@@ -117,7 +122,7 @@ def require_or_skip(problem: str) -> None:
 def docker_engine() -> None:
     """A Docker engine that answers, with a base for the toolchain images."""
     try:
-        engine.require()
+        docker_client.require()
     except EngineError as error:
         require_or_skip(str(error))
 

@@ -10,32 +10,25 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from litesmith import (
-    analysis,
-    build,
-    files,
-    generate,
-    ops,
-    profiles,
-    pruning,
-    reference,
-    samples,
-    selection,
-    sources,
-    toolchains,
-    verify,
-)
-from litesmith.analysis import ModelAnalysis
-from litesmith.build import Binary
-from litesmith.components import COMPONENTS, XNNPACK_COMPONENTS
-from litesmith.models import Model
-from litesmith.op_models import all_cases
-from litesmith.reference import Answer, Question
-from litesmith.samples import Part, Sample
-from litesmith.verify import Runner
-from litesmith.xnnpack import choice
+from litesmith.base import files
+from litesmith.build import generate
+from litesmith.build.builder import Binary, workshop
+from litesmith.measure.verify import reference, verification
+from litesmith.measure.verify.reference import Answer, Question
+from litesmith.measure.verify.verification import Runner
+from litesmith.model import contents, entry_points, samples
+from litesmith.model.contents import ModelAnalysis
+from litesmith.model.entry_points import Part
+from litesmith.model.model_file import Model
+from litesmith.model.samples import Sample
+from litesmith.predict.xnnpack import kernel_choice
+from litesmith.runtime import op_registry, pruning, selection, source_tree
+from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
+from litesmith.study.op_models import all_cases
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 
-REGISTRY = ops.load()
+REGISTRY = op_registry.load()
 
 DIFFERENT = {
     "BATCH_MATMUL_int8_adjoint": "newer kernels scale the accumulator otherwise: one step",
@@ -81,8 +74,8 @@ def prepare(folder: Path) -> list[Prepared]:
     made = []
     for case in all_cases():
         path = case.write(folder)
-        model = analysis.analyse(path)
-        (part,) = samples.parts(model)
+        model = contents.analyse(path)
+        (part,) = entry_points.parts(model)
         made.append((case, path, model, part, samples.samples(model, path, part)))
     questions = [
         Question(
@@ -133,7 +126,7 @@ def build_program(
 ) -> tuple[Path, Runner]:
     """A program for all ``cases``, and how it runs here; ``defines`` go to all upstream files."""
     binary = build_binary(target, cases, pruned=pruned, defines=defines)
-    runner = verify.find_runner(profiles.load(target))
+    runner = verification.find_runner(profiles.load(target))
     assert isinstance(runner, Runner), runner
     return binary.program, runner
 
@@ -149,15 +142,15 @@ def build_binary(
     """The same, with its objects."""
     profile, name = profiles.load(target).with_kernels(kernels).choose(None)
     models = [Model(analysis=case.analysis, path=case.path) for case in cases]
-    delegates = choice.choose(profile, models, REGISTRY).delegates
+    delegates = kernel_choice.choose(profile, models, REGISTRY).delegates
     group = XNNPACK_COMPONENTS if delegates else ()
     toolchain, tree, runtime = (
-        toolchains.load(name),
-        sources.source_tree((*COMPONENTS, *group)),
+        load_toolchain(name),
+        source_tree.source_tree((*COMPONENTS, *group)),
         REGISTRY.runtime,
     )
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
-    with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
+    with workshop(profile, toolchain, tree, runtime.defines) as builder:
         project = generate.generate(
             "ops", chosen, profile, toolchain, tree, runtime, pruned=pruned, delegates=delegates
         )
@@ -172,7 +165,7 @@ def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
         return f"{case.path.stem}: the reference runs none of its inputs"
     for name in names:
         sample = case.tried[name]
-        worst = verify.verify_sample(
+        worst = verification.verify_sample(
             program, runner, case.path, case.part, name, sample.inputs, case.answers[name].outputs
         )
         if worst is not None and worst.error > worst.tolerance:

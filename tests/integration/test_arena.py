@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, build, generate, models, process, profiles, selection, sources, toolchains
-from litesmith.arena import prediction
-from litesmith.arena.prediction import ArenaPlan
-from litesmith.op_models import all_cases
-from litesmith.samples import Choice
-from litesmith.tensors import to_bytes
-from litesmith.verify import Runner
+from litesmith.base import process
+from litesmith.build import generate
+from litesmith.build.builder import workshop
+from litesmith.measure.verify.verification import Runner
+from litesmith.model import contents, model_file
+from litesmith.model.entry_points import Choice
+from litesmith.model.tensors import to_bytes
+from litesmith.predict.arena import prediction
+from litesmith.predict.arena.prediction import ArenaPlan
+from litesmith.runtime import selection, source_tree
+from litesmith.study.op_models import all_cases
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT
 from tests.integration.arena_models import random_graph, random_graphs, rare
 from tests.integration.conftest import Build
@@ -39,7 +45,7 @@ class Model:
     "name", ["zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", "det", "digits", "words", "gesture"]
 )
 def test_examples_and_zoo(build: Build, target: str, name: str) -> None:
-    model = models.open_model(name if name.startswith("zoo:") else str(EXAMPLES / f"{name}.tflite"))
+    model = model_file.open_model(name if name.startswith("zoo:") else str(EXAMPLES / f"{name}.tflite"))
     plan = prediction.predict(model.analysis, model.path.read_bytes(), registry=REGISTRY)
     done = build(target, name if name.startswith("zoo:") else model.path).run("--model", model.path, "--json")
     assert done.returncode == 0, done.stderr
@@ -50,7 +56,7 @@ def test_examples_and_zoo(build: Build, target: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["dense_float16", "dense_int16", "dense_int8", "lstm"])
 def test_converted_models(build: Build, name: str) -> None:
     path = CONVERTED / f"{name}.tflite"
-    plan = prediction.predict(analysis.analyse(path), path.read_bytes(), registry=REGISTRY)
+    plan = prediction.predict(contents.analyse(path), path.read_bytes(), registry=REGISTRY)
     done = build("x86_64", path).run("--model", path, "--json")
     assert done.returncode == 0, done.stderr
     assert plan.bytes == json.loads(done.stdout)["arena_bytes"]
@@ -97,7 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
         content = graph.content()
         path = folder / f"{number}.tflite"
         path.write_bytes(content)
-        plan = prediction.predict(analysis.analyse(path), content, registry=REGISTRY)
+        plan = prediction.predict(contents.analyse(path), content, registry=REGISTRY)
         found.append(Model(name=name, path=path, plan=plan))
     return found
 
@@ -106,11 +112,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
 def program(made: list[Model]) -> list[str]:
     """One program for all of them."""
     profile, name = profiles.load("x86_64").choose(None)
-    toolchain, tree, runtime = toolchains.load(name), sources.source_tree(), REGISTRY.runtime
-    contents = [analysis.analyse(one.path) for one in made]
-    cases = [analysis.analyse_bytes(case.content, case.name) for case in all_cases()]
-    chosen = selection.select([*contents, *cases], REGISTRY)
-    with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
+    toolchain, tree, runtime = load_toolchain(name), source_tree.source_tree(), REGISTRY.runtime
+    analyses = [contents.analyse(one.path) for one in made]
+    cases = [contents.analyse_bytes(case.content, case.name) for case in all_cases()]
+    chosen = selection.select([*analyses, *cases], REGISTRY)
+    with workshop(profile, toolchain, tree, runtime.defines) as builder:
         project = generate.generate("made", chosen, profile, toolchain, tree, runtime, pruned=False)
         return [str(builder.build(project).program)]
 
@@ -133,7 +139,7 @@ def test_inputs_of_another_size(program: list[str], tmp_path: Path) -> None:
         content = random_graph(seed, 10).content()
         path = tmp_path / f"{seed}.tflite"
         path.write_bytes(content)
-        model = analysis.analyse(path)
+        model = contents.analyse(path)
         tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
         shape = (tensor.shape[0] + 1, *tensor.shape[1:])
         words = [*program, "--model", str(path), "--json", "--input-shape"]

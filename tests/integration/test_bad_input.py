@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import paths
+from litesmith.base import paths
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration.conftest import default_sigint, share
 from tests.models import CUSTOM, FLOAT32, INT32, RESHAPE, Op, build_model

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import models, reference, samples
-from litesmith.convert import conversion, environment, request
-from litesmith.convert.report import Conversion
-from litesmith.errors import LitesmithError, ToolError, UnsupportedModelError, UsageError
-from litesmith.reference import Question
+from litesmith.base.errors import LitesmithError, ToolError, UnsupportedModelError, UsageError
+from litesmith.measure.verify import reference
+from litesmith.measure.verify.reference import Question
+from litesmith.model import entry_points, model_file, samples
+from litesmith.workflow.convert import conversion, conversion_request, environment
+from litesmith.workflow.convert.conversion_report import Conversion
 from tests.conftest import Cli, one_error_line
 from tests.integration.conftest import Build, require_or_skip
 
@@ -53,7 +54,7 @@ def convert(saved: Path, tmp_path: Path) -> Any:
     """Converts one of them in a folder of its own."""
 
     def run(name: str, quantize: str = "none", **options: Any) -> Conversion:
-        wanted = request.check(
+        wanted = conversion_request.check(
             source=str(saved / name),
             quantize=quantize,
             out=str(tmp_path / "m.tflite"),
@@ -116,8 +117,8 @@ def test_every_quantisation_is_smaller_and_runs(
 
 def test_quantised_samples_are_those_of_the_data(convert: Any, saved: Path, tmp_path: Path) -> None:
     convert("small.keras", "int8", io="int8", representative=str(saved / "indexed.npz"))
-    model = models.open_model(str(tmp_path / "m.tflite"))
-    (part,) = samples.parts(model.analysis)
+    model = model_file.open_model(str(tmp_path / "m.tflite"))
+    (part,) = entry_points.parts(model.analysis)
     found = samples.samples(model.analysis, model.path, part)
     real = {name: sample for name, sample in found.items() if name.startswith("real")}
     assert sorted(real) == ["real 0", "real 1", "real 2", "real 3"]
@@ -133,8 +134,8 @@ def test_inputs_and_outputs_keep_their_order(convert: Any, tmp_path: Path) -> No
     assert [output.name for output in found.comparison.outputs] == ["zscores", "boxes"]
     assert found.comparison.data == "random"
     assert all(output.largest_of_range < 0.05 for output in found.comparison.outputs)
-    model = models.open_model(str(tmp_path / "m.tflite"))
-    (part,) = samples.parts(model.analysis)
+    model = model_file.open_model(str(tmp_path / "m.tflite"))
+    (part,) = entry_points.parts(model.analysis)
     assert [tensor.shape for tensor in part.inputs] == [(1, 8, 8, 3), (1, 4)]
     assert [tensor.shape for tensor in part.outputs] == [(1, 5), (1, 3)]
     inputs = samples.samples(model.analysis, model.path, part)

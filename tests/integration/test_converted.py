@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith.op_models.graph import Graph
+from litesmith.study.op_models.writer import Graph
 from tests.conftest import Cli, one_error_line
 from tests.integration.conftest import Build
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import paths
+from litesmith.base import paths
 from tests.conftest import EXAMPLES, ROOT, Cli
 from tests.integration.conftest import Build, Built, build_by_hand, share
 from tests.integration.test_targets_and_models import MODELS

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import engine, images
-from litesmith.engine import Container, EngineError, Limits
-from litesmith.errors import ToolError
+from litesmith.base.errors import ToolError
+from litesmith.container import docker_client, toolchain_images
+from litesmith.container.docker_client import Container, EngineError, Limits
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
 from tests.integration.conftest import default_sigint, share
 
@@ -29,13 +29,13 @@ LIMITS = Limits(memory=256 << 20, cpus=0.5)
 
 
 def our_containers() -> list[str]:
-    done = engine.call("ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}")
+    done = docker_client.call("ps", "--all", "--quiet", "--filter", f"label={docker_client.LABEL}")
     return done.stdout.decode().split()
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    return images.ensure(images.dockerfile("armhf")).tag
+    return toolchain_images.ensure(toolchain_images.dockerfile("armhf")).tag
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_what_a_container_may_do(image: str, tmp_path: Path) -> None:
         assert (writable / "made").exists()
         interfaces = [line.split(":")[0].strip() for line in run("cat", "/proc/net/dev")[1].splitlines()[2:]]
         assert interfaces == ["lo"]
-        (found,) = json.loads(engine.call("container", "inspect", container.name).stdout)
+        (found,) = json.loads(docker_client.call("container", "inspect", container.name).stdout)
         assert found["HostConfig"]["Memory"] == found["HostConfig"]["MemorySwap"] == LIMITS.memory
         assert found["HostConfig"]["NanoCpus"] == 5 * 10**8
         assert found["HostConfig"]["CapDrop"] == ["ALL"]
@@ -100,7 +100,7 @@ def test_a_time_out_leaves_nothing(image: str, tmp_path: Path) -> None:
 def test_a_container_that_is_taken_away(image: str, tmp_path: Path) -> None:
     container = Container(image, readable=[], writable=[tmp_path], limits=LIMITS)
     with contextlib.closing(container):
-        engine.call("rm", "--force", container.name)
+        docker_client.call("rm", "--force", container.name)
         with pytest.raises(EngineError, match="stopped from outside") as caught:
             container.run(["true"], tmp_path, 30)
     assert "already is kept" in caught.value.next_step
@@ -383,7 +383,7 @@ def test_no_disk_space_for_the_engine(tmp_path: Path, cli: Cli) -> None:
         (tmp_path / "board.yaml").write_text(profile)
         private = PrivateEngine(tmp_path, disk)
         try:
-            private.load(images.LOCAL_BASE)
+            private.load(toolchain_images.LOCAL_BASE)
             done = cli(
                 *("build", "--target", "board.yaml", "--toolchain", "docker", "--model", GESTURE),
                 env={"DOCKER_HOST": private.address},
@@ -423,5 +423,7 @@ def test_a_base_is_made_and_named(cli: Cli, private: PrivateEngine) -> None:
     assert "debootstrap bookworm" in done.stdout
     listed = cli("docker", "--json", env={"DOCKER_HOST": private.address})
     assert {entry["identifier"] for entry in json.loads(listed.stdout)} == {""}
-    label = private.docker("inspect", "--format", "{{json .Config.Labels}}", images.LOCAL_BASE).stdout
+    label = private.docker(
+        "inspect", "--format", "{{json .Config.Labels}}", toolchain_images.LOCAL_BASE
+    ).stdout
     assert json.loads(label) == {"litesmith.base": "debootstrap bookworm"}

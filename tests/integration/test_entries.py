@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith import tensors
-from litesmith.op_models.graph import Graph
+from litesmith.model import tensors
+from litesmith.study.op_models.writer import Graph
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration.conftest import Build, Built
 from tests.unit.test_samples import two_signatures

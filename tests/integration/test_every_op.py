@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import build, generate, profiles, selection, sources, toolchains
-from litesmith.op_models import WITHOUT_A_MODEL, all_cases
-from litesmith.verify import Runner
+from litesmith.build import generate
+from litesmith.build.builder import workshop
+from litesmith.measure.verify.verification import Runner
+from litesmith.runtime import selection, source_tree
+from litesmith.study.op_models import WITHOUT_A_MODEL, all_cases
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.integration.op_cases import REGISTRY, Prepared, build_program, check, is_different, prepare
 
 EVERY_OP = sorted(op.name for op in (*REGISTRY.builtins.values(), *REGISTRY.customs.values()))
@@ -65,9 +69,9 @@ def test_all_dtypes_of_kernels_are_tried(prepared: list[Prepared]) -> None:
 def test_each_op_links_alone(prepared: list[Prepared]) -> None:
     """One program for each op: its sources in the registry are complete."""
     profile, name = profiles.load("x86_64").choose(None)
-    toolchain, tree, runtime = toolchains.load(name), sources.source_tree(), REGISTRY.runtime
+    toolchain, tree, runtime = load_toolchain(name), source_tree.source_tree(), REGISTRY.runtime
     chosen = selection.select([one.analysis for one in prepared], REGISTRY)
-    with build.workshop(profile, toolchain, tree, runtime.defines) as builder:
+    with workshop(profile, toolchain, tree, runtime.defines) as builder:
         project = generate.generate("ops", chosen, profile, toolchain, tree, runtime, pruned=False)
         alone = builder.variants({op: project.reduced(chosen.only(op)) for op in EVERY_OP})
     sizes = {op: path.stat().st_size for op, path in alone.items()}

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from litesmith import engine
-from litesmith.lab import boards as lab
-from litesmith.lab import rootfs
-from litesmith.lab.boards import Lab
+from litesmith.board.lab import root_file_system
+from litesmith.board.lab import virtual_boards as lab
+from litesmith.board.lab.virtual_boards import Lab
+from litesmith.container import docker_client
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration.conftest import require_or_skip
 
@@ -25,11 +25,11 @@ GESTURE = EXAMPLES / "gesture.tflite"
 DIGITS = EXAMPLES / "digits.tflite"
 
 
-def traces(label: str = rootfs.LABEL) -> list[str]:
+def traces(label: str = root_file_system.LABEL) -> list[str]:
     """Containers and networks of labs."""
     found = []
     for words in (("ps", "--all"), ("network", "ls")):
-        found += engine.call(*words, "--quiet", f"--filter=label={label}").stdout.decode().split()
+        found += docker_client.call(*words, "--quiet", f"--filter=label={label}").stdout.decode().split()
     return found
 
 
@@ -43,7 +43,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield made
     assert lab.down(inventory) == 2
     assert traces() == []
-    assert engine.call("images", "--quiet", f"--filter=label={rootfs.LABEL}").stdout == b""
+    assert docker_client.call("images", "--quiet", f"--filter=label={root_file_system.LABEL}").stdout == b""
     assert list(inventory.parent.iterdir()) == []
     assert not Path("/proc/sys/fs/binfmt_misc/litesmith-arm").exists()
 
@@ -58,12 +58,12 @@ def here(bench: Lab, tmp_path: Path) -> Path:
 def inside(bench: Lab, number: int, script: str) -> str:
     """What a shell on a board says, asked past the SSH server."""
     container = bench.boards[number].container
-    return engine.call("exec", container, "sh", "-c", script).stdout.decode().strip()
+    return docker_client.call("exec", container, "sh", "-c", script).stdout.decode().strip()
 
 
 def current(bench: Lab, number: int) -> str:
     """The release that a board runs, having run it there."""
-    folder = f"{rootfs.FOLDER}/current"
+    folder = f"{root_file_system.FOLDER}/current"
     said = inside(bench, number, f"{folder}/program --model {folder}/model-0.tflite --json")
     assert "latency_ms" in json.loads(said)
     return inside(bench, number, f"readlink {folder}").rpartition("/")[2]
@@ -100,13 +100,13 @@ def test_a_deployment_to_the_lab(cli: Cli, bench: Lab) -> None:
 def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     words = ("bench.board", "--board", "armv7-1", "--target", "armv7", *inventory_option(bench))
     found: list[dict[str, Any]] = []
-    before = inside(bench, 0, f"ls -A {rootfs.FOLDER}/files")
+    before = inside(bench, 0, f"ls -A {root_file_system.FOLDER}/files")
     for runs in ("10", "20"):
         done = cli(*words, "--model", GESTURE, "--runs", runs, "--json")
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout))
         (tmp_path / f"{runs}.json").write_text(done.stdout)
-    assert inside(bench, 0, f"ls -A {rootfs.FOLDER}/files") == before
+    assert inside(bench, 0, f"ls -A {root_file_system.FOLDER}/files") == before
     report = found[1]
     took = report["latency_ms"]
     assert 0 < took["min"] <= took["median"] <= took["p90"] <= took["max"]
@@ -134,9 +134,9 @@ def test_a_reboot_in_the_middle(cli: Cli, bench: Lab, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not inside(bench, 1, f"ls -d {rootfs.FOLDER}/.scratch-* 2>/dev/null"):
+    while not inside(bench, 1, f"ls -d {root_file_system.FOLDER}/.scratch-* 2>/dev/null"):
         assert deployer.poll() is None, "it was faster than the power cut"
-    engine.call("restart", "--time=0", bench.boards[1].container)
+    docker_client.call("restart", "--time=0", bench.boards[1].container)
     stdout, stderr = deployer.communicate(timeout=120)
     assert deployer.returncode == 1, stdout + stderr
     fared = json.loads(stdout)["boards"]["armv7-2"]
@@ -146,7 +146,7 @@ def test_a_reboot_in_the_middle(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     again = cli(*words, "--model", EXAMPLES / "det.tflite")
     assert again.returncode == 0, again.stderr
     assert current(bench, 1) == json.loads(again.stdout)["boards"]["armv7-2"]["deployment"]["release"]
-    hidden = inside(bench, 1, f"find {rootfs.FOLDER} -name '.*'")
+    hidden = inside(bench, 1, f"find {root_file_system.FOLDER} -name '.*'")
     assert hidden == ""
 
 
@@ -155,13 +155,13 @@ def test_another_lab_comes_and_goes(cli: Cli, bench: Lab, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     (board,) = json.loads(done.stdout)["boards"]
     name = board["container"].rpartition("-armv7-")[0]
-    assert len(traces(f"{rootfs.LABEL}={name}")) == 2
+    assert len(traces(f"{root_file_system.LABEL}={name}")) == 2
     assert (tmp_path / "boards.lab/key").stat().st_mode & 0o077 == 0
     again = cli("lab.up", "--boards", "armv7:1")
     assert (again.returncode, "there is a lab already" in one_error_line(again)) == (2, True)
     done = cli("lab.down")
     assert (done.returncode, done.stdout) == (0, "1 boards removed\n")
-    assert traces(f"{rootfs.LABEL}={name}") == []
+    assert traces(f"{root_file_system.LABEL}={name}") == []
     assert list(tmp_path.iterdir()) == []
     assert inside(bench, 0, "uname -m") == "armv7l"
 

@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import build as building
-from litesmith import models, ops, paths, profiles, sources, toolchains, verify
-from litesmith.size import elf
+from litesmith.base import paths
+from litesmith.build import builder as building
+from litesmith.measure.size import elf
+from litesmith.measure.verify import verification
+from litesmith.model import model_file
+from litesmith.runtime import op_registry, source_tree
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli
 from tests.integration.conftest import DET, Build, Built, build_by_hand, share
 
@@ -52,7 +57,7 @@ def test_the_manifest(det_armv7: Built) -> None:
     assert manifest["models"] == [{"path": str(DET), "sha256": model}]
     assert manifest["toolchain"] == {
         "name": "zig",
-        "version": toolchains.load("zig").version(profiles.load("armv7")),
+        "version": load_toolchain("zig").version(profiles.load("armv7")),
         "linkage": "static",
     }
     assert manifest["binary"]["sha256"] == hashlib.sha256(det_armv7.program.read_bytes()).hexdigest()
@@ -116,12 +121,13 @@ def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> No
     ],
 )
 def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, name: str, op: str) -> None:
-    from litesmith import generate, selection
+    from litesmith.build import generate
+    from litesmith.runtime import selection
 
     reported = build("armv7", EXAMPLES / f"{name}.tflite").json("size.json")
-    profile, registry = profiles.load("armv7"), ops.load()
-    toolchain, tree = toolchains.load("zig"), sources.source_tree()
-    model = models.open_model(str(EXAMPLES / f"{name}.tflite"))
+    profile, registry = profiles.load("armv7"), op_registry.load()
+    toolchain, tree = load_toolchain("zig"), source_tree.source_tree()
+    model = model_file.open_model(str(EXAMPLES / f"{name}.tflite"))
     # A project generated for the smaller selection from the start.
     smaller = selection.select([model.analysis], registry).without(op)
     project = generate.generate(name, smaller, profile, toolchain, tree, registry.runtime)
@@ -179,12 +185,12 @@ def test_the_project_is_built_by_the_line_of_its_own_readme(det_armv7: Built, tm
 
 def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Path) -> None:
     """TensorFlow Lite's create_op_resolver_with_selected_ops.cc with our registration.cc alone."""
-    tree = sources.source_tree()
+    tree = source_tree.source_tree()
     profile = profiles.load("x86_64")
-    toolchain = toolchains.load("zig")
+    toolchain = load_toolchain("zig")
     flags = toolchain.compile_flags(profile)
     include = [f"-I{folder}" for folder in tree.include_folders()]
-    defines = [f"-D{define}" for define in ops.load().runtime.defines]
+    defines = [f"-D{define}" for define in op_registry.load().runtime.defines]
     shutil.copy(digits_x86.folder / "project/registration.cc", tmp_path)
     upstream = tree.locate("tensorflow/tensorflow/lite/create_op_resolver_with_selected_ops.cc")
     compiled = []
@@ -218,17 +224,17 @@ def test_models_of_the_same_ops_share_all_but_their_row_kernels(build: Build) ->
 
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
 def test_a_model_of_other_shapes_runs_the_general_kernels(build: Build, target: str) -> None:
-    built, model, profile = build(target, "zoo:vww"), models.open_model("zoo:kws"), profiles.load(target)
-    verdict = verify.verify(built.program, profile, model.analysis, model.path)
+    built, model, profile = build(target, "zoo:vww"), model_file.open_model("zoo:kws"), profiles.load(target)
+    verdict = verification.verify(built.program, profile, model.analysis, model.path)
     assert verdict.passed
     assert verdict.worst is not None
     assert verdict.worst.error == 0
 
 
 def test_the_registry_agrees_with_the_pinned_sources() -> None:
-    from litesmith.derive import Deriver
+    from litesmith.study.derive_ops import Deriver
 
-    derived = Deriver(sources.source_tree()).registry()
+    derived = Deriver(source_tree.source_tree()).registry()
     folder = paths.data_folder("ops_registry")
     # What was measured has tests of its own, and so has what is derived of XNNPACK.
     files = [p for p in folder.rglob("*.json") if not {"costs", "xnnpack"} & set(p.relative_to(folder).parts)]
@@ -260,7 +266,7 @@ def test_a_wheel_installed_elsewhere_builds_the_same_program(tmp_path: Path, det
         capture_output=True,
     )
     assert (target / "bin/litesmith").exists()
-    names = "from litesmith import images; print(*images.available())"
+    names = "from litesmith.container import toolchain_images; print(*toolchain_images.available())"
     listed = subprocess.run(
         [sys.executable, "-c", names],
         cwd=tmp_path,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from litesmith import profiles
+from litesmith.target import profiles
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration.browser import look
 from tests.integration.conftest import Build

@@ -53,7 +53,7 @@ def test_text_for_people(digits_x86: Built) -> None:
 
 
 def test_a_drawn_digit_is_read(digits_x86: Built, tmp_path: Path) -> None:
-    from litesmith.demo import drawing
+    from litesmith.workflow.demo import drawing
 
     shapes = drawing()
     rng = np.random.default_rng(99)

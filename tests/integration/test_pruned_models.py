@@ -16,13 +16,16 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from litesmith import pipeline, profiles, samples, verify
-from litesmith.bench.speed import default_models
-from litesmith.models import open_model
-from litesmith.op_models import all_cases
-from litesmith.op_models.graph import Case
-from litesmith.session import Request
-from litesmith.verify import Runner
+from litesmith.build.request import Request
+from litesmith.measure.verify import verification
+from litesmith.measure.verify.verification import Runner
+from litesmith.model import entry_points, samples
+from litesmith.model.model_file import open_model
+from litesmith.study.bench.speed import default_models
+from litesmith.study.op_models import all_cases
+from litesmith.study.op_models.writer import Case
+from litesmith.target import profiles
+from litesmith.workflow import build_and_verify
 from tests.conftest import EXAMPLES, Cli
 
 EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
@@ -34,15 +37,15 @@ def outcome(target: str, model: str, folder: Path, *, prune: bool, toolchain: st
     request = Request(
         target=target, models=(model,), out=str(folder), prune=prune, toolchain=toolchain, verify=False
     )
-    return pipeline.build(request)
+    return build_and_verify.build(request)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", default_models(), ids=lambda name: Path(name).stem)
 def test_outputs_are_bit_identical(tmp_path: Path, target: str, name: str) -> None:
     model = open_model(name)
-    (part, *_) = samples.parts(model.analysis)
-    runner = verify.find_runner(profiles.load(target))
+    (part, *_) = entry_points.parts(model.analysis)
+    runner = verification.find_runner(profiles.load(target))
     assert isinstance(runner, Runner), runner
     programs = [outcome(target, name, tmp_path / str(p), prune=p).program for p in (True, False)]
     for sample in samples.samples(model.analysis, model.path, part).values():
@@ -130,6 +133,6 @@ def test_sparse_weights_are_refused_where_no_model_has_them(tmp_path: Path) -> N
 @pytest.mark.parametrize("case", [c for c in all_cases() if c.op == "DENSIFY"], ids=lambda c: c.name)
 def test_sparse_weights_are_read_where_a_model_has_them(tmp_path: Path, case: Case) -> None:
     path = case.write(tmp_path)
-    built = pipeline.build(Request(target="x86_64", models=(str(path),), out=str(tmp_path / "b")))
+    built = build_and_verify.build(Request(target="x86_64", models=(str(path),), out=str(tmp_path / "b")))
     assert built.verdicts[0].passed
     assert "kSparseTensors = true" in (tmp_path / "b/project/selected_ops.cc").read_text()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import selection
-from litesmith.verify import Runner
+from litesmith.measure.verify.verification import Runner
+from litesmith.runtime import selection
 from tests.integration.op_cases import (
     REGISTRY,
     Prepared,

@@ -6,7 +6,10 @@ import random
 import subprocess
 from pathlib import Path
 
-from litesmith import paths, profiles, sources, toolchains
+from litesmith.base import paths
+from litesmith.runtime import source_tree
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 
 PROGRAM = """
 #include <cstdio>
@@ -33,8 +36,8 @@ def once(x: int, multiplier: int, shift: int) -> int:
 
 
 def test_our_portable_rounding_is_that_of_the_x86_kernels(tmp_path: Path) -> None:
-    profile, tree = profiles.load("x86_64"), sources.source_tree()
-    toolchain = toolchains.load("zig")
+    profile, tree = profiles.load("x86_64"), source_tree.source_tree()
+    toolchain = load_toolchain("zig")
     toolchain.prepare(profile)
     flags = toolchain.compile_flags(profile)
     include = [f"-I{folder}" for folder in tree.include_folders()]

@@ -290,7 +290,7 @@ def test_gdb_reads_no_scripts(cli: Cli, blank: Path, tmp_path: Path) -> None:
 
 
 def cache() -> Path:
-    from litesmith import paths
+    from litesmith.base import paths
 
     return paths.cache_folder()
 

@@ -12,10 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import costs, generate, ops, profiles, selection, sources, toolchains
-from litesmith.models import open_model
-from litesmith.size import elf, page, snapshot
-from litesmith.size.anatomy import MODEL, UNATTRIBUTED
+from litesmith.build import generate
+from litesmith.cli.render import size_page
+from litesmith.measure.size import elf, snapshot
+from litesmith.measure.size.anatomy import MODEL, UNATTRIBUTED
+from litesmith.model.model_file import open_model
+from litesmith.predict.code_size import costs
+from litesmith.runtime import op_registry, selection, source_tree
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
 from tests.integration.browser import look
 from tests.integration.conftest import DET, Build, Built, build_by_hand, require_or_skip
@@ -89,7 +94,7 @@ def test_marginal_costs_are_those_of_programs_made_by_hand(
     del cross_gcc
     reported = build("armv7", DIGITS, toolchain="gcc").json("size.json")
     profile, name = profiles.load("armv7").choose("gcc")
-    toolchain, tree, registry = toolchains.load(name), sources.source_tree(), ops.load()
+    toolchain, tree, registry = load_toolchain(name), source_tree.source_tree(), op_registry.load()
     whole = selection.select([open_model(str(DIGITS)).analysis], registry)
     folder = tmp_path / "project"
     codes = {}
@@ -225,7 +230,7 @@ def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
     del cross_gcc
     target, name, linkage, _ = path.name.split(".")
     profile, chosen = profiles.load(target).choose(f"{name}:{linkage}")
-    known, registry = costs.load(profile, toolchains.load(chosen)), ops.load()
+    known, registry = costs.load(profile, load_toolchain(chosen)), op_registry.load()
     several = [(DIGITS,), (DET,), (DIGITS, DET)] if target == "armv7" else [(DET,)]
     for models in several:
         code = build(target, *models, toolchain=f"{name}:{linkage}").json("size.json")["binary"]["code"]
@@ -280,7 +285,7 @@ def test_the_page_in_a_browser(
 def test_nothing_could_leave_the_page(chromium: str, det_armv7: Built, tmp_path: Path, policy: bool) -> None:
     """Its policy forbids even what somebody would slip in; without it, the log shows the request."""
     url = "http://127.0.0.1:9/picture.png"
-    text = page.render(snapshot.read(det_armv7.folder)).replace("<body>", f'<body><img src="{url}">')
+    text = size_page.render(snapshot.read(det_armv7.folder)).replace("<body>", f'<body><img src="{url}">')
     if not policy:
         text = text.replace("Content-Security-Policy", "x-none")
     (tmp_path / "page.html").write_text(text)

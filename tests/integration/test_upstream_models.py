@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import pipeline, reference, sources
-from litesmith.components import COMPONENTS
-from litesmith.errors import LitesmithError
-from litesmith.session import Request
+from litesmith.base.errors import LitesmithError
+from litesmith.build.request import Request
+from litesmith.measure.verify import reference
+from litesmith.runtime import source_tree
+from litesmith.runtime.pins import COMPONENTS
+from litesmith.workflow import build_and_verify
 
 TENSORFLOW = next(component for component in COMPONENTS if component.name == "tensorflow")
 TEST_MODELS = dataclasses.replace(
@@ -48,7 +50,7 @@ NEITHER = {
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    tree = sources.source_tree((TEST_MODELS,))
+    tree = source_tree.source_tree((TEST_MODELS,))
     return tree.root / tree.sources["test-models"].folder / "tensorflow/lite/testdata"
 
 
@@ -68,14 +70,14 @@ def test_every_model_is_in_one_of_the_lists(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", RUN)
 def test_what_upstream_runs(folder: Path, tmp_path: Path, name: str) -> None:
-    (verdict,) = pipeline.build(request(folder / f"{name}.bin", tmp_path / "out")).verdicts
+    (verdict,) = build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out")).verdicts
     assert verdict.passed is True, verdict.line()
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(LitesmithError) as caught:
-        pipeline.build(request(folder / f"{name}.bin", tmp_path / "out"))
+        build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out"))
     assert REFUSED[name] in caught.value.message
     assert caught.value.next_step
     assert not (tmp_path / "out").exists()
@@ -83,7 +85,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NEITHER)
 def test_what_fails_in_both(folder: Path, tmp_path: Path, name: str) -> None:
-    built = pipeline.build(request(folder / f"{name}.bin", tmp_path / "out"))
+    built = build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out"))
     (verdict,) = built.verdicts
     assert verdict.passed is None
     assert NEITHER[name] in verdict.reason

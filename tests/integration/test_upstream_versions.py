@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith import paths, sources, verify
-from litesmith.tensors import Array
+from litesmith.base import paths
+from litesmith.measure.verify import verification
+from litesmith.model.tensors import Array
+from litesmith.runtime import source_tree
 from tests.integration.conftest import require_or_skip
 from tests.integration.op_cases import DIFFERENT, DIFFERENT_ON_AARCH64, Prepared, build_program, prepare
 
@@ -79,7 +81,7 @@ def upstream_aarch64() -> tuple[list[str], Path]:
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         site.mkdir(parents=True)
-        mirror = sources.debian_suites("bookworm")[0].split()[0]
+        mirror = source_tree.debian_suites("bookworm")[0].split()[0]
         names = ",".join((*PYTHON, *LIBRARIES))
         words = [debootstrap, "--foreign", "--arch=arm64", "--variant=minbase", f"--include={names}"]
         subprocess.run([*words, "bookworm", root, mirror], check=True, capture_output=True)
@@ -119,11 +121,11 @@ def test_upstreams_own_aarch64_build_differs_in_the_same_way(
         expected = asked(
             [*command, "-c"], f"import sys; sys.path.insert(0, {str(site)!r})", found.path, inputs, tmp_path
         )
-        worst = verify.verify_sample(binary, runner, found.path, found.part, sample, inputs, expected)
+        worst = verification.verify_sample(binary, runner, found.path, found.part, sample, inputs, expected)
         assert worst is not None
         assert worst.error == 0
         newest = found.answers[sample].outputs
-        differences.append(max(verify.compare(a, b)[0] for a, b in zip(expected, newest, strict=True)))
+        differences.append(max(verification.compare(a, b)[0] for a, b in zip(expected, newest, strict=True)))
     assert max(differences) == 1
 
 
@@ -153,9 +155,11 @@ def test_upstreams_own_build_differs_in_the_same_way(
     binary, runner = build_program(target, [found], pruned=True)
     sample = found.tried["random 0"]
     expected = asked([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
-    worst = verify.verify_sample(binary, runner, found.path, found.part, "random 0", sample.inputs, expected)
+    worst = verification.verify_sample(
+        binary, runner, found.path, found.part, "random 0", sample.inputs, expected
+    )
     assert worst is not None
     assert worst.error == 0
     # And the newest interpreter is the one that differs.
     newest = found.answers["random 0"].outputs
-    assert any(verify.compare(a, b)[0] > 0 for a, b in zip(expected, newest, strict=True))
+    assert any(verification.compare(a, b)[0] > 0 for a, b in zip(expected, newest, strict=True))

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
-from litesmith import analysis, pipeline, profiles, samples, verify
-from litesmith.models import open_model
-from litesmith.op_models import all_cases
-from litesmith.op_models.graph import Graph
-from litesmith.session import Request
-from litesmith.verify import Runner
+from litesmith.build.request import Request
+from litesmith.measure.verify import verification
+from litesmith.measure.verify.verification import Runner
+from litesmith.model import contents, entry_points
+from litesmith.model.model_file import open_model
+from litesmith.study.op_models import all_cases
+from litesmith.study.op_models.writer import Graph
+from litesmith.target import profiles
+from litesmith.workflow import build_and_verify
 from tests.conftest import EXAMPLES, ROOT
 from tests.integration.conftest import DET, Build, Built, build_by_hand
 
@@ -56,10 +59,10 @@ def test_examples(build: Build, target: str, name: str) -> None:
     assert built.json("verify.json")["verdicts"][0]["passed"] is True
 
 
-def _cpu(built: Built, target: str, cpu: str) -> verify.Verdict:
+def _cpu(built: Built, target: str, cpu: str) -> verification.Verdict:
     model = open_model(VWW)
     profile = profiles.load(target)
-    return verify.verify(built.program, profile, model.analysis, model.path, cpu=cpu)
+    return verification.verify(built.program, profile, model.analysis, model.path, cpu=cpu)
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
@@ -98,14 +101,14 @@ def test_instruction_sets_of_the_profile(tmp_path: Path) -> None:
     profile["xnnpack"] = ["sse4.1"]
     path = tmp_path / "old.yaml"
     path.write_text(yaml.safe_dump(profile, sort_keys=False))
-    outcome = pipeline.build(
+    outcome = build_and_verify.build(
         Request(target=str(path), models=("zoo:kws",), out=str(tmp_path / "out"), kernels="xnnpack")
     )
     kernels = json.loads((outcome.folder / "manifest.json").read_text())["kernels"]
     assert kernels["instruction_sets"] == ["sse4.1"]
     assert not any("avx" in name for name in kernels["microkernels"])
     assert outcome.verdicts[0].passed
-    fewer = pipeline.build(
+    fewer = build_and_verify.build(
         Request(target="x86_64", models=("zoo:kws",), out=str(tmp_path / "all"), kernels="xnnpack")
     )
     assert outcome.size.binary.code < fewer.size.binary.code - 10_000
@@ -179,8 +182,8 @@ def test_a_node_that_xnnpack_declines_ends_in_exit_code_3(build: Build, tmp_path
 
 def test_other_shapes_are_refused_where_no_kernel_could_follow(build: Build) -> None:
     built = build("x86_64", EXAMPLES / "digits.tflite", kernels="xnnpack")
-    name = analysis.analyse(EXAMPLES / "digits.tflite").subgraphs[0].tensors
-    subgraph = analysis.analyse(EXAMPLES / "digits.tflite").subgraphs[0]
+    name = contents.analyse(EXAMPLES / "digits.tflite").subgraphs[0].tensors
+    subgraph = contents.analyse(EXAMPLES / "digits.tflite").subgraphs[0]
     first = name[subgraph.inputs[0]].name
     done = built.run("--model", EXAMPLES / "digits.tflite", "--input-shape", f"{first}=2x28x28x1")
     assert (done.returncode, done.stdout) == (3, "")
@@ -194,15 +197,15 @@ def test_programs_for_other_shapes_keep_kernels(tmp_path: Path) -> None:
     g.op("ABS", [summed], [g.output(shape=[1, 4], signature=[-1, 4])])
     path = tmp_path / "any.tflite"
     path.write_bytes(g.content())
-    name = analysis.analyse(path).subgraphs[0].tensors[1].name
+    name = contents.analyse(path).subgraphs[0].tensors[1].name
     request = Request(
         target="x86_64",
         models=(str(path),),
         out=str(tmp_path / "out"),
         kernels="xnnpack",
-        choice=samples.Choice(shapes={name: (3, 4)}),
+        choice=entry_points.Choice(shapes={name: (3, 4)}),
     )
-    outcome = pipeline.build(request)
+    outcome = build_and_verify.build(request)
     assert outcome.verdicts[0].passed, outcome.verdicts[0].line()
     kernels = json.loads((outcome.folder / "manifest.json").read_text())["kernels"]
     assert (kernels["chosen"], kernels["without_kernel"]) == ("xnnpack", [])
@@ -225,7 +228,7 @@ def test_auto_takes_xnnpack_where_most_of_the_work_is_its(build: Build) -> None:
 
 
 def test_the_program_reports_its_memory(build: Build) -> None:
-    runner = verify.find_runner(profiles.load("x86_64"))
+    runner = verification.find_runner(profiles.load("x86_64"))
     assert isinstance(runner, Runner)
     done = build("x86_64", VWW, kernels="xnnpack").run("--model", open_model(VWW).path, "--json")
     report = json.loads(done.stdout)

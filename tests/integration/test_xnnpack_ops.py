@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from litesmith import profiles, verify
-from litesmith.arena import prediction
-from litesmith.tensors import from_bytes
-from litesmith.verify import Runner
-from litesmith.xnnpack import delegation
-from litesmith.xnnpack.delegation import Delegation
-from litesmith.xnnpack.memory import packed_weights
-from litesmith.xnnpack.workspace import workspace_bytes
+from litesmith.measure.verify import verification
+from litesmith.measure.verify.verification import Runner
+from litesmith.model.tensors import from_bytes
+from litesmith.predict.arena import prediction
+from litesmith.predict.xnnpack import delegation
+from litesmith.predict.xnnpack.delegation import Delegation
+from litesmith.predict.xnnpack.packed_weights import packed_weights
+from litesmith.predict.xnnpack.workspace import workspace_bytes
+from litesmith.target import profiles
 from tests.integration.op_cases import REGISTRY, Prepared, build_binary, prepare
 
 TAKEN = 134
@@ -55,7 +56,7 @@ def target(request: pytest.FixtureRequest) -> str:
 def said(target: str, taken: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, Said]]:
     """By case and sample."""
     program = build_binary(target, [case for case, _ in taken], pruned=True, kernels="xnnpack").program
-    runner = verify.find_runner(profiles.load(target))
+    runner = verification.find_runner(profiles.load(target))
     assert isinstance(runner, Runner), runner
 
     def ask(case: Prepared) -> dict[str, Said]:
@@ -98,7 +99,7 @@ def test_answers_are_right(
             for position, expected in enumerate(case.answers[name].outputs):
                 actual = from_bytes(answer.outputs[position], expected.dtype, expected.shape)
                 assert actual is not None, (case.path.stem, name)
-                error, tolerance = verify.compare(expected, actual)
+                error, tolerance = verification.compare(expected, actual)
                 # XNNPACK rounds once, in float32, where the built-in kernels round twice.
                 if error > (1 if expected.dtype.name in ONE_STEP else tolerance):
                     wrong.append((case.path.stem, name, error))

@@ -6,34 +6,35 @@ import json
 
 import pytest
 
-from litesmith import sources
-from litesmith.components import COMPONENTS, XNNPACK_COMPONENTS
-from litesmith.sources import SourceTree
-from litesmith.xnnpack import derive, runtime
+from litesmith.runtime import source_tree
+from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
+from litesmith.runtime.source_tree import SourceTree
+from litesmith.runtime.xnnpack import substitutes
+from litesmith.study import derive_xnnpack
 from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
 def tree() -> SourceTree:
-    return sources.source_tree((*COMPONENTS, *XNNPACK_COMPONENTS))
+    return source_tree.source_tree((*COMPONENTS, *XNNPACK_COMPONENTS))
 
 
 def test_the_registry_agrees_with_the_sources(tree: SourceTree) -> None:
     stored = json.loads((ROOT / "ops_registry" / "xnnpack" / "sources.json").read_text())
-    assert json.loads(json.dumps(derive.derive(tree))) == stored
+    assert json.loads(json.dumps(derive_xnnpack.derive(tree))) == stored
 
 
 def test_files_of_programs_without_xnnpack_do_not_see_it(tree: SourceTree) -> None:
-    plain = sources.source_tree()
+    plain = source_tree.source_tree()
     assert tree.identity() == plain.identity()
     assert tree.include_folders() == plain.include_folders()
     assert tree.identity("xnnpack") != plain.identity()
 
 
 def test_changes_of_upstream_apply(tree: SourceTree) -> None:
-    found = runtime.files(tree)
-    assert set(found) == set(runtime.ORIGINALS)
-    for name, original in runtime.ORIGINALS.items():
+    found = substitutes.files(tree)
+    assert set(found) == set(substitutes.ORIGINALS)
+    for name, original in substitutes.ORIGINALS.items():
         assert found[name] != (tree.root / tree.locate(original)).read_text()
-    visited = found[runtime.DELEGATE].count("LITESMITH_DELEGATED(kTfLiteBuiltin")
+    visited = found[substitutes.DELEGATE].count("LITESMITH_DELEGATED(kTfLiteBuiltin")
     assert visited > 40

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litesmith.size import elf
-from litesmith.size.anatomy import Anatomy, Owner, Part
-from litesmith.size.elf import Sections
-from litesmith.size.report import OpSize, SizeReport
-from litesmith.size.snapshot import MadeWith, Snapshot
+from litesmith.build.manifest import MadeWith
+from litesmith.measure.size import elf
+from litesmith.measure.size.anatomy import Anatomy, Owner, Part
+from litesmith.measure.size.elf import Sections
+from litesmith.measure.size.size_report import OpSize, SizeReport
+from litesmith.measure.size.snapshot import Snapshot
 from tests import elves
 from tests.elves import ALLOC, EXECUTE, Name
 
@@ -73,6 +74,7 @@ def build_folder(folder: Path, content: bytes = b"code") -> Path:
     )
     report: dict[str, Any] = {**snapshot().report.to_json(), "binary": vars(totals)}
     manifest = {
+        "litesmith": "0",
         "models": [{"path": "m.tflite", "sha256": "0" * 64}],
         "target": "armv7",
         "profile": {"model_check": True},
@@ -80,6 +82,8 @@ def build_folder(folder: Path, content: bytes = b"code") -> Path:
         "flags": {"common": ["-Os"], "cxx": [], "by_source": {}, "link": [], "defines": ["X"]},
         "pruning": {"enabled": True},
         "embedded_model": False,
+        "kernels": {},
+        "sources": {},
         "binary": {
             "name": "m",
             "sha256": hashlib.sha256(program.read_bytes()).hexdigest(),

@@ -8,21 +8,21 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from litesmith import analysis
-from litesmith.errors import ModelError
-from litesmith.ops import Registry
+from litesmith.base.errors import ModelError
+from litesmith.model import contents
+from litesmith.runtime.op_registry import Registry
 from tests.conftest import EXAMPLES
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, GELU, INT8, INT32, QUANTIZE, Op, build_model
 
 
-def analyse(tmp_path: Path, data: bytes, name: str = "m.tflite") -> analysis.ModelAnalysis:
+def analyse(tmp_path: Path, data: bytes, name: str = "m.tflite") -> contents.ModelAnalysis:
     path = tmp_path / name
     path.write_bytes(data)
-    return analysis.analyse(path)
+    return contents.analyse(path)
 
 
 def test_the_detector(registry: Registry) -> None:
-    model = analysis.analyse(EXAMPLES / "det.tflite")
+    model = contents.analyse(EXAMPLES / "det.tflite")
     uses = {registry.name_of(use): use for use in model.ops()}
     assert set(uses) == {
         "CONCATENATION",
@@ -52,7 +52,7 @@ def test_the_detector(registry: Registry) -> None:
 
 @pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
 def test_every_example_is_understood(name: str, registry: Registry) -> None:
-    model = analysis.analyse(EXAMPLES / f"{name}.tflite")
+    model = contents.analyse(EXAMPLES / f"{name}.tflite")
     assert model.size == (EXAMPLES / f"{name}.tflite").stat().st_size < 400_000
     assert model.name == name
     assert registry.problems(model) == ()
@@ -151,18 +151,18 @@ def test_other_formats_are_named(tmp_path: Path, content: bytes, name: str, expe
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model file"):
-        analysis.analyse(tmp_path / "none.tflite")
+        contents.analyse(tmp_path / "none.tflite")
 
 
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a folder"):
-        analysis.analyse(tmp_path)
+        contents.analyse(tmp_path)
 
 
 def test_a_saved_model(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"x")
     with pytest.raises(ModelError, match="is a SavedModel") as caught:
-        analysis.analyse(tmp_path)
+        contents.analyse(tmp_path)
     assert "TFLiteConverter" in caught.value.next_step
 
 
@@ -241,8 +241,8 @@ def test_the_allocated_shape_is_the_stored_one(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_utf8() -> None:
-    from litesmith import models
-    from litesmith.errors import UsageError
+    from litesmith.base.errors import UsageError
+    from litesmith.model import model_file
 
     with pytest.raises(UsageError, match="not valid UTF-8"):
-        models.open_model("a\udcff.tflite")
+        model_file.open_model("a\udcff.tflite")

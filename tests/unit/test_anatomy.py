@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.errors import UsageError
-from litesmith.selection import SelectedOp, Selection
-from litesmith.size import anatomy, elf
-from litesmith.size.anatomy import Anatomy, Owner, dissect
+from litesmith.base.errors import UsageError
+from litesmith.measure.size import anatomy, elf
+from litesmith.measure.size.anatomy import Anatomy, Owner, dissect
+from litesmith.runtime.selection import SelectedOp, Selection
 from tests import elves
 from tests.elves import ALLOC, EXECUTE, MERGE, STRINGS, WRITE, Name, Part
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litesmith import analysis
-from litesmith.arena import prediction, shapes
-from litesmith.arena.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size
-from litesmith.arena.layout import ALIGNMENT, IN_PLACE, Arena, Planner
-from litesmith.arena.ordering import LIBCXX, LIBSTDCXX, Library
-from litesmith.arena.padding import rule
-from litesmith.arena.prediction import ArenaPlan, Placed
-from litesmith.arena.scratch import SCRATCH
-from litesmith.errors import ModelError, UsageError
-from litesmith.op_models import all_cases
-from litesmith.op_models.graph import Graph
-from litesmith.ops import Registry
-from litesmith.samples import Choice
+from litesmith.base.errors import ModelError, UsageError
+from litesmith.model import contents
+from litesmith.model.entry_points import Choice
+from litesmith.predict.arena import prediction, shapes
+from litesmith.predict.arena.layout import ALIGNMENT, IN_PLACE, Arena, Planner
+from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX, Library
+from litesmith.predict.arena.padding import rule
+from litesmith.predict.arena.prediction import ArenaPlan, Placed
+from litesmith.predict.arena.scratch import SCRATCH
+from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size
+from litesmith.runtime.op_registry import Registry
+from litesmith.study.op_models import all_cases
+from litesmith.study.op_models.writer import Graph
 
 PADDING = 2 * ALIGNMENT
 EMPTY = PADDING
@@ -26,7 +26,7 @@ EMPTY = PADDING
 
 def predict(graph: Graph, choice: Choice | None = None) -> ArenaPlan:
     content = graph.content()
-    return prediction.predict(analysis.analyse_bytes(content, "made.tflite"), content, choice or Choice())
+    return prediction.predict(contents.analyse_bytes(content, "made.tflite"), content, choice or Choice())
 
 
 def placed(plan: ArenaPlan, subgraph: int = 0) -> dict[str, Placed]:
@@ -337,7 +337,7 @@ GATES = [("gates", 248, False)]
 )
 def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
     (model,) = (one for one in all_cases() if one.name == case)
-    plan = prediction.predict(analysis.analyse_bytes(model.content, case), model.content)
+    plan = prediction.predict(contents.analyse_bytes(model.content, case), model.content)
     found = [one for one in plan.subgraphs[0].tensors if one.kind in {"scratch", "kept"}]
     assert sorted((one.name, one.bytes, one.persistent) for one in found) == expected
 
@@ -345,7 +345,7 @@ def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
 def test_buffers_outside_of_the_arena() -> None:
     """A transposed convolution works on the heap: its columns and its weights, turned round."""
     (model,) = (one for one in all_cases() if one.name == "TRANSPOSE_CONV_float32")
-    plan = prediction.predict(analysis.analyse_bytes(model.content, "m"), model.content)
+    plan = prediction.predict(contents.analyse_bytes(model.content, "m"), model.content)
     assert plan.subgraphs[0].heap_bytes > 3000
 
 
@@ -488,7 +488,7 @@ def test_an_op_of_the_users_own() -> None:
 def test_loops_and_branches_give_their_arenas_back() -> None:
     for name, released in (("WHILE_float32", [False, True, True]), ("IF_float32", [False, True, False])):
         (model,) = (one for one in all_cases() if one.name == name)
-        plan = prediction.predict(analysis.analyse_bytes(model.content, name), model.content)
+        plan = prediction.predict(contents.analyse_bytes(model.content, name), model.content)
         assert [one.released for one in plan.subgraphs] == released
         kept = [one for one in plan.subgraphs if not one.released]
         persistent = sum(one.persistent_bytes for one in plan.subgraphs)
@@ -537,7 +537,7 @@ def test_damaged_models_end_in_a_plan_or_an_error(name: str, registry: Registry)
         for damage in (b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00", b"\xff\xff\xff\xff"):
             broken = sound[:position] + damage + sound[position + 4 :]
             try:
-                model = analysis.analyse_bytes(broken, "m")
+                model = contents.analyse_bytes(broken, "m")
             except ModelError:
                 continue
             try:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from litesmith.bench.board import NodeTime, by_op, latency
-from litesmith.bench.compare import compare
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.study.bench.compare import compare
+from litesmith.study.bench.on_board import NodeTime, by_op, latency
 
 
 def node(op: str, us: float, share: float, calls: float = 1) -> NodeTime:

@@ -11,14 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import analysis, paths, profiles, toolchains
-from litesmith.convert import conversion, environment, inputs, report, request, worker
-from litesmith.convert.comparison import Tally
-from litesmith.convert.inputs import Spec
-from litesmith.convert.refused import RefusedError
-from litesmith.convert.request import Wanted
-from litesmith.errors import SourceError, ToolError, UnsupportedModelError, UsageError
-from litesmith.ops import Registry
+from litesmith.base import paths
+from litesmith.base.errors import SourceError, ToolError, UnsupportedModelError, UsageError
+from litesmith.model import contents
+from litesmith.runtime.op_registry import Registry
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
+from litesmith.workflow.convert import (
+    conversion,
+    conversion_report,
+    conversion_request,
+    converter_inputs,
+    environment,
+    worker,
+)
+from litesmith.workflow.convert.comparison import Tally
+from litesmith.workflow.convert.conversion_request import Wanted
+from litesmith.workflow.convert.converter_inputs import Spec
+from litesmith.workflow.convert.refused import RefusedError
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.models import CUSTOM, Op, build_model
 
@@ -65,20 +75,20 @@ def zipped(name: str) -> bytes:
 def test_what_cannot_be_converted(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=expected):
-        request.kind_of(tmp_path / name)
+        conversion_request.kind_of(tmp_path / name)
 
 
 def test_kinds(tmp_path: Path) -> None:
-    assert request.kind_of(keras_archive(tmp_path)) == "keras"
+    assert conversion_request.kind_of(keras_archive(tmp_path)) == "keras"
     (tmp_path / "m.bin").write_bytes(b"\x89HDF\r\n\x1a\n rest")
-    assert request.kind_of(tmp_path / "m.bin") == "keras"
+    assert conversion_request.kind_of(tmp_path / "m.bin") == "keras"
     (tmp_path / "g.pb").write_bytes(b"\x0a\x00")
-    assert request.kind_of(tmp_path / "g.pb") == "frozen"
+    assert conversion_request.kind_of(tmp_path / "g.pb") == "frozen"
     (tmp_path / "sm").mkdir()
     with pytest.raises(UsageError, match=r"folder without saved_model\.pb"):
-        request.kind_of(tmp_path / "sm")
+        conversion_request.kind_of(tmp_path / "sm")
     (tmp_path / "sm/saved_model.pb").touch()
-    assert request.kind_of(tmp_path / "sm") == "saved_model"
+    assert conversion_request.kind_of(tmp_path / "sm") == "saved_model"
 
 
 @pytest.mark.parametrize(
@@ -128,11 +138,11 @@ def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.model").mkdir()
     (tmp_path / "my.model/saved_model.pb").touch()
-    wanted = request.check(source=str(tmp_path / "my.model"), quantize="none")
+    wanted = conversion_request.check(source=str(tmp_path / "my.model"), quantize="none")
     assert wanted.out == Path("my.model.tflite")
     assert wanted.samples == Path("my.model.inputs.npz")
     monkeypatch.chdir(tmp_path / "my.model")
-    assert request.check(source=".", quantize="none").out == Path("my.model.tflite")
+    assert conversion_request.check(source=".", quantize="none").out == Path("my.model.tflite")
 
 
 # Shapes and samples
@@ -140,18 +150,18 @@ def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shapes_become_fixed() -> None:
     batch = Spec("a/b:0", "float32", (-1, 4))
-    assert inputs.fixed_shape(batch, {}, "m") == (1, 4)
-    assert inputs.fixed_shape(batch, {"a/b:0": (2, 4)}, "m") == (2, 4)
-    assert inputs.fixed_shape(batch, {"a_b_0": (3, 4)}, "m") == (3, 4)
+    assert converter_inputs.fixed_shape(batch, {}, "m") == (1, 4)
+    assert converter_inputs.fixed_shape(batch, {"a/b:0": (2, 4)}, "m") == (2, 4)
+    assert converter_inputs.fixed_shape(batch, {"a_b_0": (3, 4)}, "m") == (3, 4)
     with pytest.raises(RefusedError, match=r"the shape \?x4, not 2x5"):
-        inputs.fixed_shape(batch, {"a/b:0": (2, 5)}, "m")
+        converter_inputs.fixed_shape(batch, {"a/b:0": (2, 5)}, "m")
     with pytest.raises(RefusedError, match=r"\?x\?x3, which is not known"):
-        inputs.fixed_shape(Spec("x", "float32", (-1, -1, 3)), {}, "m")
+        converter_inputs.fixed_shape(Spec("x", "float32", (-1, -1, 3)), {}, "m")
     with pytest.raises(RefusedError, match=r"has the shape \?, which is not known"):
-        inputs.fixed_shape(Spec("x", "float32", None), {}, "m")
-    assert inputs.fixed_shape(Spec("x", "float32", None), {"x": (1, 2)}, "m") == (1, 2)
+        converter_inputs.fixed_shape(Spec("x", "float32", None), {}, "m")
+    assert converter_inputs.fixed_shape(Spec("x", "float32", None), {"x": (1, 2)}, "m") == (1, 2)
     with pytest.raises(RefusedError, match="no input 'y'"):
-        inputs.require_names({"y": (1,)}, [batch], "m")
+        converter_inputs.require_names({"y": (1,)}, [batch], "m")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +179,7 @@ def test_shapes_become_fixed() -> None:
     ids=["by name", "with a batch of one", "indexed"],
 )
 def test_samples(arrays: dict[str, Any]) -> None:
-    found = inputs.fit(arrays, [IMAGE, MASK], "d.npz")
+    found = converter_inputs.fit(arrays, [IMAGE, MASK], "d.npz")
     assert len(found) == 5
     for image, mask in found:
         assert (image.dtype, image.shape) == (np.float32, (1, 2, 3))
@@ -177,13 +187,13 @@ def test_samples(arrays: dict[str, Any]) -> None:
 
 
 def test_a_single_array_needs_no_name() -> None:
-    assert len(inputs.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
+    assert len(converter_inputs.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
     # Of the input's own shape it is one sample, the first of "arr".
-    assert len(inputs.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
+    assert len(converter_inputs.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
     # Names that look like numbered samples are those of inputs first.
     numbered = Spec("input_1", "float32", (1, 2))
-    assert len(inputs.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
-    words = inputs.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
+    assert len(converter_inputs.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
+    words = converter_inputs.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
     assert [value[0].tolist() for value in words] == [["a"], ["bc"]]
 
 
@@ -203,28 +213,35 @@ def test_a_single_array_needs_no_name() -> None:
 )
 def test_samples_that_do_not_fit(arrays: dict[str, Any], expected: str) -> None:
     with pytest.raises(RefusedError, match=expected):
-        inputs.fit(arrays, [IMAGE], "d.npz")
+        converter_inputs.fit(arrays, [IMAGE], "d.npz")
 
 
 def test_as_many_samples_for_each_input() -> None:
     with pytest.raises(RefusedError, match="image 5, mask:0 4"):
-        inputs.fit({"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d")
+        converter_inputs.fit(
+            {"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d"
+        )
     with pytest.raises(RefusedError, match="mask:0 is int64"):
-        inputs.fit({"image": np.ones((4, 2, 3)), "mask:0": np.full((4, 4), 1 << 40)}, [IMAGE, MASK], "d")
+        converter_inputs.fit(
+            {"image": np.ones((4, 2, 3)), "mask:0": np.full((4, 4), 1 << 40)}, [IMAGE, MASK], "d"
+        )
 
 
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     path = npz(tmp_path, image=np.array([{"a": 1}], object))
     with pytest.raises(RefusedError, match=r"d\.npz cannot be read"):
-        inputs.read_samples(path, [IMAGE], str(path))
+        converter_inputs.read_samples(path, [IMAGE], str(path))
 
 
 def test_random_samples_fit_their_inputs() -> None:
     specs = [IMAGE, MASK, Spec("flag", "bool", ()), Spec("text", "string", (1,))]
-    samples = inputs.random_samples(specs)
-    assert len(samples) == inputs.RANDOM_SAMPLES
+    samples = converter_inputs.random_samples(specs)
+    assert len(samples) == converter_inputs.RANDOM_SAMPLES
     assert [value.shape for value in samples[0]] == [(1, 2, 3), (1, 4), (), (1,)]
-    assert all(np.array_equal(a, b) for a, b in zip(samples[0], inputs.random_samples(specs)[0], strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(samples[0], converter_inputs.random_samples(specs)[0], strict=True)
+    )
 
 
 # Comparison
@@ -279,17 +296,17 @@ def test_missing_ops_are_named() -> None:
 
 
 def test_new_ops_and_their_price(registry: Registry) -> None:
-    made = analysis.analyse(EXAMPLES / "gesture.tflite")
-    plain = analysis.analyse(EXAMPLES / "digits.tflite")
+    made = contents.analyse(EXAMPLES / "gesture.tflite")
+    plain = contents.analyse(EXAMPLES / "digits.tflite")
     profile, name = profiles.load("armv7").choose(None)
-    price, prices = report.priced(plain, made, registry, profile, toolchains.load(name))
-    ops = report.used_ops(plain, made, registry, prices)
+    price, prices = conversion_report.priced(plain, made, registry, profile, load_toolchain(name))
+    ops = conversion_report.used_ops(plain, made, registry, prices)
     new = {op.name for op in ops if op.new}
     assert new == {"CONV_2D", "MAX_POOL_2D"}
     assert price.code > price.new_ops > max(op.bytes or 0 for op in ops if op.new)
     assert price.float_code is not None
     assert all(op.bytes for op in ops)
-    assert report.left_in_float(ops) == [op.name for op in ops]
+    assert conversion_report.left_in_float(ops) == [op.name for op in ops]
 
 
 def result_of(**changes: Any) -> dict[str, Any]:

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, costs, profiles, selection, toolchains
-from litesmith.analysis import DepthwiseRow
-from litesmith.bench import op_costs
-from litesmith.costs import Accuracy, Costs, Entry, Program
-from litesmith.errors import UsageError
-from litesmith.ops import Registry, Runtime
-from litesmith.selection import Selection
-from tests.conftest import EXAMPLES, Cli, one_error_line
+from litesmith.base.errors import UsageError
+from litesmith.model import contents
+from litesmith.model.contents import DepthwiseRow
+from litesmith.predict.code_size import costs
+from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
+from litesmith.runtime import selection
+from litesmith.runtime.op_registry import Registry, Runtime
+from litesmith.runtime.selection import Selection
+from litesmith.study.bench import builtin_costs
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
+from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
 from tests.unit.test_anatomy import selected
 
 RUNTIME = Runtime(
@@ -141,13 +145,13 @@ def test_entries_add_up_to_what_was_measured() -> None:
     """Whatever the classes do not explain is the rest."""
     programs = {program("ADD", "a"): {"x": 10}, program("MUL", "a"): {"x": 10, "y": 5}}
     codes = {program("ADD", "a"): 1011, program("MUL", "a"): 1013}
-    known = op_costs.with_entries(made(), {}, programs, codes)
+    known = builtin_costs.with_entries(made(), {}, programs, codes)
     for one in known.entries:
         code = known.base + one.rest + sum(known.classes[number] for number in one.classes)
         assert code == codes[program(one.op, *one.dtypes)]
 
 
-COSTS = sorted((Path(costs.__file__).parent.parent / "ops_registry/costs").glob("*.json"))
+COSTS = sorted((ROOT / "ops_registry/costs").glob("*.json"))
 
 
 def test_there_are_costs_for_every_target() -> None:
@@ -155,7 +159,7 @@ def test_there_are_costs_for_every_target() -> None:
     found = {path.name for path in COSTS}
     for name in profiles.available():
         profile, toolchain = profiles.load(name).choose(None)
-        assert costs.path_of(profile, toolchains.load(toolchain)).name in found
+        assert costs.path_of(profile, load_toolchain(toolchain)).name in found
 
 
 @pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
@@ -163,7 +167,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
     """Every op is there, they belong to the profile of today, and estimates are as good as asked for."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
-    known = costs.load(profile, toolchains.load(name))
+    known = costs.load(profile, load_toolchain(name))
     assert known.made_with.startswith(f"{target}, {toolchain} ")
     every = {op.name for op in (*registry.builtins.values(), *registry.customs.values())}
     assert set(known.by_op) == every
@@ -178,7 +182,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
 def test_docker_has_the_costs_of_gcc() -> None:
     profile, name = profiles.load("armv7").choose("docker")
     other, gcc = profiles.load("armv7").choose("gcc")
-    assert costs.key_of(profile, toolchains.load(name)) == costs.key_of(other, toolchains.load(gcc))
+    assert costs.key_of(profile, load_toolchain(name)) == costs.key_of(other, load_toolchain(gcc))
 
 
 def test_other_flags_have_no_costs(cli: Cli) -> None:
@@ -202,9 +206,9 @@ def test_an_estimate_needs_no_numbers_that_depend_on_paths(registry: Registry, t
     copy = tmp_path / "other.tflite"
     copy.write_bytes((EXAMPLES / "det.tflite").read_bytes())
     profile, name = profiles.load("armv7").choose(None)
-    known = costs.load(profile, toolchains.load(name))
+    known = costs.load(profile, load_toolchain(name))
     codes = {
-        costs.estimate(known, selection.select([analysis.analyse(path)], registry), registry.runtime).code
+        costs.estimate(known, selection.select([contents.analyse(path)], registry), registry.runtime).code
         for path in (copy, EXAMPLES / "det.tflite")
     }
     assert len(codes) == 1

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from litesmith import analysis
-from litesmith.arena import prediction
-from litesmith.arena.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset
-from litesmith.arena.ordering import LIBSTDCXX
-from litesmith.errors import ModelError
-from litesmith.op_models import all_cases
-from litesmith.op_models.graph import Graph, Quant
-from litesmith.ops import Registry
-from litesmith.xnnpack import delegation, partition
-from litesmith.xnnpack.delegation import Delegated, Delegation
+from litesmith.base.errors import ModelError
+from litesmith.model import contents
+from litesmith.predict.arena import prediction
+from litesmith.predict.arena.ordering import LIBSTDCXX
+from litesmith.predict.xnnpack import delegation, partition
+from litesmith.predict.xnnpack.delegation import Delegated, Delegation
+from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset
+from litesmith.runtime.op_registry import Registry
+from litesmith.study.op_models import all_cases
+from litesmith.study.op_models.writer import Graph, Quant
 from tests.conftest import ROOT
 
 HALF: Quant = (0.5, 0)
@@ -30,7 +30,7 @@ HALF: Quant = (0.5, 0)
 
 def delegate(graph: Graph) -> Delegation:
     content = graph.content()
-    return delegation.prepare(analysis.analyse_bytes(content, "made.tflite"), content)
+    return delegation.prepare(contents.analyse_bytes(content, "made.tflite"), content)
 
 
 def alone(graph: Graph) -> Delegated:
@@ -66,7 +66,7 @@ TAKEN = {
 def test_the_ops_and_dtypes_that_are_taken(registry: Registry) -> None:
     found: dict[str, set[str]] = {}
     for case in all_cases():
-        model = analysis.analyse_bytes(case.content, case.name)
+        model = contents.analyse_bytes(case.content, case.name)
         if any(one.nodes for one in delegation.delegate(model, case.content, registry)):
             dtype, *_ = case.name.removeprefix(f"{case.op}_").split("_")
             found.setdefault(case.op, set()).add(dtype)
@@ -75,7 +75,7 @@ def test_the_ops_and_dtypes_that_are_taken(registry: Registry) -> None:
 
 def test_every_node_is_taken_or_has_a_reason(registry: Registry) -> None:
     for case in all_cases():
-        model = analysis.analyse_bytes(case.content, case.name)
+        model = contents.analyse_bytes(case.content, case.name)
         for one, subgraph in zip(
             delegation.delegate(model, case.content, registry), model.subgraphs, strict=True
         ):
@@ -366,7 +366,7 @@ def test_a_damaged_file() -> None:
     g = Graph()
     g.op("ABS", [g.input([2])], [g.output()])
     content = g.content()
-    model = analysis.analyse_bytes(content, "made.tflite")
+    model = contents.analyse_bytes(content, "made.tflite")
     with pytest.raises(ModelError, match="damaged"):
         delegation.delegate(model, content[:8] + b"\xff" * (len(content) - 8))
 
@@ -421,7 +421,7 @@ def test_it_is_wanted_by_nodes_that_nobody_looked_at() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_result_of_the_model_is_not_unpacked(dtype: str) -> None:
     case = next(one for one in all_cases() if one.name == f"DENSIFY_{dtype}")
-    (found,) = delegation.delegate(analysis.analyse_bytes(case.content, case.name), case.content)
+    (found,) = delegation.delegate(contents.analyse_bytes(case.content, case.name), case.content)
     assert found.stays == {0: "a node that is not taken needs its output, or the model's caller"}
 
 
@@ -543,7 +543,7 @@ def test_a_circle_is_never_ready() -> None:
 
 def arena(graph: Graph, *, delegated: bool) -> prediction.ArenaPlan:
     content = graph.content()
-    model = analysis.analyse_bytes(content, "made.tflite")
+    model = contents.analyse_bytes(content, "made.tflite")
     plans = delegation.prepare(model, content).plans if delegated else ()
     return prediction.predict(model, content, delegated=plans)
 
@@ -599,7 +599,7 @@ def test_doubts_name_the_nodes_of_the_file() -> None:
 def test_bodies_are_placed_before_anybody_calls_them() -> None:
     """A branch has room for its input then, which it would else borrow."""
     case = next(one for one in all_cases() if one.name == "IF_float32")
-    model = analysis.analyse_bytes(case.content, case.name)
+    model = contents.analyse_bytes(case.content, case.name)
     plans = delegation.prepare(model, case.content).plans
     inside = [
         {one.kind for subgraph in plan.subgraphs[1:] for one in subgraph.tensors}
@@ -619,7 +619,7 @@ def test_examples(name: str, size: int, registry: Registry) -> None:
     """Bytes that upstream's runtime takes with its delegate, built with GCC."""
     path: Path = ROOT / "examples" / f"{name}.tflite"
     content = path.read_bytes()
-    model = analysis.analyse_bytes(content, name)
+    model = contents.analyse_bytes(content, name)
     plans = delegation.prepare(model, content, registry).plans
     plan = prediction.predict(model, content, registry=registry, library=LIBSTDCXX, delegated=plans)
     assert (plan.bytes, plan.exact) == (size, True)
@@ -627,7 +627,7 @@ def test_examples(name: str, size: int, registry: Registry) -> None:
 
 def test_gesture_is_taken_in_two_parts() -> None:
     content = (ROOT / "examples/gesture.tflite").read_bytes()
-    (found,) = delegation.delegate(analysis.analyse_bytes(content, "gesture"), content)
+    (found,) = delegation.delegate(contents.analyse_bytes(content, "gesture"), content)
     assert found.plan == (
         Subset(nodes=(0,), inputs=(0, 1), outputs=(8,), delegated=True),
         Subset(nodes=(1, 2), inputs=(2, 3, 6, 7, 8), outputs=(10,), delegated=False),

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from litesmith.size import diff, page
-from litesmith.size.diff import Change
+from litesmith.cli.render import size_page
+from litesmith.measure.size import diff
+from litesmith.measure.size.diff import Change
 from tests.unit.snapshots import MADE_WITH, part, snapshot
 
 
@@ -82,7 +83,7 @@ def test_what_they_were_made_with_is_said() -> None:
 
 def test_the_page_holds_the_data_and_nothing_else_to_load() -> None:
     made = snapshot("</script><script>alert(1)</script>")
-    text = page.render(made, snapshot("before"))
+    text = size_page.render(made, snapshot("before"))
     assert text.count("<script") == 2
     assert "alert(1)</script>" not in text.replace("&lt;/script&gt;", "")
     start = text.index('type="application/json">') + len('type="application/json">')

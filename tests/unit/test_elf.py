@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from litesmith.errors import UsageError
-from litesmith.size import elf
-from litesmith.size.elf import Elf
+from litesmith.base.errors import UsageError
+from litesmith.measure.size import elf
+from litesmith.measure.size.elf import Elf
 from tests import elves
 from tests.elves import ALLOC, EXECUTE, MERGE, OBJECT, STRINGS, WRITE, Name, Part
 

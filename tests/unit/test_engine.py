@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import engine, images
-from litesmith.engine import EngineError
-from litesmith.errors import ToolError, UsageError
+from litesmith.base.errors import ToolError, UsageError
+from litesmith.container import docker_client, toolchain_images
+from litesmith.container.docker_client import EngineError
 from tests.conftest import ROOT
 
 
@@ -32,29 +32,29 @@ from tests.conftest import ROOT
     ],
 )
 def test_what_the_clients_messages_mean(text: str, message: str) -> None:
-    error = engine._explained(text)
+    error = docker_client._explained(text)
     assert error is not None
     assert message in error.message
     assert error.next_step
 
 
 def test_a_message_that_explains_itself() -> None:
-    assert engine._explained("E: Unable to locate package g++-nonsense") is None
+    assert docker_client._explained("E: Unable to locate package g++-nonsense") is None
 
 
 @pytest.mark.parametrize("folder", ["/a b", "/a,b", '/a"b', "/ä ö,\"x\" 'y'"])
 def test_a_mount_of_any_path(folder: str) -> None:
-    (fields,) = csv.reader([engine._mount(Path(folder), "readonly")])
+    (fields,) = csv.reader([docker_client._mount(Path(folder), "readonly")])
     assert fields == ["type=bind", f"source={folder}", f"target={folder}", "readonly"]
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = engine.default_limits()
+    usual = docker_client.default_limits()
     assert usual.memory > 1 << 28
     assert usual.cpus >= 1
     monkeypatch.setenv("LITESMITH_DOCKER_MEMORY", "512MiB")
     monkeypatch.setenv("LITESMITH_DOCKER_CPUS", "0.5")
-    assert engine.default_limits() == engine.Limits(memory=512 << 20, cpus=0.5)
+    assert docker_client.default_limits() == docker_client.Limits(memory=512 << 20, cpus=0.5)
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,21 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_limits_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LITESMITH_DOCKER_{name}", value)
     with pytest.raises(UsageError, match=f"{name}.*{value}"):
-        engine.default_limits()
+        docker_client.default_limits()
 
 
 def test_no_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="docker is not installed") as caught:
-        engine.require()
+        docker_client.require()
     assert "apt-get install docker.io" in caught.value.next_step
 
 
 def test_every_image_pins_its_base() -> None:
-    found = images.available()
+    found = toolchain_images.available()
     assert set(found) == {"armhf", "arm64", "riscv64", "amd64"}
     for path in found.values():
-        pinned = images.pinned_base(path)
+        pinned = toolchain_images.pinned_base(path)
         assert pinned is not None
         assert pinned.startswith("debian:bookworm-slim@sha256:")
         assert "--no-install-recommends" in path.read_text()
@@ -90,34 +90,34 @@ def test_every_image_pins_its_base() -> None:
 def test_the_tag_is_the_content(tmp_path: Path) -> None:
     path = tmp_path / "My Board.Dockerfile"
     path.write_text("ARG BASE\nFROM ${BASE}\n")
-    first = images.tag_of(path)
+    first = toolchain_images.tag_of(path)
     assert first.startswith("litesmith-my-board:")
     (tmp_path / "again").mkdir()
     same = tmp_path / "again" / path.name
     same.write_text(path.read_text())
-    assert images.tag_of(same) == first
+    assert toolchain_images.tag_of(same) == first
     path.write_text("ARG BASE\nFROM ${BASE}\nRUN true\n")
-    assert images.tag_of(path) != first
+    assert toolchain_images.tag_of(path) != first
 
 
 def test_a_base_must_be_pinned_and_used(tmp_path: Path) -> None:
     path = tmp_path / "x.Dockerfile"
     pin = f"ubuntu:24.04@sha256:{'0' * 64}"
     path.write_text(f"ARG BASE={pin}\nFROM ${{BASE}}\n")
-    assert images.pinned_base(path) == pin
+    assert toolchain_images.pinned_base(path) == pin
     for text in ("FROM ubuntu:24.04\n", "ARG BASE=ubuntu\nFROM ${BASE}\n", f"ARG BASE={pin}\nFROM ubuntu\n"):
         path.write_text(text)
-        assert images.pinned_base(path) is None
+        assert toolchain_images.pinned_base(path) is None
 
 
 def test_an_unknown_image() -> None:
     with pytest.raises(UsageError, match="no image 'armh'") as caught:
-        images.dockerfile("armh")
+        toolchain_images.dockerfile("armh")
     assert caught.value.next_step == "perhaps you meant 'armhf'"
 
 
 def test_a_dockerfile_by_its_path() -> None:
-    assert images.dockerfile(str(ROOT / "docker/armhf.Dockerfile")).name == "armhf.Dockerfile"
+    assert toolchain_images.dockerfile(str(ROOT / "docker/armhf.Dockerfile")).name == "armhf.Dockerfile"
 
 
 @pytest.mark.parametrize(
@@ -133,17 +133,19 @@ def test_a_dockerfile_by_its_path() -> None:
     ],
 )
 def test_why_an_image_was_not_built(log: str, cause: str) -> None:
-    assert images._cause(log).startswith(cause)
+    assert toolchain_images._cause(log).startswith(cause)
 
 
 def test_what_kills_a_compiler() -> None:
-    assert engine._KILLED.search("g++: fatal error: Killed signal terminated program cc1plus")
-    assert engine._KILLED.search("collect2: fatal error: ld terminated with signal 9 [Killed]")
-    assert not engine._KILLED.search("internal compiler error: Segmentation fault signal terminated program")
+    assert docker_client._KILLED.search("g++: fatal error: Killed signal terminated program cc1plus")
+    assert docker_client._KILLED.search("collect2: fatal error: ld terminated with signal 9 [Killed]")
+    assert not docker_client._KILLED.search(
+        "internal compiler error: Segmentation fault signal terminated program"
+    )
 
 
 def test_a_base_without_debootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "require", lambda: "1.0")
-    monkeypatch.setattr(images.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(docker_client, "require", lambda: "1.0")
+    monkeypatch.setattr(toolchain_images.shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError, match="debootstrap is not installed"):
-        images.make_base()
+        toolchain_images.make_base()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import files
-from litesmith.errors import LitesmithError
+from litesmith.base import files
+from litesmith.base.errors import LitesmithError
 
 
 def test_digests() -> None:

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from litesmith import flatbuffer
-from litesmith.flatbuffer import DamagedError, Span
+from litesmith.model import flatbuffer
+from litesmith.model.flatbuffer import DamagedError, Span
 
 
 def table_file(*fields: bytes) -> bytes:

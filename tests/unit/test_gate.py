@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from litesmith.errors import UsageError
-from litesmith.size import gate
-from litesmith.size.gate import GateError
+from litesmith.base.errors import UsageError
+from litesmith.measure.size import gate
+from litesmith.measure.size.gate import GateError
 from tests.conftest import ROOT, Cli, one_error_line
 from tests.unit.snapshots import MADE_WITH, build_folder, snapshot
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import profiles, toolchains
-from litesmith.errors import ToolError
-from litesmith.process import Completed
-from litesmith.toolchains import gcc
+from litesmith.base.errors import ToolError
+from litesmith.base.process import Completed
+from litesmith.target import profiles
+from litesmith.toolchain import compiler, gcc
+from litesmith.toolchain.registry import load as load_toolchain
 
 
 def completed(text: str, code: int = 0) -> Completed:
@@ -56,7 +57,7 @@ def test_the_debian_package_of_a_compiler(triple: str, package: str) -> None:
     ],
 )
 def test_flags_for_the_cpu(target: str, flags: tuple[str, ...]) -> None:
-    found = toolchains.load("gcc").compile_flags(profiles.load(target))
+    found = load_toolchain("gcc").compile_flags(profiles.load(target))
     assert found.target == flags
     assert "-ffp-contract=off" in found.common
     assert "-fno-rtti" in found.for_file("tensorflow/x.cc")
@@ -65,21 +66,21 @@ def test_flags_for_the_cpu(target: str, flags: tuple[str, ...]) -> None:
 
 def test_thumb_and_neon_on_armv7() -> None:
     assert {"-mthumb", "-mfpu=neon-vfpv4"} <= set(
-        toolchains.load("gcc").compile_flags(profiles.load("armv7")).common
+        load_toolchain("gcc").compile_flags(profiles.load("armv7")).common
     )
 
 
 def test_gcc_and_docker_have_the_same_flags() -> None:
     for target in ("armv7", "aarch64", "riscv64", "x86_64"):
         profile = profiles.load(target)
-        host, container = toolchains.load("gcc"), toolchains.load("docker")
+        host, container = load_toolchain("gcc"), load_toolchain("docker")
         assert host.compile_flags(profile) == container.compile_flags(profile)
         assert host.link_flags(profile) == container.link_flags(profile)
 
 
 def test_linkage_decides_about_flags_and_libraries() -> None:
     profile = profiles.load("armv7")
-    toolchain = toolchains.load("gcc")
+    toolchain = load_toolchain("gcc")
     static, _ = profile.choose("gcc:static")
     assert "-static" in toolchain.link_flags(static)
     assert "-static" not in toolchain.link_flags(profile)
@@ -91,7 +92,7 @@ def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (tmp_path / name).symlink_to(shutil.which(name) or "")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="arm-linux-gnueabihf-g\\+\\+ is not installed") as caught:
-        toolchains.load("gcc").version(profiles.load("armv7"))
+        load_toolchain("gcc").version(profiles.load("armv7"))
     assert "apt-get install g++-arm-linux-gnueabihf" in caught.value.next_step
 
 
@@ -101,17 +102,17 @@ def test_a_compiler_that_is_not_gcc(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(ToolError, match="is not GCC"):
-        toolchains.load("gcc").version(profiles.load("aarch64"))
+        load_toolchain("gcc").version(profiles.load("aarch64"))
 
 
 def test_what_a_refusal_says() -> None:
-    wrong = toolchains.refusal("a.cc does not compile", "a.cc:1:2: error: 'x' was not declared\nmore")
+    wrong = compiler.refusal("a.cc does not compile", "a.cc:1:2: error: 'x' was not declared\nmore")
     assert wrong.message == "a.cc does not compile: a.cc:1:2: error: 'x' was not declared"
-    undefined = toolchains.refusal(
+    undefined = compiler.refusal(
         "the program does not link", "x.o: in f\nx.o:(.text+1): undefined reference to `g'"
     )
     assert undefined.message.endswith("undefined reference to `g'")
-    full = toolchains.refusal("a.cc does not compile", "cc1plus: fatal error: /x: No space left on device")
+    full = compiler.refusal("a.cc does not compile", "cc1plus: fatal error: /x: No space left on device")
     assert "no disk space" in full.message
     assert "LITESMITH_CACHE" in full.next_step
 

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, generate, ops, profiles, selection, toolchains
-from litesmith.components import COMPONENTS
-from litesmith.generate import Project
-from litesmith.ops import Registry
-from litesmith.selection import Selection
-from litesmith.sources import Source, SourceTree
+from litesmith.build import generate
+from litesmith.build.generate import Project
+from litesmith.model import contents
+from litesmith.runtime import op_registry, selection
+from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.pins import COMPONENTS
+from litesmith.runtime.selection import Selection
+from litesmith.runtime.source_tree import Source, SourceTree
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
@@ -27,13 +31,13 @@ def tree(tmp_path: Path) -> SourceTree:
 
 @pytest.fixture
 def det(registry: Registry) -> Selection:
-    return selection.select([analysis.analyse(EXAMPLES / "det.tflite", "examples/det.tflite")], registry)
+    return selection.select([contents.analyse(EXAMPLES / "det.tflite", "examples/det.tflite")], registry)
 
 
 def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: Path | None = None) -> Project:
     profile = profiles.load(target)
-    toolchain = toolchains.load("zig")
-    return generate.generate("det", det, profile, toolchain, tree, ops.load().runtime, embedded)
+    toolchain = load_toolchain("zig")
+    return generate.generate("det", det, profile, toolchain, tree, op_registry.load().runtime, embedded)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceT
 
 
 def test_flags_of_single_files() -> None:
-    flags = toolchains.load("zig").compile_flags(profiles.load("x86_64"))
+    flags = load_toolchain("zig").compile_flags(profiles.load("x86_64"))
     assert flags.optimisation == "-Os"
     assert flags.for_source("tensorflow/tensorflow/lite/kernels/conv.cc") == ("-O2",)
     assert flags.for_source("tensorflow/tensorflow/lite/core/subgraph.cc") == ()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.deploy import inventory
-from litesmith.deploy.remote import command_line
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.board.deploy import inventory
+from litesmith.board.deploy.remote import command_line
 from tests.conftest import Cli, one_error_line
 
 GOOD = """

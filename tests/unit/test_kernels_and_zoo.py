@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from litesmith import kernels, zoo
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.model import zoo
+from litesmith.study.bench import ruy_kernels
 
 
 def test_kernels_in_a_log() -> None:
@@ -15,13 +16,13 @@ def test_kernels_in_a_log() -> None:
         "IN: _ZN3ruy20MakeKernelParams8bitIaaLi8ELi8EEEvRKNS_4PMatIaEE\n"
         "IN: memcpy\n"
     )
-    assert kernels.kernels_in_log(log) == ("Kernel8bitNeon", "Kernel8bitNeonDotprod")
-    assert kernels.kernels_in_log("IN: main\n") == ()
+    assert ruy_kernels.kernels_in_log(log) == ("Kernel8bitNeon", "Kernel8bitNeonDotprod")
+    assert ruy_kernels.kernels_in_log("IN: main\n") == ()
 
 
 def test_the_portable_kernel_in_a_log() -> None:
     log = "IN: _ZN3ruy9RunKernelINS_6KernelILNS_4PathE2EaaiaEEE3RunENS_6TuningE\n"
-    assert kernels.kernels_in_log(log) == ("portable C++",)
+    assert ruy_kernels.kernels_in_log(log) == ("portable C++",)
 
 
 @pytest.mark.parametrize(

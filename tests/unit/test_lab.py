@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.errors import UsageError
-from litesmith.lab import boards, emulation
+from litesmith.base.errors import UsageError
+from litesmith.board.lab import binfmt, virtual_boards
 
 
 @pytest.mark.parametrize(
@@ -17,22 +17,22 @@ from litesmith.lab import boards, emulation
     ],
 )
 def test_wishes(text: str, found: list[tuple[str, int]]) -> None:
-    assert [(profile.name, count) for profile, count in boards.parse(text)] == found
+    assert [(profile.name, count) for profile, count in virtual_boards.parse(text)] == found
 
 
 @pytest.mark.parametrize("text", ["", "armv7", "armv7:", ":3", "armv7:x", "armv7:-1", "armv7:0", "armv7:1,"])
 def test_what_is_no_wish(text: str) -> None:
     with pytest.raises(UsageError, match="is no board"):
-        boards.parse(text)
+        virtual_boards.parse(text)
 
 
 def test_too_many_boards() -> None:
     with pytest.raises(UsageError, match="that are too many"):
-        boards.parse("armv7:60,aarch64:60")
+        virtual_boards.parse("armv7:60,aarch64:60")
 
 
 def test_keys_lie_beside_the_inventory() -> None:
-    assert boards.folder_of(Path("there/boards.yaml")) == Path("there/boards.lab")
+    assert virtual_boards.folder_of(Path("there/boards.yaml")) == Path("there/boards.lab")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_keys_lie_beside_the_inventory() -> None:
 def test_formats_that_containers_can_use(
     text: str, usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulation, "_BINFMT", tmp_path)
+    monkeypatch.setattr(binfmt, "_BINFMT", tmp_path)
     (tmp_path / "qemu-arm").write_text(text)
-    assert emulation._registered("qemu-arm") is usable
-    assert not emulation._registered("qemu-aarch64")
+    assert binfmt._registered("qemu-arm") is usable
+    assert not binfmt._registered("qemu-aarch64")

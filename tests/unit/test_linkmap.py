@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from litesmith.size import linkmap
-from litesmith.size.linkmap import Piece
+from litesmith.measure.size import linkmap
+from litesmith.measure.size.linkmap import Piece
 
 MAP = """\
      VMA      LMA     Size Align Out     In      Symbol

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import matrix
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.workflow import matrix
 
 
 def test_cells_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, ops, paths
-from litesmith.errors import UnsupportedModelError, UsageError
-from litesmith.ops import Problem, Registry
+from litesmith.base import paths
+from litesmith.base.errors import UnsupportedModelError, UsageError
+from litesmith.model import contents
+from litesmith.runtime import op_registry
+from litesmith.runtime.op_registry import Problem, Registry
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, Op, build_model
 
 FULLY_CONNECTED, STABLEHLO_COMPOSITE = 9, 206
@@ -17,7 +19,7 @@ FULLY_CONNECTED, STABLEHLO_COMPOSITE = 9, 206
 def problems(tmp_path: Path, registry: Registry, *wanted: Op) -> tuple[Problem, ...]:
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model(wanted))
-    return registry.problems(analysis.analyse(path))
+    return registry.problems(contents.analyse(path))
 
 
 def test_all_builtins_and_custom_ops_are_registered(registry: Registry) -> None:
@@ -34,7 +36,7 @@ def test_all_builtins_and_custom_ops_are_registered(registry: Registry) -> None:
     "path", sorted(paths.data_folder("ops_registry").glob("ops/*.json")), ids=lambda p: p.stem
 )
 def test_a_registry_file_is_complete(path: Path) -> None:
-    op = ops.Op.model_validate(json.loads(path.read_text()))
+    op = op_registry.Op.model_validate(json.loads(path.read_text()))
     assert path.stem == op.name.lower()
     assert op.versions[0] >= 1
     assert op.versions[0] <= op.versions[1]
@@ -121,7 +123,7 @@ def test_the_first_problem_is_raised_and_the_others_are_named(tmp_path: Path, re
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model([Op(CUSTOM, custom="FlexErf"), Op(CUSTOM, custom="Mine"), Op(ADD)]))
     with pytest.raises(UnsupportedModelError, match="Flex op") as caught:
-        ops.require_supported(registry, analysis.analyse(path))
+        op_registry.require_supported(registry, contents.analyse(path))
     assert "1 more: Mine" in caught.value.message
     assert caught.value.exit_code == 3
 
@@ -136,7 +138,7 @@ def own_registry(tmp_path: Path) -> Path:
 def test_registering_an_op_twice_is_an_error(own_registry: Path) -> None:
     shutil.copy(own_registry / "ops/add.json", own_registry / "ops/zz_add.json")
     with pytest.raises(UsageError, match=r"zz_add.json: the op ADD is registered twice"):
-        ops.load(own_registry)
+        op_registry.load(own_registry)
 
 
 def test_an_unknown_key_in_a_registry_file(own_registry: Path) -> None:
@@ -145,13 +147,13 @@ def test_an_unknown_key_in_a_registry_file(own_registry: Path) -> None:
     content["source"] = content.pop("sources")
     path.write_text(json.dumps(content))
     with pytest.raises(UsageError, match=r"add.json"):
-        ops.load(own_registry)
+        op_registry.load(own_registry)
 
 
 def test_a_registry_file_that_is_no_json(own_registry: Path) -> None:
     (own_registry / "ops/add.json").write_text("{")
     with pytest.raises(UsageError, match=r"add.json cannot be read"):
-        ops.load(own_registry)
+        op_registry.load(own_registry)
 
 
 def test_adding_an_op_means_adding_a_file(own_registry: Path, tmp_path: Path) -> None:
@@ -165,5 +167,8 @@ def test_adding_an_op_means_adding_a_file(own_registry: Path, tmp_path: Path) ->
     }
     (own_registry / "ops/mine.json").write_text(json.dumps(content))
     assert (
-        problems(tmp_path, ops.load(own_registry), Op(CUSTOM, custom="Mine", dtypes=(FLOAT32, FLOAT32))) == ()
+        problems(
+            tmp_path, op_registry.load(own_registry), Op(CUSTOM, custom="Mine", dtypes=(FLOAT32, FLOAT32))
+        )
+        == ()
     )

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, profiles
-from litesmith.analysis import Tensor
-from litesmith.errors import UsageError
-from litesmith.models import open_model
-from litesmith.op_models.graph import Graph
-from litesmith.ops import Registry
-from litesmith.plan import budget, latency, menu, page, report, work
-from litesmith.plan.latency import Latency
-from litesmith.plan.report import Wishes
-from litesmith.plan.work import NodeWork, Work
-from litesmith.profiles import Profile, Throughput
-from litesmith.samples import Choice
-from litesmith.session import Request
+from litesmith.base.errors import UsageError
+from litesmith.build.request import Request, resolve
+from litesmith.cli.render import plan_page
+from litesmith.model import contents
+from litesmith.model.contents import Tensor
+from litesmith.model.entry_points import Choice
+from litesmith.model.model_file import open_model
+from litesmith.predict import work
+from litesmith.predict.plan import budget, latency, menu, plans
+from litesmith.predict.plan.latency import Latency
+from litesmith.predict.plan.plans import Wishes
+from litesmith.predict.work import NodeWork, Work
+from litesmith.runtime.op_registry import Registry
+from litesmith.study.op_models.writer import Graph
+from litesmith.target import profiles
+from litesmith.target.profiles import Profile, Throughput
 from tests.conftest import EXAMPLES, ROOT
 
 
@@ -192,7 +195,7 @@ def test_the_worst_line_decides() -> None:
 )
 def test_wishes(given: dict[str, str], found: Wishes) -> None:
     empty: dict[str, str | None] = {"fps": None, "flash": None, "ram": None, "flops": None}
-    assert report.parse_wishes(**{**empty, **given}) == found
+    assert plans.parse_wishes(**{**empty, **given}) == found
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_wishes(given: dict[str, str], found: Wishes) -> None:
 def test_impossible_budgets(option: str, value: str) -> None:
     empty: dict[str, str | None] = {"fps": None, "flash": None, "ram": None, "flops": None}
     with pytest.raises(UsageError, match=f"--{option}"):
-        report.parse_wishes(**{**empty, option: value})
+        plans.parse_wishes(**{**empty, option: value})
 
 
 def chosen(**wishes: object) -> menu.MenuReport:
@@ -311,11 +314,11 @@ def test_every_formula_is_documented() -> None:
         assert formula.text in line
 
 
-def of_any_length() -> analysis.ModelAnalysis:
+def of_any_length() -> contents.ModelAnalysis:
     g = Graph()
     x = g.input([1, 1], signature=[1, -1])
     g.op("ADD", [x, x], [g.output()], "Add")
-    return analysis.analyse_bytes(g.content(), "any.tflite")
+    return contents.analyse_bytes(g.content(), "any.tflite")
 
 
 def test_an_input_of_unknown_shape() -> None:
@@ -333,9 +336,11 @@ def test_a_profile_whose_costs_nobody_measured(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     request = Request(target=str(path), models=(str(EXAMPLES / "digits.tflite"),))
-    found = report.plan(request, Wishes())
+    resolved = resolve(request)
+    asked = (resolved.profile, resolved.toolchain, resolved.models[0])
+    found = plans.plan(*asked, Wishes())
     assert found.program is None
     assert "no costs were measured for mine" in found.made_with
     assert (found.verdict, found.work.macs) == ("perhaps", 155_408)
-    assert report.plan(request, Wishes(flash=1000)).verdict == "does not fit"
-    assert "unknown" in page.of_plan(found)
+    assert plans.plan(*asked, Wishes(flash=1000)).verdict == "does not fit"
+    assert "unknown" in plan_page.of_plan(found)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import profiles
-from litesmith.deploy import lock
-from litesmith.deploy.inventory import Board
-from litesmith.deploy.probe import Facts, kibibytes, misfit
+from litesmith.board.deploy import lock
+from litesmith.board.deploy.inventory import Board
+from litesmith.board.deploy.probe import Facts, kibibytes, misfit
+from litesmith.target import profiles
 
 DYNAMIC = b"\x7fELF" + bytes(60) + b"/lib/ld-linux-armhf.so.3\0libstdc++.so.6\0libc.so.6\0GLIBC_2.34\0"
 STATIC = b"\x7fELF" + bytes(60)

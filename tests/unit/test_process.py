@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import process
-from litesmith.errors import ToolError
+from litesmith.base import process
+from litesmith.base.errors import ToolError
 
 
 def alive(pid: int) -> bool:
@@ -63,7 +63,7 @@ def test_a_ctrl_c_that_python_drops_comes_again() -> None:
     """One that arrives while a destructor or an import's callback runs is only printed by Python."""
     code = """
 import signal, time, weakref
-from litesmith.commands import common
+from litesmith.cli.commands import common
 
 class Thing: pass
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import profiles
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.target import profiles
 from tests.conftest import ROOT
 
 INVALID = sorted((Path(__file__).parent.parent / "data" / "invalid_profiles").glob("*.yaml"))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, paths, pruning, selection
-from litesmith.analysis import DepthwiseRow
-from litesmith.ops import Registry
-from litesmith.patches import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
-from litesmith.selection import Selection
+from litesmith.base import paths
+from litesmith.model import contents
+from litesmith.model.contents import DepthwiseRow
+from litesmith.runtime import pruning, selection
+from litesmith.runtime.edits import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
+from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.selection import Selection
 from tests.conftest import EXAMPLES
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, GELU, INT8, INT32, RESHAPE, Op, build_model
 
@@ -21,12 +23,12 @@ CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 def select(tmp_path: Path, registry: Registry, *ops: Op) -> Selection:
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model(ops))
-    return selection.select([analysis.analyse(path)], registry)
+    return selection.select([contents.analyse(path)], registry)
 
 
 @pytest.fixture
 def det(registry: Registry) -> Selection:
-    return selection.select([analysis.analyse(EXAMPLES / "det.tflite")], registry)
+    return selection.select([contents.analyse(EXAMPLES / "det.tflite")], registry)
 
 
 def test_a_file_keeps_the_dtypes_of_the_ops_that_use_it(tmp_path: Path, registry: Registry) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import models, revisions
-from litesmith.errors import UsageError
+from litesmith.base.errors import UsageError
+from litesmith.model import git_revision, model_file
 from tests.models import ADD, RESHAPE, Op, build_model
 
 _WHO = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
@@ -32,14 +32,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ops_of(name: str) -> int:
-    return len(models.open_model(name).analysis.ops())
+    return len(model_file.open_model(name).analysis.ops())
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_model_of_a_revision() -> None:
     assert ops_of("HEAD:models/det.tflite") == 2
     assert ops_of("HEAD~1:models/det.tflite") == 1
-    opened = models.open_model("HEAD~1:models/det.tflite")
+    opened = model_file.open_model("HEAD~1:models/det.tflite")
     assert opened.analysis.path == "HEAD~1:models/det.tflite"
     assert opened.analysis.name == "det"
 
@@ -51,7 +51,7 @@ def test_relative_to_where_we_are(repository: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_file_with_a_colon_is_a_file(repository: Path) -> None:
     (repository / "a:b.tflite").write_bytes(build_model())
-    assert not revisions.is_revision("a:b.tflite")
+    assert not git_revision.is_revision("a:b.tflite")
     assert ops_of("a:b.tflite") == 1
 
 
@@ -61,7 +61,7 @@ def test_a_file_with_a_colon_is_a_file(repository: Path) -> None:
 )
 def test_what_git_does_not_have(repository: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be had from git") as caught:
-        models.open_model(name)
+        model_file.open_model(name)
     assert "\n" not in str(caught.value)
     assert not (repository / "x").exists()
 
@@ -69,8 +69,8 @@ def test_what_git_does_not_have(repository: Path, name: str) -> None:
 def test_a_folder_is_no_model(repository: Path) -> None:
     for name in ("HEAD:models", "HEAD:models/.."):
         with pytest.raises(UsageError, match="cannot be had from git"):
-            models.open_model(name)
-    assert not revisions.is_revision("a:" + "x" * 5000) or repository
+            model_file.open_model(name)
+    assert not git_revision.is_revision("a:" + "x" * 5000) or repository
 
 
 def test_errors_name_what_was_typed(repository: Path) -> None:
@@ -78,22 +78,22 @@ def test_errors_name_what_was_typed(repository: Path) -> None:
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "bad")
     with pytest.raises(UsageError, match=r"HEAD:bad\.tflite"):
-        models.open_model("HEAD:bad.tflite")
+        model_file.open_model("HEAD:bad.tflite")
 
 
 def test_files_in_revisions(repository: Path) -> None:
-    assert revisions.in_revision("v1", "models/det.tflite") == "v1:./models/det.tflite"
-    assert revisions.in_revision("v1", str(repository / "models/det.tflite")) == "v1:./models/det.tflite"
+    assert git_revision.in_revision("v1", "models/det.tflite") == "v1:./models/det.tflite"
+    assert git_revision.in_revision("v1", str(repository / "models/det.tflite")) == "v1:./models/det.tflite"
     for other in ("zoo:kws", "HEAD:models/det.tflite"):
         with pytest.raises(UsageError, match=f"{other} has no revision v1"):
-            revisions.in_revision("v1", other)
+            git_revision.in_revision("v1", other)
 
 
 def test_outside_of_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(UsageError, match="not a git repository"):
-        models.open_model("HEAD:det.tflite")
+        model_file.open_model("HEAD:det.tflite")
 
 
 def test_a_pointer_is_no_model(repository: Path) -> None:
@@ -101,4 +101,4 @@ def test_a_pointer_is_no_model(repository: Path) -> None:
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "pointer")
     with pytest.raises(UsageError, match="is kept in Git LFS"):
-        models.open_model("HEAD:big.tflite")
+        model_file.open_model("HEAD:big.tflite")

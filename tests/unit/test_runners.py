@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from litesmith import profiles, runners
-from litesmith.deploy import flashing, inventory
-from litesmith.deploy.inventory import Board, FlashBoard
-from litesmith.deploy.package import Package
-from litesmith.errors import BoardError, ToolError, UsageError
-from litesmith.profiles import Profile
-from litesmith.runners import FlashRunner
-from litesmith.size.elf import Elf
-from litesmith.validation import validate
+from litesmith.base.errors import BoardError, ToolError, UsageError
+from litesmith.base.yaml_files import validate
+from litesmith.board.deploy import flashing, inventory
+from litesmith.board.deploy.inventory import Board, FlashBoard
+from litesmith.board.deploy.package import Package
+from litesmith.measure.size.elf import Elf
+from litesmith.target import flash_tools, profiles
+from litesmith.target.flash_tools import FlashRunner
+from litesmith.target.profiles import Profile
 from tests import elves
 from tests.conftest import ROOT, Cli, one_error_line
 
@@ -70,22 +70,22 @@ GIVEN = {
     ],
 )
 def test_the_exact_words(name: str, line: list[str]) -> None:
-    assert list(runners.load(name).words(GIVEN)) == line
+    assert list(flash_tools.load(name).words(GIVEN)) == line
 
 
 def test_every_runner_has_its_words_tested() -> None:
     (mark,) = test_the_exact_words.pytestmark  # type: ignore[attr-defined]
-    assert {case[0] for case in mark.args[1]} == set(runners.available())
+    assert {case[0] for case in mark.args[1]} == set(flash_tools.available())
 
 
 def test_what_is_not_given_is_left_out() -> None:
-    words = runners.load("openocd").words({"image": "program.elf", "config": "board/x.cfg"})
+    words = flash_tools.load("openocd").words({"image": "program.elf", "config": "board/x.cfg"})
     assert not [word for word in words if "serial" in word]
-    assert "-b" in runners.load("stm32flash").words({**GIVEN, "baud": "9600"})
+    assert "-b" in flash_tools.load("stm32flash").words({**GIVEN, "baud": "9600"})
 
 
 def test_a_script_stops_before_a_program_runs_that_differs() -> None:
-    script = runners.load("gdb-remote").script_text(GIVEN).splitlines()
+    script = flash_tools.load("gdb-remote").script_text(GIVEN).splitlines()
     assert "target remote tcp:127.0.0.1:3333" in script
     assert script[script.index("load") + 1].startswith("pipe compare-sections")
     assert script.index("quit 3") < script.index("continue")
@@ -161,7 +161,7 @@ BY_ID = "/dev/serial/by-id/usb-STM_ST-Link_066A:B-if02"
 
 
 def test_every_value_has_a_form_and_hostile_tests() -> None:
-    assert set(HOSTILE) == set(runners.FORMS) == set(runners.Values.model_fields)
+    assert set(HOSTILE) == set(flash_tools.FORMS) == set(flash_tools.Values.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_profile_keeps_its_runners() -> None:
 def test_the_runners_are_no_targets() -> None:
     assert set(profiles.available()) == {"aarch64", "armv6", "armv7", "riscv64", "x86_64"}
     assert all("gdb-remote" in profiles.load(name).runners for name in profiles.available())
-    assert {path.stem for path in (ROOT / "targets/runners").iterdir()} == set(runners.available())
+    assert {path.stem for path in (ROOT / "targets/runners").iterdir()} == set(flash_tools.available())
 
 
 # --- a board that a script on the PATH flashes

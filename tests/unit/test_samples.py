@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith import analysis, samples, tensors
-from litesmith.errors import UsageError
-from litesmith.op_models.graph import Graph
-from litesmith.samples import Choice
+from litesmith.base.errors import UsageError
+from litesmith.model import contents, entry_points, samples, tensors
+from litesmith.model.entry_points import Choice
+from litesmith.study.op_models.writer import Graph
 
 
 def two_signatures(folder: Path) -> Path:
@@ -37,30 +37,30 @@ def two_signatures(folder: Path) -> Path:
     ],
 )
 def test_shapes(words: list[str], shapes: dict[str, tuple[int, ...]]) -> None:
-    assert samples.parse_shapes(words) == shapes
+    assert entry_points.parse_shapes(words) == shapes
 
 
 @pytest.mark.parametrize("word", ["x", "=1x2", "x=1x", "x=a", "x=-1", "x=1,2", "x=1x2x"])
 def test_no_shapes(word: str) -> None:
     with pytest.raises(UsageError, match="NAME=1x224x224x3"):
-        samples.parse_shapes([word])
+        entry_points.parse_shapes([word])
 
 
 def test_the_parts_of_a_model(tmp_path: Path) -> None:
-    model = analysis.analyse(two_signatures(tmp_path))
-    first, second = samples.parts(model)
+    model = contents.analyse(two_signatures(tmp_path))
+    first, second = entry_points.parts(model)
     assert (first.signature, second.signature) == (None, "equal")
     # In the order of the subgraph, whatever the order of the signature's names.
     assert second.entry.inputs == ("first", "second")
     assert second.arguments() == ["--signature", "equal"]
-    (only,) = samples.parts(model, Choice(signature="double"))
+    (only,) = entry_points.parts(model, Choice(signature="double"))
     assert only.entry.inputs == ("x",)
 
 
 def test_a_shape_by_either_name(tmp_path: Path) -> None:
-    model = analysis.analyse(two_signatures(tmp_path))
+    model = contents.analyse(two_signatures(tmp_path))
     for name in ("x", "t0"):
-        part = samples.parts(model, Choice(signature="double", shapes={name: (5, 3)}))[0]
+        part = entry_points.parts(model, Choice(signature="double", shapes={name: (5, 3)}))[0]
         assert part.shape(0) == (5, 3)
         assert part.arguments() == ["--signature", "double", "--input-shape", "t0=5x3"]
         assert samples.samples(model, tmp_path / "m.tflite", part)["zeros"].inputs[0].shape == (5, 3)
@@ -75,15 +75,15 @@ def test_a_shape_by_either_name(tmp_path: Path) -> None:
 )
 def test_what_a_model_does_not_have(tmp_path: Path, choice: Choice, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        samples.parts(analysis.analyse(two_signatures(tmp_path)), choice)
+        entry_points.parts(contents.analyse(two_signatures(tmp_path)), choice)
 
 
 def test_stored_inputs_and_outputs(tmp_path: Path) -> None:
     path = two_signatures(tmp_path)
     stored = {"a_b_0": np.ones((4, 3), np.float32), "a_b_out0": np.full((4, 3), 2, np.float32)}
     np.savez(path.with_suffix(".inputs.npz"), **stored)
-    model = analysis.analyse(path)
-    found = samples.samples(model, path, samples.parts(model)[0])["real a_b"]
+    model = contents.analyse(path)
+    found = samples.samples(model, path, entry_points.parts(model)[0])["real a_b"]
     assert found.inputs[0].shape == (4, 3)
     assert found.expected is not None
     assert found.expected[0][0, 0] == 2
@@ -91,8 +91,8 @@ def test_stored_inputs_and_outputs(tmp_path: Path) -> None:
 
 def test_random_strings_and_empty_ones(tmp_path: Path) -> None:
     path = two_signatures(tmp_path)
-    model = analysis.analyse(path)
-    found = samples.samples(model, path, samples.parts(model)[1])
+    model = contents.analyse(path)
+    found = samples.samples(model, path, entry_points.parts(model)[1])
     assert found["zeros"].inputs[0].tolist() == [b"", b""]
     assert all(isinstance(word, bytes) for word in found["random 0"].inputs[1])
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from litesmith import schema
-from litesmith.errors import SourceError
-from litesmith.ops import Registry
+from litesmith.base.errors import SourceError
+from litesmith.model import options_schema
+from litesmith.runtime.op_registry import Registry
 
 FBS = """
 enum Padding : byte { SAME, VALID }
@@ -51,7 +51,7 @@ TfLiteStatus ParseOpDataTfLite(const Operator* op, BuiltinOperator op_type) {
 
 
 def test_fields_have_signs() -> None:
-    found = schema.options_tables(FBS)
+    found = options_schema.options_tables(FBS)
     assert {name: (table.number, table.fields) for name, table in found.items()} == {
         "AOptions": (1, "144"),
         "BOptions": (2, "dhs-1"),
@@ -61,27 +61,27 @@ def test_fields_have_signs() -> None:
 
 def test_an_unknown_type_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"AOptions\.padding of schema\.fbs has the type Strange"):
-        schema.options_tables(FBS.replace("padding:Padding", "padding:Strange"))
+        options_schema.options_tables(FBS.replace("padding:Padding", "padding:Strange"))
 
 
 def test_a_schema_without_options_is_an_error() -> None:
     with pytest.raises(SourceError, match="no union BuiltinOptions"):
-        schema.options_tables("table Model { version:uint; }")
+        options_schema.options_tables("table Model { version:uint; }")
 
 
 def test_readers_are_followed_and_labels_share_a_block() -> None:
-    found = schema.readers_of_ops(CONVERSIONS)
+    found = options_schema.readers_of_ops(CONVERSIONS)
     assert {name: (reader.tables, reader.function) for name, reader in found.items()} == {
         "ONE": (("AOptions",), "ParseA"),
-        "TWO": (("BOptions",), schema.SWITCH),
-        "THREE": (("BOptions",), schema.SWITCH),
+        "TWO": (("BOptions",), options_schema.SWITCH),
+        "THREE": (("BOptions",), options_schema.SWITCH),
         "FOUR": ((), ""),
     }
 
 
 def test_a_file_without_the_switch_is_an_error() -> None:
     with pytest.raises(SourceError, match="no ParseOpDataTfLite"):
-        schema.readers_of_ops("int main() {}")
+        options_schema.readers_of_ops("int main() {}")
 
 
 @pytest.mark.parametrize(

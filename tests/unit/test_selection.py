@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import analysis, selection
-from litesmith.errors import UnsupportedModelError
-from litesmith.ops import Registry
+from litesmith.base.errors import UnsupportedModelError
+from litesmith.model import contents
+from litesmith.runtime import selection
+from litesmith.runtime.op_registry import Registry
 from tests.conftest import EXAMPLES
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, INT8, INT32, QUANTIZE, Op, build_model
 
@@ -16,7 +17,7 @@ def select(tmp_path: Path, registry: Registry, *models: list[Op]) -> selection.S
     for number, wanted in enumerate(models):
         path = tmp_path / f"m{number}.tflite"
         path.write_bytes(build_model(wanted))
-        analyses.append(analysis.analyse(path))
+        analyses.append(contents.analyse(path))
     return selection.select(analyses, registry)
 
 
@@ -62,7 +63,7 @@ def test_without_an_op(tmp_path: Path, registry: Registry) -> None:
 
 
 def test_selection_json_has_the_contracts_keys(registry: Registry) -> None:
-    content = selection.select([analysis.analyse(EXAMPLES / "det.tflite")], registry).to_json()
+    content = selection.select([contents.analyse(EXAMPLES / "det.tflite")], registry).to_json()
     assert set(content) == {"models", "ops"}
     assert set(content["models"][0]) == {"path", "sha256"}
     for op in content["ops"]:

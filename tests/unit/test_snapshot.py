@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.errors import UsageError
-from litesmith.size import snapshot
-from litesmith.size.report import SizeReport
+from litesmith.base.errors import UsageError
+from litesmith.measure.size import snapshot
+from litesmith.measure.size.size_report import SizeReport
 from tests import elves
 from tests.conftest import Cli, one_error_line
 from tests.unit import snapshots
@@ -84,7 +84,7 @@ def test_reports_of_another_build(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"binary": "x"}', '{"binary": null}'])
 def test_a_manifest_of_somebody_else(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(UsageError, match="is not the program that"):
+    with pytest.raises(UsageError, match="by another version of litesmith"):
         snapshot.read_program(folder / "bin/m")
 
 

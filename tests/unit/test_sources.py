@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import sources
-from litesmith.components import COMPONENTS, Component, Origin, Patch
-from litesmith.errors import SourceError
+from litesmith.base.errors import SourceError
+from litesmith.runtime import source_tree
+from litesmith.runtime.pins import COMPONENTS, Component, Origin, Patch
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -70,7 +70,7 @@ def upstream(address: str, sha256: str, root: str = "*") -> Origin:
     return Origin(kind="upstream", location=address, sha256=sha256, root=root)
 
 
-def unpacked(tree: sources.SourceTree) -> dict[str, bytes]:
+def unpacked(tree: source_tree.SourceTree) -> dict[str, bytes]:
     folder = tree.root / tree.sources["thing"].folder
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -85,7 +85,7 @@ def test_only_the_used_parts_of_a_tar_are_unpacked(
 ) -> None:
     folder, address = served
     digest = tar(folder / "t.tar", FILES, mode)
-    tree = sources.source_tree((component(upstream(f"{address}/t.tar", digest)),))
+    tree = source_tree.source_tree((component(upstream(f"{address}/t.tar", digest)),))
     assert unpacked(tree) == {"LICENSE": b"free", "src/a.cc": b"int a = one;"}
     assert tree.manifest()["thing"]["origin"] == "upstream"
     assert tree.manifest()["thing"]["sha256"] == digest
@@ -98,7 +98,7 @@ def test_a_zip(served: tuple[Path, str], empty_cache: Path) -> None:
         for name, data in FILES.items():
             archive.writestr(name, data)
     digest = hashlib.sha256((folder / "t.zip").read_bytes()).hexdigest()
-    tree = sources.source_tree((component(upstream(f"{address}/t.zip", digest)),))
+    tree = source_tree.source_tree((component(upstream(f"{address}/t.zip", digest)),))
     assert set(unpacked(tree)) == {"LICENSE", "src/a.cc"}
     assert empty_cache.is_dir()
 
@@ -112,7 +112,7 @@ def test_a_deep_root_stops_at_its_end(served: tuple[Path, str], empty_cache: Pat
         "x/zz/src/n": b"no",
     }
     digest = tar(folder / "t.tar", content)
-    tree = sources.source_tree((component(upstream(f"{address}/t.tar", digest, "*/deep/y")),))
+    tree = source_tree.source_tree((component(upstream(f"{address}/t.tar", digest, "*/deep/y")),))
     assert unpacked(tree) == {"LICENSE": b"l", "src/a.cc": b"a"}
     assert empty_cache.is_dir()
 
@@ -126,7 +126,7 @@ def test_the_second_origin_is_asked_when_the_first_does_not_answer(
     monkeypatch.setenv("LITESMITH_DEBIAN_MIRROR", address)
     debian = Origin(kind="debian", location="pool/t.tar", sha256=digest)
     first = upstream("http://127.0.0.1:1/t.tar", "0" * 64)
-    tree = sources.source_tree((component(first, debian),))
+    tree = source_tree.source_tree((component(first, debian),))
     assert tree.manifest()["thing"]["origin"] == "debian"
     assert tree.manifest()["thing"]["location"] == "pool/t.tar"
     assert empty_cache.is_dir()
@@ -140,18 +140,18 @@ def test_a_wrong_digest_is_an_error_and_no_reason_to_ask_elsewhere(
     monkeypatch.setenv("LITESMITH_DEBIAN_MIRROR", address)
     good = Origin(kind="debian", location="t.tar", sha256=digest)
     with pytest.raises(SourceError, match=r"archive of thing from .* does not have the pinned SHA-256"):
-        sources.source_tree((component(upstream(f"{address}/t.tar", "0" * 64), good),))
+        source_tree.source_tree((component(upstream(f"{address}/t.tar", "0" * 64), good),))
     assert [p.name for p in (empty_cache / "sources").iterdir()] == []
 
 
 def test_no_network_names_the_file_and_all_origins(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "debian_mirrors", lambda: ("http://127.0.0.1:1/",))
+    monkeypatch.setattr(source_tree, "debian_mirrors", lambda: ("http://127.0.0.1:1/",))
     first = upstream("http://127.0.0.1:1/a/t.tar", "0" * 64)
     second = Origin(kind="debian", location="pool/t.tar", sha256="1" * 64)
     with pytest.raises(SourceError) as caught:
-        sources.source_tree((component(first, second),))
+        source_tree.source_tree((component(first, second),))
     assert "thing 1 could not be fetched" in caught.value.message
     assert "127.0.0.1:1/a/t.tar (ConnectionError)" in caught.value.message
     assert "127.0.0.1:1/pool/t.tar" in caught.value.message
@@ -163,19 +163,19 @@ def test_an_http_error_is_named(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, address = served
-    monkeypatch.setattr(sources, "debian_mirrors", lambda: ())
+    monkeypatch.setattr(source_tree, "debian_mirrors", lambda: ())
     second = Origin(kind="debian", location="pool/t.tar", sha256="1" * 64)
     with pytest.raises(SourceError, match=r"HTTP 404.*no apt configuration"):
-        sources.source_tree((component(upstream(f"{address}/none", "0" * 64), second),))
+        source_tree.source_tree((component(upstream(f"{address}/none", "0" * 64), second),))
     assert empty_cache.is_dir()
 
 
 def test_nothing_is_fetched_twice(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     wanted = (component(upstream(f"{address}/t.tar", tar(folder / "t.tar", FILES))),)
-    first = sources.source_tree(wanted)
+    first = source_tree.source_tree(wanted)
     (folder / "t.tar").unlink()
-    assert sources.source_tree(wanted).identity() == first.identity()
+    assert source_tree.source_tree(wanted).identity() == first.identity()
     assert empty_cache.is_dir()
 
 
@@ -183,7 +183,7 @@ def test_members_that_would_leave_the_folder_are_ignored(served: tuple[Path, str
     folder, address = served
     content = {"top/src/../../../evil": b"x", "top/src/a.cc": b"a", "/etc/src/b": b"x"}
     digest = tar(folder / "t.tar", content)
-    tree = sources.source_tree((component(upstream(f"{address}/t.tar", digest)),))
+    tree = source_tree.source_tree((component(upstream(f"{address}/t.tar", digest)),))
     assert unpacked(tree) == {"src/a.cc": b"a"}
     assert not list(empty_cache.rglob("evil"))
 
@@ -192,7 +192,7 @@ def test_an_archive_without_our_files(served: tuple[Path, str], empty_cache: Pat
     folder, address = served
     digest = tar(folder / "t.tar", {"top/other": b"x"})
     with pytest.raises(SourceError, match="holds none of its files"):
-        sources.source_tree((component(upstream(f"{address}/t.tar", digest)),))
+        source_tree.source_tree((component(upstream(f"{address}/t.tar", digest)),))
     assert not list((empty_cache / "sources").iterdir())
 
 
@@ -201,15 +201,15 @@ def test_an_archive_that_is_none(served: tuple[Path, str], empty_cache: Path) ->
     (folder / "t.tar").write_bytes(b"hello" * 100)
     digest = hashlib.sha256((folder / "t.tar").read_bytes()).hexdigest()
     with pytest.raises(SourceError, match="cannot be unpacked"):
-        sources.source_tree((component(upstream(f"{address}/t.tar", digest)),))
+        source_tree.source_tree((component(upstream(f"{address}/t.tar", digest)),))
     assert not list((empty_cache / "sources").iterdir())
 
 
 def test_a_patch_is_applied_and_changes_the_identity(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     origin = upstream(f"{address}/t.tar", tar(folder / "t.tar", FILES))
-    plain = sources.source_tree((component(origin),))
-    patched = sources.source_tree(
+    plain = source_tree.source_tree((component(origin),))
+    patched = source_tree.source_tree(
         (component(origin, patches=(Patch(path="src/a.cc", find="one", replace="two"),)),)
     )
     assert unpacked(patched)["src/a.cc"] == b"int a = two;"
@@ -223,7 +223,7 @@ def test_a_patch_that_does_not_apply(served: tuple[Path, str], empty_cache: Path
     folder, address = served
     origin = upstream(f"{address}/t.tar", tar(folder / "t.tar", FILES))
     with pytest.raises(SourceError, match=r"patch of thing's src/a\.cc does not apply"):
-        sources.source_tree(
+        source_tree.source_tree(
             (component(origin, patches=(Patch(path="src/a.cc", find="nine", replace="two"),)),)
         )
     assert not list((empty_cache / "sources").iterdir())

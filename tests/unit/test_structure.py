@@ -1,8 +1,9 @@
-"""The shape of the package: which stage may know which, and what start-up may cost."""
+"""The shape of the package: which package may import which, and what start-up may cost."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -14,121 +15,75 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "litesmith"
 
-# From the ground up: a module may import modules of earlier lines, and of its own line nothing.
-LAYERS = (
-    ("__init__", "errors", "flatbuffer", "patches", "tensors", "xnnpack", "xnnpack.instruction_sets"),
-    ("xnnpack.tiles",),
-    ("components", "console", "paths", "schema", "validation"),
-    ("files", "process", "runners"),
-    ("analysis", "profiles", "revisions", "sources", "zoo"),
-    ("ops", "toolchains", "models", "engine"),
-    ("op_models.graph",),
-    ("op_models.elementwise",),
-    tuple(
-        f"op_models.{name}" for name in ("control", "matrices", "others", "recurrent", "reductions", "shapes")
-    ),
-    ("op_models",),
-    ("derive",),
-    ("custom_ops",),
-    ("toolchains.zig", "toolchains.gcc", "images", "selection", "reference"),
-    ("toolchains.docker", "pruning", "arena", "arena.graph", "arena.ordering", "arena.padding"),
-    ("arena.layout", "arena.shapes", "arena.values", "xnnpack.needs", "xnnpack.registry", "xnnpack.runtime"),
-    ("xnnpack.selection", "xnnpack.derive", "xnnpack.memory"),
-    ("xnnpack.wrappers",),
-    ("xnnpack.program",),
-    ("generate", "samples", "costs", "size", "size.elf", "size.linkmap"),
-    ("verify", "size.anatomy", "xnnpack.costs"),
-    ("arena.scratch",),
-    ("arena.interpreter",),
-    ("arena.prediction", "xnnpack.checks", "xnnpack.partition"),
-    ("xnnpack.datatypes",),
-    ("xnnpack.checks_convolutions", "xnnpack.checks_elementwise", "xnnpack.checks_shapes"),
-    ("xnnpack.definitions",),
-    ("xnnpack.delegation",),
-    ("plan", "plan.work"),
-    ("xnnpack.choice", "xnnpack.workspace"),
-    ("build", "doctor", "size.report"),
-    ("session", "size.snapshot"),
-    ("estimates", "manifest", "size.diff", "what_if"),
-    ("measure", "size.gate", "size.page"),
-    ("plan.latency", "plan.budget"),
-    ("plan.report",),
-    ("plan.menu",),
-    ("plan.plot",),
-    ("plan.page",),
-    ("convert", "convert.refused"),
-    ("convert.inputs", "convert.comparison"),
-    ("convert.graphs",),
-    ("convert.environment", "convert.report", "convert.request", "convert.worker"),
-    ("convert.conversion",),
-    ("pipeline", "deploy", "deploy.inventory", "lab", "lab.emulation", "lab.rootfs"),
-    ("deploy.package", "deploy.known_hosts", "lab.boards"),
-    ("deploy.remote",),
-    ("deploy.probe", "deploy.lock", "deploy.programs"),
-    ("deploy.files",),
-    ("deploy.deployer",),
-    ("deploy.flashing", "deploy.fleet"),
-    ("shipping",),
-    ("bench.programs",),
-    ("bench.xnnpack_costs",),
-    ("bench", "bench.board", "bench.compare", "bench.op_costs", "bench.pruning", "demo", "kernels", "matrix"),
-    ("bench.speed",),
-    ("bench.kernels", "bench.optimise", "calibration"),
-    ("render", "render.common"),
-    tuple(f"render.{name}" for name in ("bench", "boards", "converting", "planning", "sizes", "tables")),
-    ("commands.common",),
-    tuple(
-        f"commands.{name}"
-        for name in (
-            *("bench", "boards", "contributing", "converting", "lab", "lists", "planning", "programs"),
-            "sizes",
-        )
-    ),
-    ("commands",),
-    ("__main__",),
+ORDER = (
+    *("base", "model", "target", "runtime", "container", "toolchain", "predict", "build", "measure"),
+    *("board", "workflow", "study", "cli"),
 )
-LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+"""The packages from left to right: each imports only from those to its left (``docs/architecture.md``)."""
 
-# A Protocol's factory names its implementations lazily; results are drawn by type only.
-LAZY = {("toolchains", f"toolchains.{name}") for name in ("zig", "gcc", "docker")}
-
-
-def module_name(path: Path) -> str:
-    name = str(path.relative_to(PACKAGE).with_suffix("")).replace("/", ".")
-    return name.removesuffix(".__init__") if name != "__init__" else name
+MODULES = {
+    ("litesmith", *path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")
+}
+Name = tuple[str, ...]
 
 
-def imports(path: Path) -> set[str]:
+def imports(path: Path) -> set[Name]:
+    """The modules of ours that a file imports, anywhere in it; a package's are those of its ``__init__``."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "litesmith":
-            inner = node.module.removeprefix("litesmith").lstrip(".")
-            if inner:
-                modules = {f"{inner}.{alias.name}" for alias in node.names} & set(LEVEL)
-                found |= modules or {inner}
-            else:
-                found |= {alias.name for alias in node.names if alias.name in LEVEL}
+        names = []
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = tuple((node.module or "").split("."))
+            names = [(*module, alias.name) for alias in node.names]
+        for name in names:
+            if name[0] == "litesmith":
+                candidates = (name, name[:-1], (*name, "__init__"), (*name[:-1], "__init__"))
+                found |= {next(candidate for candidate in candidates if candidate in MODULES)}
     return found
 
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+IMPORTS = {module: imports(path) for module, path in MODULES.items()}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_a_module_knows_only_what_comes_before_it(path: Path) -> None:
-    name = module_name(path)
-    assert name in LEVEL, f"say in LAYERS where {name} stands"
-    back = {other for other in imports(path) if LEVEL[other] >= LEVEL[name] and (name, other) not in LAZY}
+def test_every_module_stands_in_a_package_of_the_order() -> None:
+    assert {module[1] for module in MODULES} == {*ORDER, "__init__", "__main__"}
+    assert {module for module in MODULES if len(module) == 2} == {
+        ("litesmith", "__init__"),
+        ("litesmith", "__main__"),
+    }
+
+
+def test_a_package_imports_only_from_packages_to_its_left() -> None:
+    back = {
+        f"{'.'.join(module)} imports {'.'.join(other)}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if module[1] in ORDER and other[1] in ORDER and ORDER.index(other[1]) > ORDER.index(module[1])
+    }
     assert back == set()
 
 
-def test_no_module_of_the_list_is_gone() -> None:
-    assert set(LEVEL) == {module_name(path) for path in MODULES}
+def test_no_imports_run_in_a_circle() -> None:
+    packages = {module[:depth] for module in MODULES for depth in range(1, len(module))}
+    for package in packages:
+        depth = len(package)
+        inside: dict[Name, set[Name]] = {}
+        for module, others in IMPORTS.items():
+            if module[:depth] == package:
+                known = {other[: depth + 1] for other in others if other[:depth] == package}
+                inside.setdefault(module[: depth + 1], set()).update(known - {module[: depth + 1]})
+        try:
+            tuple(graphlib.TopologicalSorter(inside).static_order())
+        except graphlib.CycleError as error:
+            pytest.fail(f"a circle in {'.'.join(package)}: {[name[-1] for name in error.args[1]]}")
 
 
 def test_listing_the_tasks_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import litesmith.commands as c; c.namespace(development=True); "
+        "import sys; import litesmith.cli.commands as c; c.namespace(development=True); "
         "heavy = {'numpy', 'pydantic', 'jinja2', 'rich', 'requests', 'pooch', 'elftools', 'ai_edge_litert', "
         "'tensorflow', 'PIL'} & set(sys.modules); assert not heavy, heavy"
     )
@@ -137,8 +92,9 @@ def test_listing_the_tasks_imports_nothing_heavy() -> None:
 
 def test_an_analysis_imports_no_interpreter() -> None:
     code = (
-        "import sys; from litesmith import models, ops; "
-        "models.open_model('examples/det.tflite'); ops.load(); "
+        "import sys; from litesmith.model import model_file; "
+        "from litesmith.runtime import op_registry; "
+        "model_file.open_model('examples/det.tflite'); op_registry.load(); "
         "heavy = {'ai_edge_litert', 'tensorflow', 'numpy', 'requests', 'PIL'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from litesmith import what_if
-from litesmith.errors import UsageError
-from litesmith.ops import Op, Registry
-from litesmith.selection import SelectedOp, Selection
+from litesmith.base.errors import UsageError
+from litesmith.runtime.op_registry import Op, Registry
+from litesmith.runtime.selection import SelectedOp, Selection
+from litesmith.study import what_if
 from tests.unit.test_anatomy import selected
 
 

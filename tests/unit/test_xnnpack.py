@@ -8,28 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import analysis, ops, profiles, samples, verify
-from litesmith.arena.graph import RuntimeNode
-from litesmith.errors import UsageError
-from litesmith.models import Model, open_model
-from litesmith.op_models import all_cases
-from litesmith.op_models.graph import Graph
-from litesmith.reference import Answer
-from litesmith.xnnpack import choice, delegation, instruction_sets, registry, selection, wrappers
-from litesmith.xnnpack.instruction_sets import flags_of, instruction_set_of
-from litesmith.xnnpack.memory import packed_weights
-from litesmith.xnnpack.needs import KernelNeed, Needs, needs_of
-from litesmith.xnnpack.selection import Parts
+from litesmith.base.errors import UsageError
+from litesmith.measure.verify import verification
+from litesmith.measure.verify.reference import Answer
+from litesmith.model import contents, entry_points
+from litesmith.model.model_file import Model, open_model
+from litesmith.predict.xnnpack import delegation, kernel_choice
+from litesmith.predict.xnnpack.packed_weights import packed_weights
+from litesmith.runtime import op_registry
+from litesmith.runtime.graph import RuntimeNode
+from litesmith.runtime.xnnpack import source_index, wrappers
+from litesmith.runtime.xnnpack.needs import KernelNeed, Needs, needs_of
+from litesmith.runtime.xnnpack.parts import Parts, select
+from litesmith.study.op_models import all_cases
+from litesmith.study.op_models.writer import Graph
+from litesmith.target import instruction_sets, profiles
+from litesmith.target.instruction_sets import flags_of, instruction_set_of
 from tests.conftest import EXAMPLES
 
-REGISTRY = ops.load()
+REGISTRY = op_registry.load()
 HALF = (0.5, 0)
 NOBODY = frozenset[Any]()
 
 
 def node_of(g: Graph) -> RuntimeNode:
     """The last node of a graph that the delegate takes as a whole."""
-    model = analysis.analyse_bytes(g.content(), "model")
+    model = contents.analyse_bytes(g.content(), "model")
     found = delegation.prepare(model, g.content(), REGISTRY)
     (part,) = found.subgraphs
     assert part.stays == {}
@@ -156,7 +160,7 @@ def test_an_activation_is_another_operator() -> None:
 def test_every_delegated_node_has_needs() -> None:
     without = set()
     for case in all_cases():
-        model = analysis.analyse_bytes(case.content, case.name)
+        model = contents.analyse_bytes(case.content, case.name)
         found = delegation.prepare(model, case.content, REGISTRY)
         for graph, part in zip(found.graphs, found.subgraphs, strict=True):
             for index in part.nodes:
@@ -174,7 +178,7 @@ def parts(
     architecture: instruction_sets.Architecture = "x86_64",
 ) -> Parts:
     wanted = Needs(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
-    return selection.select(wanted, architecture, sets)
+    return select(wanted, architecture, sets)
 
 
 def rows(found: Parts) -> set[str]:
@@ -261,7 +265,7 @@ def test_an_operator_that_nobody_needs_is_refused() -> None:
 
 
 def test_every_source_of_a_kernel_is_known() -> None:
-    known = registry.load()
+    known = source_index.load()
     named = {
         symbol
         for by_config in known.hardware.values()
@@ -316,9 +320,9 @@ def test_packed_weights_are_padded_to_the_kernels() -> None:
     assert packed_weights([depthwise(3)], "armv7", "vfpv4") == 8 * (9 * 4 + 4)
 
 
-def chosen(name: str, target: str, kernels: str) -> choice.KernelChoice:
+def chosen(name: str, target: str, kernels: str) -> kernel_choice.KernelChoice:
     model = open_model(str(EXAMPLES / f"{name}.tflite"))
-    return choice.choose(profiles.load(target).with_kernels(kernels), [model], REGISTRY)
+    return kernel_choice.choose(profiles.load(target).with_kernels(kernels), [model], REGISTRY)
 
 
 def test_nothing_is_delegated_unless_it_is_asked_for() -> None:
@@ -339,8 +343,8 @@ def test_a_model_that_xnnpack_cannot_help(tmp_path: Any) -> None:
     g.op("EXP", [g.input([4])], [g.output()])
     path = tmp_path / "exp.tflite"
     path.write_bytes(g.content())
-    model = Model(path=path, analysis=analysis.analyse(path))
-    found = choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
+    model = Model(path=path, analysis=contents.analyse(path))
+    found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
     assert (found.delegates, found.reason) == (None, "XNNPACK takes no node")
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
 
@@ -351,8 +355,8 @@ def test_ops_keep_their_kernels_where_the_file_has_no_shapes(tmp_path: Any) -> N
         g.op("ABS", [g.input([4])], [g.output(shape=shape)])
         path = tmp_path / "abs.tflite"
         path.write_bytes(g.content())
-        model = Model(path=path, analysis=analysis.analyse(path))
-        found = choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
+        model = Model(path=path, analysis=contents.analyse(path))
+        found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
         assert found.delegates is not None
         return found.delegates.whole
 
@@ -371,7 +375,7 @@ FLOAT = np.array([0.0, 0.5, 1.0], np.float32)
 
 def tolerance(known: Any, upstream: Any, actual: Any, *, quantised: bool = True) -> float:
     """Of the first output, when upstream's program with XNNPACK answers ``upstream``."""
-    found = object.__new__(verify._Delegated)
+    found = object.__new__(verification._Delegated)
     found._quantised, found._counts = quantised, [{}]
     found._answers = [{"zeros": Answer(outputs=(upstream,), error="")}]
     return found.tolerance(0, "zeros", {"zeros": (known,)}, 0, actual)
@@ -388,7 +392,7 @@ def tolerance(known: Any, upstream: Any, actual: Any, *, quantised: bool = True)
     ],
 )
 def test_integers_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None:
-    error, _ = verify.compare(INT, actual)
+    error, _ = verification.compare(INT, actual)
     assert (error <= tolerance(INT, upstream, actual)) is passes
 
 
@@ -404,7 +408,7 @@ def test_integers_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None
     ],
 )
 def test_floats_from_xnnpack(upstream: Any, actual: Any, quantised: bool, passes: bool) -> None:
-    error, _ = verify.compare(FLOAT, actual)
+    error, _ = verification.compare(FLOAT, actual)
     found = tolerance(FLOAT, np.asarray(upstream, np.float32), actual, quantised=quantised)
     assert (error <= found) is passes
 
@@ -415,16 +419,18 @@ def test_behind_the_last_detection_is_anything(row: int, passes: bool) -> None:
     boxes[0, 0] = 0.25
     actual = boxes.copy()
     actual[0, row] += 100
-    found = object.__new__(verify._Delegated)
+    found = object.__new__(verification._Delegated)
     found._quantised, found._counts = True, [{0: 1}]
     found._answers = [{"zeros": Answer(outputs=(boxes - row, count), error="")}]  # type: ignore[misc]
-    error, _ = verify.compare(boxes, actual)
+    error, _ = verification.compare(boxes, actual)
     assert (error <= found.tolerance(0, "zeros", {"zeros": (boxes, count)}, 0, actual)) == passes
 
 
 def test_which_outputs_have_a_row_for_each_detection() -> None:
     path = EXAMPLES / "det.tflite"
-    model = analysis.analyse(path)
-    assert [verify._detections(model, part) for part in samples.parts(model)] == [{0: 3, 1: 3, 2: 3}]
-    other = analysis.analyse(EXAMPLES / "digits.tflite")
-    assert [verify._detections(other, part) for part in samples.parts(other)] == [{}]
+    model = contents.analyse(path)
+    assert [verification._detections(model, part) for part in entry_points.parts(model)] == [
+        {0: 3, 1: 3, 2: 3}
+    ]
+    other = contents.analyse(EXAMPLES / "digits.tflite")
+    assert [verification._detections(other, part) for part in entry_points.parts(other)] == [{}]

@@ -6,27 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from litesmith import costs, estimates, models, ops, profiles, selection, toolchains
-from litesmith.bench import op_costs
-from litesmith.bench import xnnpack_costs as bench
-from litesmith.costs import Accuracy, Costs, Entry, Program
-from litesmith.errors import UsageError
-from litesmith.ops import Registry, Runtime
-from litesmith.selection import SelectedOp, Selection
-from litesmith.session import Request
-from litesmith.xnnpack import choice
-from litesmith.xnnpack import costs as xnnpack_costs
-from litesmith.xnnpack import registry as xnnpack_registry
-from litesmith.xnnpack.costs import Atom, XnnCosts
-from litesmith.xnnpack.needs import KernelNeed, Needs
-from litesmith.xnnpack.program import Delegates
-from tests.conftest import EXAMPLES, Cli, one_error_line
+from litesmith.base.errors import UsageError
+from litesmith.build.request import Request, resolve
+from litesmith.model import model_file
+from litesmith.predict.code_size import costs, estimates, xnnpack_costs
+from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
+from litesmith.predict.code_size.xnnpack_costs import Atom, XnnCosts
+from litesmith.predict.xnnpack import kernel_choice
+from litesmith.runtime import op_registry, selection
+from litesmith.runtime.op_registry import Registry, Runtime
+from litesmith.runtime.selection import SelectedOp, Selection
+from litesmith.runtime.xnnpack import source_index as xnnpack_registry
+from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
+from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.study.bench import builtin_costs
+from litesmith.study.bench import xnnpack_costs as bench
+from litesmith.target import profiles
+from litesmith.toolchain.registry import load as load_toolchain
+from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
 from tests.unit.test_anatomy import selected
 
 RUNTIME = Runtime(core=(), ruy=(), dispatching=(), row_kernels=(), defines=())
 ACCURACY = Accuracy(models=3, median=0.01, worst=0.02, worst_model="m", unseen_median=0.02, unseen=0.2)
 
 MEASURED = ("x86_64", "aarch64", "armv7")
+
+
+def estimated(request: Request) -> costs.Estimate:
+    resolved = resolve(request)
+    return estimates.estimate_program(resolved.profile, resolved.toolchain, resolved.models)
 
 
 def needs(*configs: str, kind: str = "") -> Needs:
@@ -207,20 +215,20 @@ def test_a_few_bytes_are_no_class_of_their_own() -> None:
 
 
 def paths_of_costs() -> list[Path]:
-    return sorted((Path(costs.__file__).parent.parent / "ops_registry/xnnpack/costs").glob("*.json"))
+    return sorted((ROOT / "ops_registry/xnnpack/costs").glob("*.json"))
 
 
 def test_there_are_costs_for_every_target_with_vectors() -> None:
     names = {path.name for path in paths_of_costs()}
     for target in MEASURED:
         profile, toolchain = profiles.load(target).choose(None)
-        assert xnnpack_costs.path_of(profile, toolchains.load(toolchain)).name in names
+        assert xnnpack_costs.path_of(profile, load_toolchain(toolchain)).name in names
 
 
 @pytest.fixture(scope="module")
 def wanted() -> bench.Atoms:
     profile, _ = profiles.load("armv7").with_kernels("xnnpack").choose(None)
-    return bench.atoms(profile, ops.load())
+    return bench.atoms(profile, op_registry.load())
 
 
 @pytest.mark.parametrize("path", paths_of_costs(), ids=lambda path: path.stem)
@@ -228,7 +236,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry, wanted: bench.A
     """Everything is there, they belong to the profile of today, and estimates are as good as asked for."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
-    known = xnnpack_costs.load(profile, toolchains.load(name))
+    known = xnnpack_costs.load(profile, load_toolchain(name))
     assert known.made_with.startswith(f"{target}, {toolchain} ")
     assert set(wanted) <= set(known.atoms)
     every = {op.name for op in (*registry.builtins.values(), *registry.customs.values())}
@@ -262,14 +270,12 @@ def test_other_models_are_thought_of(wanted: bench.Atoms) -> None:
 @pytest.mark.parametrize("target", MEASURED)
 def test_estimates_of_an_example(target: str, registry: Registry) -> None:
     profile, toolchain = profiles.load(target).choose(None)
-    known, own_costs = (
-        load(profile, toolchains.load(toolchain)) for load in (costs.load, xnnpack_costs.load)
-    )
+    known, own_costs = (load(profile, load_toolchain(toolchain)) for load in (costs.load, xnnpack_costs.load))
     assert isinstance(known, Costs)
     assert isinstance(own_costs, XnnCosts)
-    model = models.open_model(str(EXAMPLES / "det.tflite"))
+    model = model_file.open_model(str(EXAMPLES / "det.tflite"))
     picked = selection.select([model.analysis], registry)
-    found = choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegates
+    found = kernel_choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegates
     assert found is not None
     made = xnnpack_costs.estimate(known, own_costs, picked, found, registry.runtime)
     assert made.approximate == ()
@@ -280,12 +286,12 @@ def test_estimates_of_an_example(target: str, registry: Registry) -> None:
 def test_a_request_says_who_runs_the_nodes() -> None:
     model = str(EXAMPLES / "det.tflite")
     plain, xnnpack = (
-        estimates.of(Request(target="armv7", models=(model,), kernels=kernels))
+        estimated(Request(target="armv7", models=(model,), kernels=kernels))
         for kernels in ("builtin", "xnnpack")
     )
     assert (plain.kernels, xnnpack.kernels) == ("builtin", "xnnpack")
     assert xnnpack.code > plain.code
-    assert estimates.of(Request(target="armv7", models=(model,))) == plain
+    assert estimated(Request(target="armv7", models=(model,))) == plain
 
 
 def test_the_command_line(cli: Cli) -> None:
@@ -308,12 +314,12 @@ def test_other_toolchains_have_no_costs(cli: Cli) -> None:
 
 def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
     path = tmp_path / "armv7.yaml"
-    text = (Path(costs.__file__).parent.parent / "targets/armv7.yaml").read_text()
+    text = (ROOT / "targets/armv7.yaml").read_text()
     path.write_text(text.replace("xnnpack: [vfpv4]", "xnnpack: [neon]"))
     request = Request(target=str(path), models=(str(EXAMPLES / "det.tflite"),), kernels="xnnpack")
     with pytest.raises(UsageError, match="no costs of XNNPACK were measured"):
-        estimates.of(request)
-    assert estimates.of(dataclasses.replace(request, kernels="builtin")).code > 0
+        estimated(request)
+    assert estimated(dataclasses.replace(request, kernels="builtin")).code > 0
 
 
 def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -325,10 +331,10 @@ def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(bench, "run", run)
     path = tmp_path / "armv7.yaml"
-    text = (Path(costs.__file__).parent.parent / "targets/armv7.yaml").read_text()
+    text = (ROOT / "targets/armv7.yaml").read_text()
     path.write_text(f"kernels: xnnpack\n{text}")
-    assert op_costs.run(str(path), None).accuracy == ACCURACY
-    assert op_costs.run("armv7", "gcc", "xnnpack").models == ()
+    assert builtin_costs.run(str(path), None).accuracy == ACCURACY
+    assert builtin_costs.run("armv7", "gcc", "xnnpack").models == ()
     assert asked == [("xnnpack", "zig"), ("xnnpack", "gcc")]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith import analysis
-from litesmith.arena.ordering import LIBCXX, LIBSTDCXX
-from litesmith.op_models.graph import Graph, Quant
-from litesmith.xnnpack import delegation
-from litesmith.xnnpack.delegation import Delegation
-from litesmith.xnnpack.instruction_sets import Architecture
-from litesmith.xnnpack.workspace import workspace_bytes
+from litesmith.model import contents
+from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX
+from litesmith.predict.xnnpack import delegation
+from litesmith.predict.xnnpack.delegation import Delegation
+from litesmith.predict.xnnpack.workspace import workspace_bytes
+from litesmith.study.op_models.writer import Graph, Quant
+from litesmith.target.instruction_sets import Architecture
 
 IMAGE = (1, 6, 6, 4)
 HALF: Quant = (0.5, 0)
@@ -370,7 +370,7 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
 
 def prepared(net: Net) -> Delegation:
     content = net.content()
-    return delegation.prepare(analysis.analyse_bytes(content, "made.tflite"), content)
+    return delegation.prepare(contents.analyse_bytes(content, "made.tflite"), content)
 
 
 @pytest.mark.parametrize("name", PRINTED)

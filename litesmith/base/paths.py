@@ -1,0 +1,29 @@
+"""Where our data lies and where we keep what can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def is_checkout() -> bool:
+    """Whether this package runs from a clone of its repository, not from an installed wheel."""
+    return (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent / "targets").is_dir()
+
+
+def data_folder(name: str) -> Path:
+    """``targets``, ``templates``, ``ops_registry`` … of the checkout or of the installed wheel."""
+    return (_PACKAGE.parent if is_checkout() else _PACKAGE / "data") / name
+
+
+def cache_folder() -> Path:
+    """Sources, objects and programs by content; safe to delete at any time.
+
+    ``LITESMITH_CACHE`` overrides the platform's usual place.
+    """
+    named = os.environ.get("LITESMITH_CACHE")
+    return Path(named).absolute() if named else platformdirs.user_cache_path("litesmith")

@@ -1,0 +1,125 @@
+"""YAML and JSON files of users and of the repository, validated with one clear line each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from litesmith.base.errors import UsageError
+
+
+class Strict(BaseModel):
+    """Base of validated files: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+class _UniqueKeyLoader(yaml.CSafeLoader):
+    """A key that stands twice in a mapping is a mistake, not an override."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    seen: set[Hashable] = set()
+    for key_node, _value in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, Hashable) and key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_yaml(path: Path, model: type[Model]) -> Model:
+    """A validated YAML file.
+
+    Raises:
+        UsageError: the file is missing, is not YAML, or breaks the model; names file, line or
+            key, and the nearest known key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}") from None
+    try:
+        # The loader derives from yaml's safe one.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or f"it is not YAML: {error}"
+        raise UsageError(f"{path}{where}: {problem}", "correct the file") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: a mapping of keys to values is expected", "see targets/armv7.yaml")
+    return validate(content, model, str(path))
+
+
+def validate(content: Any, model: type[Model], where: str) -> Model:
+    """``content`` as a ``model``.
+
+    Raises:
+        UsageError: names ``where``, the key, and a suggestion.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors()
+        first = problems[0]
+        key, known = _place(model, first["loc"])
+        if first["type"] == "extra_forbidden":
+            message = f"{where}: the key {key!r} is unknown"
+            advice = nearest(str(first["loc"][-1]), known) or f"known keys: {', '.join(known)}"
+        elif first["type"] == "missing":
+            message = f"{where}: the key {key!r} is missing"
+            advice = "add it"
+        else:
+            reason = first["msg"].removeprefix("Value error, ")
+            message = f"{where}: {key}: {reason}" if key else f"{where}: {reason}"
+            given = first.get("input")
+            advice = f"it is {given!r}" if isinstance(given, str | int | float | bool) else "correct the file"
+        if len(problems) > 1:
+            message += f" (and {len(problems) - 1} more)"
+        raise UsageError(message, advice) from None
+
+
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The key that pydantic means, as it stands in the file, and the keys that are known beside it.
+
+    Where a value is of one of several models, pydantic's location has the model's name, too.
+    """
+    fields: Any = model.model_json_schema()
+    definitions = fields.get("$defs", {})
+    keys: list[str] = []
+    beside: list[str] = []
+    for part in location:
+        if "oneOf" in fields and part in definitions:
+            fields = definitions[part]
+            continue
+        keys.append(str(part))
+        beside = sorted(fields.get("properties", {}))
+        fields = fields.get("properties", {}).get(str(part), fields.get("additionalProperties", {}))
+        fields = fields if isinstance(fields, dict) else {}
+        for option in [fields, *fields.get("anyOf", []), *fields.get("allOf", [])]:
+            if "$ref" in option:
+                fields = definitions[option["$ref"].rsplit("/", 1)[1]]
+    return ".".join(keys), beside
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``perhaps you meant …``, or nothing when no known word is near."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"perhaps you meant {close[0]!r}" if close else ""

@@ -1,0 +1,1 @@
+"""Programs on boards: deployment, and virtual boards to try it on."""

@@ -1,0 +1,145 @@
+"""Many boards at once: each on its own, a live table of all, one result."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from litesmith.base import console, process
+from litesmith.base.errors import BoardError, LitesmithError
+from litesmith.board.deploy.deployer import Deployment
+from litesmith.board.deploy.inventory import AnyBoard
+from litesmith.board.deploy.remote import give_up_all
+from litesmith.board.deploy.uploads import Report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MOST_AT_ONCE = 32
+_REFRESH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How one board fared; ``step`` is the last one that began, ``seconds`` what it took."""
+
+    board: str
+    status: Literal["done", "failed"]
+    step: str
+    message: str
+    next_step: str
+    exit_code: int
+    seconds: float
+    deployment: Deployment | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetResult:
+    """``deploy.json``: every board.  ``interrupted`` says that somebody stopped it in the middle."""
+
+    results: tuple[Result, ...]
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """That of the first board that failed; 0 when none did."""
+        return next((result.exit_code for result in self.results if result.status == "failed"), 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "done": sum(1 for result in self.results if result.status == "done"),
+            "failed": [result.board for result in self.results if result.status == "failed"],
+            "boards": {result.board: result.to_json() for result in self.results},
+        }
+
+
+Work = Callable[[AnyBoard, Report], Deployment]
+
+
+def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
+    """Does ``work`` on all boards in parallel; none waits for another one's trouble.
+
+    When it is interrupted, no board begins another step, and all connections end.
+    """
+    stopped = threading.Event()
+    steps: dict[str, str] = {board.name: "waiting" for board in boards}
+    guard = threading.Lock()
+
+    def one(board: AnyBoard) -> Result:
+        began = time.monotonic()
+
+        def report(step: str) -> None:
+            if stopped.is_set():
+                raise BoardError(board.name, step, "interrupted before this step", "run it again")
+            with guard:
+                steps[board.name] = step
+
+        def result(error: LitesmithError | None, deployment: Deployment | None) -> Result:
+            with guard:
+                step = steps[board.name]
+                steps[board.name] = "failed" if error else "done"
+            return Result(
+                board=board.name,
+                status="failed" if error else "done",
+                step=error.step if isinstance(error, BoardError) else step,
+                message=error.message if error else "",
+                next_step=error.next_step if error else "",
+                exit_code=error.exit_code if error else 0,
+                seconds=round(time.monotonic() - began, 2),
+                deployment=deployment,
+            )
+
+        try:
+            return result(None, work(board, report))
+        except LitesmithError as error:
+            return result(error, None)
+        except Exception as error:
+            if console.debugging():
+                raise
+            return result(LitesmithError(f"{board.name}: {type(error).__name__}: {error}"), None)
+
+    with _shown(steps, guard), ThreadPoolExecutor(max_workers=min(len(boards), _MOST_AT_ONCE)) as pool:
+        waiting = [pool.submit(one, board) for board in boards]
+        try:
+            wait(waiting)
+        except KeyboardInterrupt:
+            stopped.set()
+            give_up_all("interrupted")
+            process.kill_children()
+        return FleetResult(results=tuple(future.result() for future in waiting), interrupted=stopped.is_set())
+
+
+@contextmanager
+def _shown(steps: dict[str, str], guard: threading.Lock) -> Iterator[None]:
+    """A live table on a terminal; elsewhere nothing, the result says it all."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    def table() -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        made = Table("board", "step")
+        with guard:
+            for name, step in steps.items():
+                made.add_row(Text(name), Text(step))
+        return made
+
+    with Live(
+        get_renderable=table, console=Console(stderr=True), refresh_per_second=_REFRESH, transient=True
+    ):
+        yield

@@ -1,0 +1,115 @@
+"""Architecture → the root file system of a virtual board, as an image of the Docker engine.
+
+It is Debian's smallest, with an OpenSSH server.  The packed file system stays in the cache, the
+image goes with the boards.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith.base import console, files, paths
+from litesmith.base.errors import ToolError
+from litesmith.container import docker_client, toolchain_images
+from litesmith.container.docker_client import EngineError
+from litesmith.runtime.source_tree import debian_suites
+
+USER = "board"
+"""Who logs in on a board; the install folder is this user's."""
+
+FOLDER = "/opt/litesmith"
+
+_USER_ID = 1000
+_SECONDS = 3600
+# Bump when the recipe below changes.
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Debian:
+    """What Debian calls an architecture, and the first release that has it."""
+
+    architecture: str
+    release: str = "bookworm"
+
+
+_DEBIAN: Mapping[str, _Debian] = {
+    "armv6": _Debian(architecture="armel"),
+    "armv7": _Debian(architecture="armhf"),
+    "aarch64": _Debian(architecture="arm64"),
+    "riscv64": _Debian(architecture="riscv64", release="trixie"),
+    "x86_64": _Debian(architecture="amd64"),
+}
+
+LABEL = "litesmith.board.lab"
+"""Label of the images of boards, and of their containers with the name of the lab."""
+
+
+def ensure(architecture: str) -> str:
+    """The tag of the image for boards of an architecture, which is made where it is missing.
+
+    Raises:
+        EngineError: the engine refused.
+        ToolError: debootstrap or the emulator is missing or failed, or only root may do that.
+    """
+    debian = _DEBIAN[architecture]
+    key = files.digest_of(_FORMAT, debian.architecture, debian.release)[:12]
+    tag = f"litesmith-lab-{debian.architecture}:{key}"
+    if toolchain_images.find(tag) is not None:
+        return tag
+    with files.locked(paths.cache_folder() / "locks" / tag.replace(":", "-")):
+        packed = paths.cache_folder() / "lab" / f"{debian.architecture}-{key}.tar"
+        if not packed.is_file():
+            _make(debian, packed)
+        done = docker_client.call("import", f"--change=LABEL {LABEL}=image", packed, tag, timeout=_SECONDS)
+    if done.code != 0:
+        raise EngineError(f"the engine did not take {tag}: {done.stderr.strip()}", "see 'docker info'")
+    return tag
+
+
+def _make(debian: _Debian, packed: Path) -> None:
+    program = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        raise ToolError("debootstrap is not installed", "on Debian: apt-get install debootstrap")
+    if os.getuid() != 0:
+        raise ToolError("debootstrap needs root to make a board", "run './inv lab.up' as root, once")
+    suites = debian_suites(debian.release)
+    if not suites:
+        raise ToolError("no Debian mirror is known", "name one in LITESMITH_DEBIAN_MIRROR")
+    console.note(f"making a board of Debian {debian.release} for {debian.architecture}, once: some minutes")
+    packed.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="litesmith-lab-") as scratch:
+        root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
+        toolchain_images.bootstrap(
+            program,
+            ("--variant=minbase", f"--arch={debian.architecture}", "--include=openssh-server"),
+            (debian.release, suites[0].split()[0]),
+            root,
+        )
+        _prepare(root)
+        toolchain_images.pack(root, archive)
+        partial = packed.with_suffix(f".{os.getpid()}")
+        shutil.move(archive, partial)
+        partial.replace(packed)
+
+
+def _prepare(root: Path) -> None:
+    """A user, its folders, and a server that lets it in with the lab's key alone."""
+    for name, line in (
+        ("passwd", f"{USER}:x:{_USER_ID}:{_USER_ID}::/home/{USER}:/bin/sh"),
+        ("shadow", f"{USER}:*:19000:0:99999:7:::"),
+        ("group", f"{USER}:x:{_USER_ID}:"),
+    ):
+        with (root / "etc" / name).open("a", encoding="utf-8") as stream:
+            stream.write(f"{line}\n")
+    for folder in (f"home/{USER}", FOLDER.lstrip("/")):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        os.chown(root / folder, _USER_ID, _USER_ID)
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (root / "run/sshd").mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,102 @@
+"""A resolved request → everything that a build needs: sources, registry, selection, builder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith.build import generate
+from litesmith.build.builder import Builder, workshop
+from litesmith.build.generate import Project
+from litesmith.build.request import Request, ResolvedRequest
+from litesmith.model.model_file import Model, joint_name
+from litesmith.predict.xnnpack import kernel_choice
+from litesmith.predict.xnnpack.kernel_choice import KernelChoice
+from litesmith.runtime import custom_ops, op_registry, selection, source_tree
+from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
+from litesmith.runtime.selection import Selection
+from litesmith.runtime.source_tree import SourceTree
+from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.target.profiles import Profile
+from litesmith.toolchain.protocol import Toolchain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """An opened request, for as long as commands of the toolchain run.
+
+    ``name`` is the program's; ``selection`` is that of the request's models.  ``kernels`` says who runs
+    their nodes.
+    """
+
+    request: Request
+    name: str
+    profile: Profile
+    toolchain: Toolchain
+    tree: SourceTree
+    registry: Registry
+    models: tuple[Model, ...]
+    selection: Selection
+    builder: Builder
+    kernels: KernelChoice
+
+    def project(
+        self,
+        chosen: Selection | None = None,
+        *,
+        pruned: bool | None = None,
+        profiling: bool = False,
+        delegates: Delegates | None = None,
+    ) -> Project:
+        """The project of a selection, the request's own when none is given, with delegates of its own."""
+        return generate.generate(
+            self.name,
+            self.selection if chosen is None else chosen,
+            self.profile,
+            self.toolchain,
+            self.tree,
+            self.registry.runtime,
+            self.models[0].path if self.request.embed_model else None,
+            pruned=self.request.prune if pruned is None else pruned,
+            profiling=profiling,
+            delegates=delegates or self.kernels.delegates,
+        )
+
+
+@contextmanager
+def opened(resolved: ResolvedRequest) -> Iterator[Session]:
+    """Sources, registry, selection and builder of a request.
+
+    Raises:
+        LitesmithError: the runtime cannot run a model, or the toolchain is missing.
+    """
+    request, profile, toolchain = resolved.request, resolved.profile, resolved.toolchain
+    registry = op_registry.load()
+    if request.custom_ops is None:
+        for model in resolved.models:
+            op_registry.require_supported(registry, model.analysis)
+    # A compiler that is missing is said before anything is fetched.
+    toolchain.version(profile)
+    kernels = kernel_choice.choose(profile, resolved.models, registry, request.choice)
+    more = XNNPACK_COMPONENTS if kernels.delegates else ()
+    tree = source_tree.source_tree((*COMPONENTS, *more))
+    if request.custom_ops is not None:
+        extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
+        registry, tree = extension.registry, extension.tree
+    chosen = selection.select([model.analysis for model in resolved.models], registry)
+    with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+        yield Session(
+            request=request,
+            name=joint_name(resolved.models),
+            profile=profile,
+            toolchain=toolchain,
+            tree=tree,
+            registry=registry,
+            models=resolved.models,
+            selection=chosen,
+            builder=builder,
+            kernels=kernels,
+        )

@@ -1,0 +1,1 @@
+"""The command line: tasks, and the tables that they print."""

@@ -1,0 +1,1 @@
+"""The Docker engine, and the images in which compilers and virtual boards run."""

@@ -1,0 +1,271 @@
+"""The Docker engine: its client's calls, what their errors mean, and containers that go away.
+
+The ``docker`` client knows about contexts and TLS; that is why it is called, and not the
+engine's socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith.base import process
+from litesmith.base.console import trace
+from litesmith.base.errors import TimeOutError, ToolError, UsageError
+
+_ASK_SECONDS = 60
+_START_SECONDS = 120
+_STOP_SECONDS = 15
+
+LABEL = "litesmith.container"
+"""Label of every container that litesmith starts."""
+
+# Clients of different ages say it differently.
+_UNREACHABLE = (
+    "cannot connect to the docker",
+    "failed to connect to the docker api",
+    "error during connect",
+    "is the docker daemon running",
+    "unable to resolve docker endpoint",
+)
+_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9")
+
+_BYTES_PER_WORKER = 2 << 30
+_MEMORY_SHARE = 0.75
+_KILLED_CODE = 137
+_LEAST_MEMORY = 16 << 20
+_MOST_PROCESSES = 512
+
+
+class EngineError(ToolError):
+    """The Docker engine is missing, is not running, or refused."""
+
+
+def _explained(text: str) -> EngineError | None:
+    """What a client's message means to a user; None for a message that explains itself."""
+    low = text.lower()
+    if "permission denied" in low and ("docker daemon socket" in low or "docker api" in low):
+        return EngineError(
+            "no permission to use the Docker engine's socket",
+            "add yourself to its group ('usermod -aG docker USER', as root) and log in again, or build with "
+            "--toolchain gcc or zig",
+        )
+    if any(sign in low for sign in _UNREACHABLE):
+        return EngineError(
+            f"the Docker engine does not answer: {_first_line(text)}",
+            "start it ('systemctl start docker', or 'dockerd' as root), or build with --toolchain gcc or zig",
+        )
+    if "no space left on device" in low:
+        return EngineError(
+            "the Docker engine has no disk space left",
+            "free some, for example with 'docker system prune', and run this again",
+        )
+    return None
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+
+
+def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed:
+    """Runs ``docker`` with ``words``; a command that the engine itself refused is returned.
+
+    Raises:
+        EngineError: no client, no engine, no permission, no disk space, or no answer in time.
+    """
+    program = shutil.which("docker")
+    if program is None:
+        raise EngineError(
+            "docker is not installed",
+            "install it (Debian: apt-get install docker.io), or build with --toolchain gcc or zig",
+        )
+    try:
+        done = process.run([program, *words], timeout=timeout)
+    except TimeOutError:
+        raise EngineError(
+            f"the Docker engine does not answer: 'docker {words[0]}' took more than {timeout:.0f} s",
+            "see whether it hangs ('docker info'), or build with --toolchain gcc or zig",
+        ) from None
+    if done.code != 0:
+        problem = _explained(done.stderr + done.stdout.decode(errors="replace"))
+        if problem is not None:
+            raise problem
+    return done
+
+
+def require() -> str:
+    """Makes sure that there is an engine to talk to, and gives its version.
+
+    Raises:
+        EngineError: no client, no engine, or no permission.
+    """
+    done = call("version", "--format", "{{.Server.Version}}")
+    if done.code != 0:
+        raise EngineError(
+            f"the Docker engine does not answer: {_first_line(done.stderr)}", "see 'docker info'"
+        )
+    return done.stdout.decode().strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a container may use.  ``memory`` in bytes."""
+
+    memory: int
+    cpus: float
+
+
+def default_limits() -> Limits:
+    """2 GiB for each CPU, and three quarters of this machine at most.
+
+    ``LITESMITH_DOCKER_MEMORY`` (``4GiB``) and ``LITESMITH_DOCKER_CPUS`` (``2``) override it.
+
+    Raises:
+        UsageError: one of the two makes no sense.
+    """
+    from litesmith.target.profiles import parse_size
+
+    cpus = float(os.cpu_count() or 1)
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = min(_BYTES_PER_WORKER * int(cpus), int(physical * _MEMORY_SHARE))
+    named_memory = os.environ.get("LITESMITH_DOCKER_MEMORY")
+    named_cpus = os.environ.get("LITESMITH_DOCKER_CPUS")
+    if named_memory:
+        with contextlib.suppress(ValueError):
+            memory = 0
+            memory = int(str(parse_size(named_memory)))
+        if memory < _LEAST_MEMORY:
+            raise UsageError(
+                f"LITESMITH_DOCKER_MEMORY={named_memory} is no memory limit for a compiler",
+                "give a size such as 4GiB",
+            )
+    if named_cpus:
+        with contextlib.suppress(ValueError):
+            cpus = math.nan
+            cpus = float(named_cpus)
+        if not 0 < cpus < math.inf:
+            raise UsageError(
+                f"LITESMITH_DOCKER_CPUS={named_cpus} is no number of CPUs", "give a number such as 2"
+            )
+    return Limits(memory=memory, cpus=min(cpus, float(os.cpu_count() or 1)))
+
+
+class Container:
+    """A running container in which commands run as the calling user, without a network.
+
+    Folders are mounted at the paths that they have outside, ``readable`` ones read-only.  The
+    container's first process waits for the end of its standard input, which this process
+    holds: the container ends with us, however we end.
+    """
+
+    def __init__(
+        self, image: str, *, readable: Sequence[Path], writable: Sequence[Path], limits: Limits
+    ) -> None:
+        """Starts it.
+
+        Raises:
+            EngineError: the engine refused.
+        """
+        self.name = f"litesmith-{os.getpid()}-{secrets.token_hex(4)}"
+        self._limits = limits
+        mounts = [_mount(folder, "readonly") for folder in readable] + [_mount(folder) for folder in writable]
+        temporary = [f"--env=TMPDIR={folder}" for folder in writable[:1]]
+        words = [
+            *("docker", "run", "--rm", "--interactive", f"--name={self.name}", f"--label={LABEL}=yes"),
+            *("--pull=never", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"),
+            *("--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"),
+            *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus:g}"),
+            *(f"--pids-limit={_MOST_PROCESSES}", "--env=LC_ALL=C", *temporary),
+            *(f"--mount={mount}" for mount in mounts),
+            *(image, "sh", "-c", "echo ready; exec cat >/dev/null"),
+        ]
+        trace(" ".join(words))
+        self._client = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        timer = threading.Timer(_START_SECONDS, self._client.kill)
+        timer.start()
+        try:
+            started = self._client.stdout is not None and self._client.stdout.readline() == b"ready\n"
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+        if not started:
+            message = self._client.communicate()[1].decode(errors="replace")
+            self._remove()
+            slow = f"it took more than {_START_SECONDS} s"
+            reason = _first_line(message) if message.strip() else slow
+            raise _explained(message) or EngineError(
+                f"no container can be started from {image}: {reason}", "see 'docker info'"
+            )
+
+    def run(self, argv: Sequence[str | Path], cwd: Path, timeout: float) -> process.Completed:
+        """Runs a command inside; one that exits with an error is returned.
+
+        Raises:
+            EngineError: the engine or the container ended meanwhile.
+            ToolError: the command ran out of time.
+        """
+        done = process.run(["docker", "exec", f"--workdir={cwd}", self.name, *argv], timeout=timeout)
+        if done.code != 0 and (self._client.poll() is not None or not self._is_running()):
+            raise EngineError(
+                "the container was stopped from outside in the middle of the build",
+                "run it again: what is compiled already is kept",
+            )
+        if done.code == _KILLED_CODE or (done.code != 0 and _KILLED.search(done.stderr)):
+            raise EngineError(
+                f"a compiler was killed in its container of {self._limits.memory >> 20} MiB memory",
+                "give it more with LITESMITH_DOCKER_MEMORY, for example 4GiB",
+            )
+        return done
+
+    def _is_running(self) -> bool:
+        try:
+            done = call("container", "inspect", "--format", "{{.State.Running}}", self.name)
+        except EngineError as error:
+            raise EngineError(
+                "the Docker engine stopped in the middle of the build",
+                "start it again and repeat the command: what is compiled already is kept",
+            ) from error
+        return done.stdout.strip() == b"true"
+
+    def close(self) -> None:
+        """Ends the container and everything in it, and waits until it is gone."""
+        if self._client.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._client.stdin.close()
+        try:
+            self._client.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._client.kill()
+            self._client.wait()
+        self._remove()
+        for stream in (self._client.stdout, self._client.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _remove(self) -> None:
+        # --rm has done it already, unless the client was killed before the engine heard of it.
+        with contextlib.suppress(ToolError):
+            call("rm", "--force", self.name)
+
+
+def _mount(folder: Path, *options: str) -> str:
+    """A ``--mount`` value; the client reads it as CSV, and a path may hold commas and quotes."""
+    fields = ["type=bind", f"source={folder}", f"target={folder}", *options]
+    return ",".join('"' + field.replace('"', '""') + '"' for field in fields)

@@ -1,0 +1,277 @@
+"""Dockerfiles of ``docker/`` → images, named by their content; and the base they stand on.
+
+The base is ``debian:bookworm-slim``, pinned by digest in each Dockerfile.  Where no registry
+can be reached, :func:`make_base` makes one with debootstrap from the machine's own Debian
+mirror, and every image says in a label on which of the two it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith.base import console, files, paths, process
+from litesmith.base.errors import ToolError, UsageError
+from litesmith.base.yaml_files import nearest
+from litesmith.container import docker_client
+from litesmith.container.docker_client import EngineError
+from litesmith.runtime.source_tree import debian_suites
+
+LOCAL_BASE = "litesmith-base:bookworm"
+"""The base that :func:`make_base` makes."""
+
+_RELEASE = "bookworm"
+_REPLACED = f"debian:{_RELEASE}-slim@"
+_BASE_LABEL = "litesmith.base"
+_OFFLINE = ("Temporary failure resolving", "Failed to fetch", "Could not resolve", "Could not connect")
+_PULL_SECONDS = 600
+_BUILD_SECONDS = 1800
+_DEBOOTSTRAP_SECONDS = 1800
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image that is there.  ``base`` is what it stands on."""
+
+    tag: str
+    identifier: str
+    base: str
+
+
+def available() -> dict[str, Path]:
+    """The Dockerfiles that come with litesmith, by name."""
+    return {path.stem: path for path in sorted(paths.data_folder("docker").glob("*.Dockerfile"))}
+
+
+def dockerfile(name: str) -> Path:
+    """The Dockerfile of a name or of a path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = available()
+    path = known.get(name) or Path(name)
+    if not path.is_file():
+        advice = nearest(name, list(known)) or f"known images: {', '.join(known)}; or name a Dockerfile"
+        raise UsageError(f"there is no image {name!r}", advice)
+    return path
+
+
+def tag_of(path: Path) -> str:
+    """``litesmith-<name>:<digest of the Dockerfile>``: a changed file is another image."""
+    name = re.sub(r"[^a-z0-9]+", "-", path.name.removesuffix(".Dockerfile").lower()).strip("-")
+    return f"litesmith-{name or 'image'}:{files.sha256(path)[:12]}"
+
+
+def find(tag: str) -> Image | None:
+    """The image of a tag, if the engine has it.
+
+    Raises:
+        EngineError: there is no engine to ask.
+    """
+    done = docker_client.call("image", "inspect", tag)
+    if done.code != 0:
+        if "no such image" in done.stderr.lower():
+            return None
+        raise EngineError(f"the Docker engine cannot be asked: {done.stderr.strip()}", "see 'docker info'")
+    (found,) = json.loads(done.stdout)
+    labels = found["Config"].get("Labels") or {}
+    return Image(tag=tag, identifier=found["Id"], base=labels.get(_BASE_LABEL, "unknown"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageState:
+    """One Dockerfile of ``docker/``; ``identifier`` and ``base`` are empty until its image is there."""
+
+    name: str
+    tag: str
+    pinned: str
+    identifier: str
+    base: str
+
+
+def survey() -> tuple[ImageState, ...]:
+    """The images of ``docker/``, and which of them the engine has.
+
+    Raises:
+        EngineError: there is no engine to ask.
+    """
+    docker_client.require()
+    states = []
+    for name, path in available().items():
+        tag = tag_of(path)
+        found = find(tag)
+        states.append(
+            ImageState(
+                name=name,
+                tag=tag,
+                pinned=pinned_base(path) or "",
+                identifier=found.identifier if found else "",
+                base=found.base if found else "",
+            )
+        )
+    return tuple(states)
+
+
+def ensure(path: Path) -> Image:
+    """The image of a Dockerfile; built when the engine does not have it yet.
+
+    Raises:
+        EngineError: there is no engine, no base, or the Dockerfile does not build.
+    """
+    tag = tag_of(path)
+    found = find(tag)
+    if found is not None:
+        return found
+    # Two builds at once: one makes it, the other waits and finds it.
+    with files.locked(paths.cache_folder() / "locks" / tag.replace(":", "-")):
+        found = find(tag)
+        if found is None:
+            _build(path, tag)
+            found = find(tag)
+    if found is None:
+        raise EngineError(f"the engine has built {tag} and does not have it", "see 'docker image ls'")
+    return found
+
+
+def _build(path: Path, tag: str) -> None:
+    reference, description = _base(path)
+    console.note(f"building the toolchain image {tag} on {description}, once")
+    with tempfile.TemporaryDirectory(prefix="litesmith-") as context:
+        done = docker_client.call(
+            *("build", "--force-rm", f"--file={path}", f"--tag={tag}", f"--build-arg=BASE={reference}"),
+            *(f"--label={_BASE_LABEL}={description}", context),
+            timeout=_BUILD_SECONDS,
+        )
+    if done.code != 0:
+        log = paths.cache_folder() / "logs" / f"{tag.replace(':', '-')}.log"
+        text = done.stdout.decode(errors="replace") + done.stderr
+        files.write_atomically(log, text)
+        offline = any(sign in text for sign in _OFFLINE)
+        advice = "check the network and the mirror of the engine's containers" if offline else "correct it"
+        raise EngineError(
+            f"the image of {path} cannot be built: {_cause(text)}",
+            f"{advice}; the engine's whole log is {log}",
+        )
+
+
+def _cause(log: str) -> str:
+    """The line of a build's log that says why: apt's own errors before the engine's last word."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    apt = [re.sub(r"^#\d+ [\d.]+ ", "", line) for line in lines]
+    errors = [line for line in apt if line.startswith("E: ")]
+    errors += [
+        line for line in apt if re.match(r"(?i)(error|dockerfile parse error|unknown instruction)", line)
+    ]
+    return (errors or lines[-1:] or ["no message"])[0]
+
+
+def _base(path: Path) -> tuple[str, str]:
+    """The base for a Dockerfile, and how a manifest calls it.
+
+    The pinned one, from the engine or from a registry; ours stands in for Debian's alone.
+    """
+    pinned = pinned_base(path)
+    if pinned is None:
+        raise UsageError(
+            f"{path}: it has no line 'ARG BASE=NAME@sha256:...', used by 'FROM ${{BASE}}'",
+            "start it like the files of docker/",
+        )
+    if find(pinned) is not None:
+        return pinned, pinned
+    console.note(f"pulling {pinned.partition('@')[0]}, pinned by digest, once")
+    done = docker_client.call("pull", "--quiet", pinned, timeout=_PULL_SECONDS)
+    if done.code == 0:
+        return pinned, pinned
+    lines = done.stderr.strip().splitlines()
+    reason = lines[-1] if lines else "no message"
+    if not pinned.startswith(_REPLACED):
+        raise EngineError(f"{path}: its base {pinned} cannot be pulled: {reason}", "check name and network")
+    console.note(f"it cannot be pulled: {reason}")
+    with files.locked(paths.cache_folder() / "locks" / "base"):
+        made = find(LOCAL_BASE) or make_base()
+    return made.tag, made.base
+
+
+def pinned_base(path: Path) -> str | None:
+    """The base that a Dockerfile pins by digest."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    match = re.search(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", text, re.MULTILINE)
+    used = re.search(r"^FROM \$\{?BASE\}?\s*$", text, re.MULTILINE)
+    return match[1] if match and used else None
+
+
+def make_base() -> Image:
+    """Makes :data:`LOCAL_BASE` with debootstrap; half a minute.  Needs root.
+
+    Raises:
+        EngineError: there is no engine.
+        ToolError: debootstrap is missing or failed, there is no mirror, or we are not root.
+    """
+    docker_client.require()
+    program = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        raise ToolError("debootstrap is not installed", "on Debian: apt-get install debootstrap")
+    if os.getuid() != 0:
+        raise ToolError("debootstrap needs root to make a base", "run './inv docker.base' as root, once")
+    suites = debian_suites(_RELEASE)
+    if not suites:
+        raise ToolError("no Debian mirror is known", "name one in LITESMITH_DEBIAN_MIRROR")
+    # Without certificates, apt in the container cannot use a mirror with https.
+    more = ["--include=ca-certificates"] if any(suite.startswith("https") for suite in suites) else []
+    console.note(f"making a base of Debian {_RELEASE} with debootstrap, once: half a minute")
+    with tempfile.TemporaryDirectory(prefix="litesmith-base-") as scratch:
+        root, archive = Path(scratch) / "root", Path(scratch) / "base.tar"
+        bootstrap(program, ("--variant=minbase", *more), (_RELEASE, suites[0].split()[0]), root)
+        (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
+        pack(root, archive)
+        label = f'LABEL {_BASE_LABEL}="debootstrap {_RELEASE}"'
+        done = docker_client.call("import", f"--change={label}", archive, LOCAL_BASE, timeout=_BUILD_SECONDS)
+    found = find(LOCAL_BASE)
+    if done.code != 0 or found is None:
+        raise EngineError(f"the engine did not take the base: {done.stderr.strip()}", "see 'docker info'")
+    return found
+
+
+def bootstrap(program: str, options: Sequence[str], release: tuple[str, str], root: Path) -> None:
+    """Runs debootstrap for a release and its mirror into the new folder ``root``.
+
+    Raises:
+        ToolError: it failed.
+    """
+    name, mirror = release
+    # In a mount namespace of its own: what it mounts goes with it, even when it is killed.
+    words: list[str | Path] = ["unshare", "--mount", program, "--force-check-gpg"]
+    done = process.run([*words, *options, name, root, mirror], timeout=_DEBOOTSTRAP_SECONDS)
+    if done.code != 0:
+        lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
+        errors = [line for line in lines if line.startswith("E: ")] or lines[-1:]
+        raise ToolError(
+            f"debootstrap failed: {errors[0] if errors else 'no message'}",
+            "check the network connection, the mirror and the free disk space",
+        )
+
+
+def pack(root: Path, archive: Path) -> None:
+    """Packs a root file system without what package management left behind.
+
+    Raises:
+        ToolError: tar failed.
+    """
+    packed = process.run(
+        [
+            *("tar", "--create", f"--file={archive}", f"--directory={root}", "--sort=name"),
+            *("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*"),
+            ".",
+        ],
+        timeout=_BUILD_SECONDS,
+    )
+    if packed.code != 0:
+        raise ToolError(f"tar failed: {packed.stderr.strip()}", "check the free disk space")

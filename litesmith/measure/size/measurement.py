@@ -1,0 +1,100 @@
+"""Binary → sizes: every byte with its owner, and what each op costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litesmith.base.errors import UsageError
+from litesmith.build.builder import Binary, Builder
+from litesmith.build.generate import Project
+from litesmith.build.manifest import made_with
+from litesmith.build.request import Request, ResolvedRequest, resolve
+from litesmith.build.session import Session, opened
+from litesmith.measure.size import elf, size_report
+from litesmith.measure.size.anatomy import Anatomy, dissect
+from litesmith.measure.size.size_report import SizeReport
+from litesmith.measure.size.snapshot import Snapshot, read
+from litesmith.model.git_revision import in_revision
+
+# No op is called so.
+_BARE = ""
+
+
+def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy, SizeReport]:
+    """Sizes of a program, with the marginal cost of each op: linked again without it."""
+    names = [op.name for op in project.selection.ops]
+    without = {name: project.reduced(project.selection.without(name)) for name in names}
+    smaller = builder.variants({**without, _BARE: project.bare()})
+    codes = {name: elf.sections(program).code for name, program in smaller.items()}
+    unchecked = elf.sections(builder.stripped(project.unchecked())).code if project.model_check else None
+    found = anatomise(project, binary)
+    return found, size_report.report(
+        elf.sections(binary.program),
+        found,
+        without={name: codes[name] for name in names},
+        without_ops=codes[_BARE],
+        unchecked=unchecked,
+    )
+
+
+def anatomise(project: Project, binary: Binary) -> Anatomy:
+    """Every byte of a program of ours with its owner."""
+    return dissect(
+        binary.program,
+        binary.debug,
+        binary.map_file,
+        binary.objects,
+        project.selection,
+        frozenset(project.runtime.core),
+    )
+
+
+def snapshot(session: Session, title: str) -> Snapshot:
+    """Builds and measures the program of a request; nothing is written but the cache.
+
+    Raises:
+        BuildError: the compiler or the linker refused.
+    """
+    project = session.project()
+    anatomy, measured = measure(session.builder, project, session.builder.build(project))
+    return Snapshot(
+        title=title,
+        made_with=made_with(project, session.profile, session.toolchain),
+        models={model.path: model.sha256 for model in project.selection.models},
+        report=measured,
+        anatomy=anatomy,
+    )
+
+
+def question_snapshot(resolved: ResolvedRequest, title: str) -> Snapshot:
+    """The snapshot of what a request asks for.
+
+    Raises:
+        LitesmithError: anything that keeps the program from being built.
+    """
+    with opened(resolved) as session:
+        return snapshot(session, title)
+
+
+def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **options: Any) -> Snapshot:
+    """One side of a comparison: an output folder, a model, or a Git revision of ``models``.
+
+    Raises:
+        UsageError: the name means none of them, or the target is missing.
+        LitesmithError: anything that keeps the program from being built.
+    """
+    folder = Path(name)
+    # A branch may be called like a folder; with a model to look up in it, that is what is meant.
+    if folder.is_dir() and (not models or (folder / "manifest.json").is_file()):
+        return read(folder)
+    is_model = not models and (name.endswith(".tflite") or ":" in name)
+    if not is_model and not models:
+        raise UsageError(
+            f"{name} is neither the output folder of a build nor a model",
+            "name one of these, or a Git revision together with --model",
+        )
+    if target is None:
+        raise UsageError(f"{name} must be built: --target is missing", "for example --target armv7")
+    wanted = (name,) if is_model else tuple(in_revision(name, model) for model in models)
+    return question_snapshot(resolve(Request(target=target, models=wanted, **options)), name)

@@ -1,0 +1,121 @@
+"""A measured build, in memory or read from its folder → :class:`Snapshot`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import files
+from litesmith.base.errors import UsageError
+from litesmith.build.manifest import AGAIN, MANIFEST, MadeWith, Manifest
+from litesmith.measure.size.anatomy import Anatomy
+from litesmith.measure.size.elf import Elf, sections
+from litesmith.measure.size.size_report import SizeReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A program's sizes, with what it was made from and with.  ``models`` maps paths to digests."""
+
+    title: str
+    made_with: MadeWith
+    models: Mapping[str, str]
+    report: SizeReport
+    anatomy: Anatomy
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines: ``size.json``, what it was made with, and every symbol."""
+        return {
+            "title": self.title,
+            "made_with": vars(self.made_with),
+            "models": dict(self.models),
+            **self.report.to_json(),
+            "symbols": self.anatomy.to_json(),
+        }
+
+
+def read(folder: Path) -> Snapshot:
+    """The snapshot of an output folder of ``build``, after a look at the program itself.
+
+    Raises:
+        UsageError: it is none, or program, symbols and reports are not of one build.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", "name the output folder of a build")
+    manifest = Manifest.read(folder)
+    program = folder / "bin" / manifest.binary["name"]
+    require_program(program, manifest)
+    try:
+        report = SizeReport.from_json(_json(folder / "size.json", f"{folder} is not complete"))
+        anatomy = Anatomy.from_json(_json(folder / "symbols.json", f"{folder} is not complete"))
+        found = Snapshot(
+            title=str(folder),
+            made_with=manifest.made_with,
+            models=manifest.digests,
+            report=report,
+            anatomy=anatomy,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"{folder} was built by another version of litesmith", AGAIN) from None
+    if sections(program) != report.binary:
+        raise UsageError(f"{folder}/size.json is of another build than {program}", AGAIN)
+    sums = [sum(anatomy.buckets(loaded=loaded).values()) for loaded in (True, False)]
+    if sums != [report.binary.loaded, report.binary.bss]:
+        raise UsageError(f"{folder}/symbols.json is of another build than {program}", AGAIN)
+    return found
+
+
+def read_program(program: Path) -> Snapshot:
+    """The snapshot of the build that a program lies in.
+
+    Raises:
+        UsageError: it is no program of ours, or another one than its folder describes.
+    """
+    elf = Elf.read(program)
+    folder = program.absolute().parent.parent
+    if not (folder / MANIFEST).is_file():
+        symbols = "has symbols, but" if elf.symbols() else "is stripped, and"
+        raise UsageError(
+            f"{program} {symbols} no manifest.json of a build lies beside its folder: "
+            "which op each byte belongs to is not known",
+            "name a program in the output folder of a build, or the model with --target and --model",
+        )
+    manifest = Manifest.read(folder)
+    if program.name.removesuffix(".debug") != manifest.binary["name"]:
+        raise UsageError(f"{program} is not the program that {folder}/manifest.json describes", AGAIN)
+    return read(folder)
+
+
+def require_program(program: Path, manifest: Manifest) -> None:
+    """Checks a program and its symbols against the manifest of their build.
+
+    Raises:
+        UsageError: one of them is missing, or it is of another build.
+    """
+    debug = program.with_name(f"{program.name}.debug")
+    for path in (program, debug):
+        if not path.is_file():
+            what = "program" if path == program else "file with the symbols of the stripped program"
+            raise UsageError(f"there is no {what} at {path}", AGAIN)
+    elf = Elf.read(program)
+    if files.sha256(program) != manifest.binary["sha256"]:
+        raise UsageError(f"{program} is not the program that its manifest.json describes", AGAIN)
+    if files.sha256(debug) != manifest.binary["debug_sha256"]:
+        symbols = Elf.read(debug)
+        if symbols.machine == elf.machine and not symbols.symbols():
+            raise UsageError(f"{debug} has no symbols", AGAIN)
+        raise UsageError(f"{debug} belongs to another build than {program}", AGAIN)
+
+
+def _json(path: Path, otherwise: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{otherwise}: {path.name}: {error.strerror}", "name the output folder of a build"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {error}", AGAIN) from None

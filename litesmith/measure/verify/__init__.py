@@ -1,0 +1,1 @@
+"""The program's outputs beside those of the reference."""

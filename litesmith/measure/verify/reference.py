@@ -1,0 +1,235 @@
+"""The reference: TensorFlow's interpreter with its built-in kernels and without delegates.
+
+It runs in a process of its own (``python -m litesmith.measure.verify.reference``): a model that crashes the
+interpreter must not take us with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litesmith.base import files, paths, process
+from litesmith.base.errors import TimeOutError
+from litesmith.model.entry_points import Entry
+from litesmith.model.tensors import Array, from_bytes, to_bytes
+
+_SECONDS = 120
+_SECONDS_PER_SAMPLE = 1
+_CPU_SECONDS = 3600
+
+# Bump when what is stored, or how the interpreter is used, changes.
+_FORMAT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One model, the part of it that runs, and the inputs to try, by name.
+
+    With ``delegates`` it is asked what upstream's own build with XNNPACK answers.
+    """
+
+    model: Path
+    sha256: str
+    entry: Entry
+    samples: Mapping[str, Sequence[Array]]
+    delegates: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Outputs of the reference in the order of the model's outputs, or why there are none."""
+
+    outputs: tuple[Array, ...]
+    error: str
+
+
+def describe() -> str:
+    """Which interpreter the reference outputs come from."""
+    version = importlib.metadata.version("ai-edge-litert")
+    return f"ai-edge-litert {version}, BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1 thread"
+
+
+def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> Any:
+    """LiteRT's interpreter for a model; ``delegates`` brings XNNPACK in."""
+    # Its start-up messages are not for our users.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.BUILTIN if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(str(model), experimental_op_resolver_type=kind, num_threads=threads)
+
+
+def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[dict[str, Answer]]:
+    """What the reference answers to each sample, by the sample's name, for each question.
+
+    Cached by the digests of model and inputs and by the interpreter's version.  One process
+    answers all that is missing; where a model crashes it, or keeps it busy for ``seconds``,
+    another goes on behind that model.
+
+    Raises:
+        ToolError: the interpreter cannot be started.
+    """
+    jobs = [
+        _Job(question=number, name=name, stored=_stored(question, inputs))
+        for number, question in enumerate(questions)
+        for name, inputs in question.samples.items()
+    ]
+    missing = [job for job in jobs if not job.stored.exists()]
+    failed = _run_missing(questions, missing, seconds) if missing else {}
+    found: list[dict[str, Answer]] = [{} for _ in questions]
+    for job in jobs:
+        error = failed.get((job.question, job.name), "")
+        outputs = () if error else _load(job.stored)
+        found[job.question][job.name] = Answer(outputs=outputs, error=error)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    question: int
+    name: str
+    stored: Path
+
+
+def _stored(question: Question, inputs: Sequence[Array]) -> Path:
+    digests = [[str(v.dtype), list(v.shape), hashlib.sha256(to_bytes(v)).hexdigest()] for v in inputs]
+    delegates = ["XNNPACK"] if question.delegates else []
+    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests, *delegates)
+    return paths.cache_folder() / "reference" / f"{key}.npz"
+
+
+def _run_missing(
+    questions: Sequence[Question], jobs: Sequence[_Job], seconds: float
+) -> dict[tuple[int, str], str]:
+    """Runs children until all is answered; moves answers into the cache, returns the errors."""
+    folder = jobs[0].stored.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    errors: dict[tuple[int, str], str] = {}
+    with tempfile.TemporaryDirectory(prefix=".run-", dir=folder) as name:
+        scratch = Path(name)
+        for number, job in enumerate(jobs):
+            question = questions[job.question]
+            _save(scratch / f"{number}.in.npz", question.samples[job.name])
+            task = {
+                "model": str(question.model.absolute()),
+                "entry": asdict(question.entry),
+                "delegates": question.delegates,
+            }
+            files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
+        left = list(range(len(jobs)))
+        while left:
+            words: list[str | Path] = [
+                sys.executable,
+                "-m",
+                "litesmith.measure.verify.reference",
+                scratch,
+                *map(str, left),
+            ]
+            limit = seconds + _SECONDS_PER_SAMPLE * len(left)
+            try:
+                ending = f"crashed (exit code {process.run(words, timeout=limit).code})"
+            except TimeOutError:
+                ending = f"did not end within {limit:.0f} s"
+            finished = 0
+            for number in left:
+                output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
+                job = jobs[number]
+                if output.exists():
+                    output.rename(job.stored)
+                elif report.exists():
+                    errors[job.question, job.name] = json.loads(report.read_text())
+                else:
+                    break
+                finished += 1
+            if finished < len(left):
+                job = jobs[left[finished]]
+                errors[job.question, job.name] = f"the interpreter {ending}"
+                finished += 1
+            left = left[finished:]
+    return errors
+
+
+def _save(path: Path, values: Sequence[Array]) -> None:
+    """Stores arrays; strings in the form that programs read, because NumPy would pickle them."""
+    named: dict[str, Any] = {}
+    for i, value in enumerate(values):
+        if value.dtype.kind == "O":
+            named[f"{i}_strings"] = np.frombuffer(to_bytes(value), np.uint8)
+            named[f"{i}_shape"] = np.array(value.shape, np.int64)
+        else:
+            named[str(i)] = value
+    np.savez(path, **named)
+
+
+def _load(path: Path) -> tuple[Array, ...]:
+    values: dict[int, Array] = {}
+    with np.load(path) as content:
+        for name in content.files:
+            number, _, kind = name.partition("_")
+            if kind == "strings":
+                made = from_bytes(
+                    content[name].tobytes(), np.dtype(object), content[f"{number}_shape"].tolist()
+                )
+                assert made is not None, "we wrote it"  # noqa: S101
+                values[int(number)] = made
+            elif not kind:
+                values[int(number)] = content[name]
+    return tuple(values[number] for number in sorted(values))
+
+
+def _child(folder: Path, numbers: Sequence[str]) -> None:
+    # Should our parent be killed, a model that never ends does not run for ever.
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    for number in numbers:
+        task = json.loads((folder / f"{number}.task.json").read_text())
+        try:
+            inputs = _load(folder / f"{number}.in.npz")
+            outputs = _answer(
+                Path(task["model"]), Entry(**task["entry"]), inputs, delegates=task["delegates"]
+            )
+        except (RuntimeError, ValueError) as error:
+            files.write_atomically(folder / f"{number}.json", json.dumps(" ".join(str(error).split())))
+            continue
+        aside = folder / f"{number}.part.npz"
+        _save(aside, outputs)
+        aside.rename(folder / f"{number}.out.npz")
+
+
+def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bool) -> list[Array]:
+    # A new interpreter each time: variables keep their values between inferences.
+    reference = interpreter(model, delegates=delegates)
+    if entry.signature is not None:
+        runner = reference.get_signature_runner(entry.signature)
+        named = runner(**dict(zip(entry.inputs, inputs, strict=True)))
+        return [_plain(named[name]) for name in entry.outputs]
+    for detail, value in zip(reference.get_input_details(), inputs, strict=True):
+        if tuple(detail["shape"]) != value.shape:
+            reference.resize_tensor_input(detail["index"], value.shape)
+    reference.allocate_tensors()
+    for detail, value in zip(reference.get_input_details(), inputs, strict=True):
+        # LiteRT takes a single object for its address.
+        scalar_text = value.dtype.kind == "O" and value.ndim == 0
+        reference.set_tensor(detail["index"], value.astype("S") if scalar_text else value)
+    reference.invoke()
+    return [_plain(reference.get_tensor(detail["index"])) for detail in reference.get_output_details()]
+
+
+def _plain(value: Any) -> Array:
+    array = np.array(value)
+    return array.astype(object) if array.dtype.kind in "SO" else array
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,1 @@
+"""What a ``.tflite`` file contains, and what it is run with."""

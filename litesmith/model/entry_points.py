@@ -1,0 +1,141 @@
+"""Model + choice → which of its parts run: the first subgraph, and those of signatures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from litesmith.base.errors import UsageError
+from litesmith.base.yaml_files import nearest
+from litesmith.model.contents import ModelAnalysis, Subgraph, Tensor
+from litesmith.model.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """The part of a model that runs: its first subgraph, or that of a signature.
+
+    ``inputs`` and ``outputs`` are, for a signature, its names in the order of the subgraph's
+    inputs and outputs.
+    """
+
+    signature: str | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The part of a model that runs: its first subgraph, or that of a signature.
+
+    ``shapes`` are those of inputs that were asked for, by tensor index.
+    """
+
+    signature: str | None
+    subgraph: Subgraph
+    entry: Entry
+    shapes: Mapping[int, tuple[int, ...]]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The input tensors, in order."""
+        return tuple(self.subgraph.tensors[index] for index in self.subgraph.inputs)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The output tensors, in order."""
+        return tuple(self.subgraph.tensors[index] for index in self.subgraph.outputs)
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """The shape that an input has in this run."""
+        index = self.subgraph.inputs[position]
+        return self.shapes.get(index, self.subgraph.tensors[index].allocated_shape)
+
+    def of_size(self, inputs: Sequence[Array]) -> Part:
+        """The same for these inputs, which may come in another size than the file's."""
+        sized = {
+            index: value.shape
+            for index, value in zip(self.subgraph.inputs, inputs, strict=True)
+            if value.shape != self.subgraph.tensors[index].allocated_shape or index in self.shapes
+        }
+        return replace(self, shapes=sized)
+
+    def arguments(self) -> list[str]:
+        """What the program is told."""
+        words = ["--signature", self.signature] if self.signature is not None else []
+        for index, shape in self.shapes.items():
+            words += ["--input-shape", f"{self.subgraph.tensors[index].name}={'x'.join(map(str, shape))}"]
+        return words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What of a model is to run: a signature, shapes of inputs by name; everything when empty."""
+
+    signature: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+EVERYTHING = Choice()
+
+
+def parse_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """``NAME=1x224x224x3`` → shapes by name.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    shapes = {}
+    for word in words:
+        # Names of tensors may hold anything, the dimensions come after the last sign.
+        name, _, dimensions = word.rpartition("=")
+        if not name or not re.fullmatch(r"(\d+(x\d+)*)?", dimensions):
+            raise UsageError(f"--input-shape {word} is not of the form NAME=1x224x224x3", "correct it")
+        shapes[name] = tuple(int(number) for number in dimensions.split("x") if number)
+    return shapes
+
+
+def parts(analysis: ModelAnalysis, choice: Choice = EVERYTHING) -> tuple[Part, ...]:
+    """What runs of a model: its first subgraph, and signatures that have another one.
+
+    Raises:
+        UsageError: there is no such signature or no such input.
+    """
+    chosen: list[tuple[str | None, int]] = [(None, 0)]
+    known = {signature.key: signature for signature in analysis.signatures}
+    if choice.signature is not None:
+        if choice.signature not in known:
+            advice = nearest(choice.signature, list(known)) or f"it has {', '.join(known) or 'none'}"
+            raise UsageError(f"{analysis.path} has no signature {choice.signature!r}", advice)
+        chosen = [(choice.signature, known[choice.signature].subgraph)]
+    else:
+        chosen += [(key, signature.subgraph) for key, signature in known.items() if signature.subgraph != 0]
+    return tuple(_part(analysis, key, number, choice.shapes) for key, number in chosen)
+
+
+def _part(
+    analysis: ModelAnalysis, key: str | None, number: int, asked: Mapping[str, tuple[int, ...]]
+) -> Part:
+    subgraph = analysis.subgraphs[number]
+    names = {subgraph.tensors[index].name: index for index in subgraph.inputs}
+    entry = Entry()
+    for signature in analysis.signatures:
+        if signature.subgraph != number:
+            continue
+        names = {**names, **signature.inputs}
+        if signature.key == key:
+            inputs = {index: name for name, index in signature.inputs.items()}
+            outputs = {index: name for name, index in signature.outputs.items()}
+            entry = Entry(
+                signature=key,
+                inputs=tuple(inputs.get(index, "") for index in subgraph.inputs),
+                outputs=tuple(outputs.get(index, "") for index in subgraph.outputs),
+            )
+    shapes = {}
+    for name, shape in asked.items():
+        if name not in names:
+            advice = nearest(name, list(names)) or f"the inputs are {', '.join(names) or 'none'}"
+            raise UsageError(f"{analysis.path} has no input {name!r} for --input-shape", advice)
+        shapes[names[name]] = shape
+    return Part(signature=key, subgraph=subgraph, entry=entry, shapes=shapes)

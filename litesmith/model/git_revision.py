@@ -1,0 +1,63 @@
+"""A model as it was in a revision of the user's Git repository: ``REVISION:PATH``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from litesmith.base import files, paths, process
+from litesmith.base.errors import ToolError, UsageError
+
+_SECONDS = 60
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def is_revision(name: str) -> bool:
+    """Whether a name can be meant as ``REVISION:PATH``, and not as the path of a file."""
+    revision, colon, path = name.rpartition(":")
+    return bool(colon and revision and path) and not os.path.exists(name)  # noqa: PTH110 - long names
+
+
+def in_revision(revision: str, model: str) -> str:
+    """What a file here is called in a revision.
+
+    Raises:
+        UsageError: the model is no file of a repository.
+    """
+    # zoo:NAME looks the same.
+    if is_revision(model):
+        raise UsageError(
+            f"{model} has no revision {revision}", "name the path of a file in a Git repository with --model"
+        )
+    # Git's own "./" makes a path relative to where we are, not to the top of the repository.
+    return f"{revision}:./{os.path.relpath(model)}"
+
+
+def fetch(name: str) -> Path:
+    """The file that ``REVISION:PATH`` names, in the cache under its digest.
+
+    Raises:
+        UsageError: there is no such revision, or it has no such file.
+    """
+    try:
+        # What follows cannot be an option.
+        done = process.run(["git", "cat-file", "blob", "--end-of-options", name], timeout=_SECONDS)
+    except ToolError as error:
+        raise UsageError(f"{name} needs git: {error.message}", "apt-get install git") from None
+    if done.code != 0:
+        reason = next(iter(done.stderr.strip().splitlines()), "git failed")
+        raise UsageError(
+            f"{name} cannot be had from git: {reason.removeprefix('fatal: ')}",
+            "name a revision and a file that it has: HEAD~1:models/det.tflite",
+        )
+    if done.stdout.startswith(_LFS):
+        raise UsageError(
+            f"{name} is kept in Git LFS, and git has its pointer only",
+            "check the revision out (git worktree add) and name the files there",
+        )
+    digest = hashlib.sha256(done.stdout).hexdigest()
+    path = paths.cache_folder() / "revisions" / digest[:16] / Path(name.rpartition(":")[2]).name
+    if not path.exists():
+        files.write_atomically(path, done.stdout)
+    return path

@@ -1,0 +1,1 @@
+"""Which nodes TensorFlow Lite's XNNPACK delegate takes, and the memory that it uses for them."""

@@ -1,0 +1,251 @@
+"""What the delegate asks of a tensor before it takes a node: the ``Check…`` functions of
+``delegates/xnnpack/xnnpack_delegate.cc``, version 2.14.1, with the options that our programs give it:
+signed and unsigned 8 bit, dynamic weights of FULLY_CONNECTED, no variables, no float16.
+
+A check that fails says why in a few words that stand after "it stays because".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from litesmith.runtime.graph import Memory, RuntimeNode, RuntimeTensor
+
+MOST_DIMENSIONS = 6
+"""``XNN_MAX_TENSOR_DIMS``."""
+
+_ACTIVATIONS = {4: "TANH", 5: "SIGN_BIT"}
+"""Fused activations of the schema that the delegate does not do."""
+
+
+class NotTakenError(Exception):
+    """The delegate leaves a node to TensorFlow Lite; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """``TfLiteAffineQuantization``: a scale and a zero point, or one of each for every channel."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    dimension: int
+
+
+def quantization(tensor: RuntimeTensor) -> Quantization | None:
+    """How a tensor is quantised, None where it is not: ``InterpreterBuilder::ParseQuantization``."""
+    scales = tensor.scales()
+    if tensor.quantization is None or not scales:
+        return None
+    return Quantization(
+        scales=scales,
+        zero_points=tensor.quantization.numbers(3, "q"),
+        dimension=tensor.quantization.scalar(6, "i"),
+    )
+
+
+def is_normal(number: float) -> bool:
+    """``std::isnormal`` of a float."""
+    return math.isfinite(number) and abs(number) >= 2**-126
+
+
+def quotient(left: float, right: float) -> float:
+    """A division in single precision, as C++ does it."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(left) / np.float32(right))
+
+
+def product(left: float, right: float) -> float:
+    """A multiplication in single precision."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(left) * np.float32(right))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operand:
+    """A tensor of a node, and what it is to the node.
+
+    ``unpacked`` says that the delegate unpacks it while it loads (a quasi-static tensor), so that it is as
+    good as a constant.  Each check returns the operand, so that the next one can follow.
+    """
+
+    tensor: RuntimeTensor
+    role: str
+    unpacked: bool
+
+    def refuse(self, what: str) -> NoReturn:
+        """Leaves the node because of this tensor."""
+        raise NotTakenError(f"its {self.role} {what}")
+
+    def _refuse_dtype(self) -> NoReturn:
+        self.refuse(f"has the dtype {self.tensor.dtype}")
+
+    def _one_scale(self) -> Operand:
+        """Quantised as a whole."""
+        found = quantization(self.tensor)
+        if found is None:
+            self.refuse("has no scale")
+        if found.dimension != 0 or len(found.scales) != 1:
+            self.refuse("has a scale for each channel")
+        return self
+
+    def scale(self) -> float:
+        """The first scale of a tensor that is known to have one."""
+        return self.tensor.scales()[0]
+
+    def scale_or_nan(self) -> float:
+        """``GetTensorScaleOrDefault``."""
+        found = quantization(self.tensor)
+        one = found is not None and found.dimension == 0 and len(found.scales) == 1
+        return found.scales[0] if found is not None and one and self.tensor.dtype != "float32" else math.nan
+
+    def float32(self) -> Operand:
+        """``CheckTensorFloat32Type``."""
+        return self.dtype("float32")
+
+    def dtype(self, *dtypes: str) -> Operand:
+        """``CheckTensorType``, ``CheckTensorInt32OrInt64Type``."""
+        if self.tensor.dtype not in dtypes:
+            self._refuse_dtype()
+        return self
+
+    def number(self) -> Operand:
+        """``CheckTensorFloat32OrQUInt8Type``, which takes int8, too."""
+        return self if self.tensor.dtype == "float32" else self.quantised()
+
+    def quantised(self) -> Operand:
+        """``CheckTensorQInt8OrQUInt8Type``."""
+        return self.dtype("int8", "uint8")._one_scale()
+
+    def float32_or_int8(self) -> Operand:
+        """``CheckTensorFloat32OrQInt8Type``."""
+        return self if self.tensor.dtype == "float32" else self.dtype("int8")._one_scale()
+
+    def weights(self, channels: int) -> Operand:
+        """``CheckTensorFloat32OrQCInt8Type``: int8 may have a scale for each of a dimension ``channels``."""
+        if self.tensor.dtype != "int8":
+            return self.number()
+        found = quantization(self.tensor)
+        if found is None:
+            self.refuse("has no scale")
+        if len(found.scales) > 1 and found.dimension != channels:
+            self.refuse(f"has a scale for each of its dimension {found.dimension}")
+        return self
+
+    def bias(self) -> Operand:
+        """``CheckTensorFloat32OrQInt32Type``."""
+        return self if self.tensor.dtype == "float32" else self.dtype("int32")._one_scale()
+
+    def bias_of_channels(self) -> Operand:
+        """``CheckTensorFloat32OrQCInt32Type``."""
+        if self.tensor.dtype == "float32":
+            return self
+        found = quantization(self.dtype("int32").tensor)
+        if found is None:
+            self.refuse("has no scale")
+        if found.dimension != 0:
+            self.refuse(f"has a scale for each of its dimension {found.dimension}")
+        return self
+
+    def shaped(self, least: int, most: int | None = None) -> Operand:
+        """``CheckTensorShape``: so many dimensions, none of them empty."""
+        rank = len(self.tensor.dims)
+        if not least <= rank <= (least if most is None else most):
+            self.refuse(f"has {rank} dimension{'' if rank == 1 else 's'}")
+        if min(self.tensor.dims, default=1) <= 0:
+            self.refuse("is empty")
+        return self
+
+    def vector(self) -> Operand:
+        """``CheckShapeTensorShape`` without ``squeeze_dims``: one dimension."""
+        if len(self.tensor.dims) != 1:
+            self.refuse(f"has {len(self.tensor.dims)} dimensions")
+        return self
+
+    def sized(self) -> Operand:
+        """``CheckTensorNonDynamicAllocation``: its size is known before anything runs."""
+        if self.tensor.memory is Memory.HEAP:
+            self.refuse("gets its size when the model runs")
+        return self
+
+    def constant(self) -> Operand:
+        """``CheckTensorStaticAllocation``, which not even what a kernel computed before any run passes."""
+        if self.tensor.memory is not Memory.CONSTANT:
+            self.refuse("is not constant")
+        return self
+
+    def constant_or_unpacked(self) -> Operand:
+        """The same, but for tensors that the delegate unpacks."""
+        return self if self.unpacked else self.constant()
+
+    def numbers(self) -> tuple[int, ...]:
+        """The contents of a constant, flat."""
+        if self.tensor.value is None:
+            self.refuse("has no contents")
+        return tuple(int(number) for number in self.tensor.value.ravel())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A node that the delegate looks at.
+
+    ``version`` is that of its op.  ``unpacked`` are the tensors that the delegate unpacks while it loads.
+    """
+
+    node: RuntimeNode
+    version: int
+    unpacked: Collection[int]
+
+    def counts(self, inputs: int | tuple[int, int], outputs: int | tuple[int, int] = 1) -> None:
+        """``CheckNumInputsAndOutputs``: so many of each, or between two numbers of them."""
+        for have, wanted, what in (
+            (len(self.node.inputs), inputs, "input"),
+            (len(self.node.outputs), outputs, "output"),
+        ):
+            least, most = (wanted, wanted) if isinstance(wanted, int) else wanted
+            if not least <= have <= most:
+                raise NotTakenError(f"it has {have} {what}{'' if have == 1 else 's'}")
+
+    def has(self, position: int) -> bool:
+        """Whether an input is there and not left out."""
+        return self.node.input(position) is not None
+
+    def input(self, position: int, role: str = "input") -> Operand:
+        """An input."""
+        tensor = self.node.input(position)
+        if tensor is None:
+            raise NotTakenError(f"it has no {role}")
+        return Operand(tensor=tensor, role=role, unpacked=self.node.inputs[position] in self.unpacked)
+
+    def output(self, position: int = 0) -> Operand:
+        """An output."""
+        tensor = self.node.output(position)
+        if tensor is None:
+            raise NotTakenError("it has no output")
+        return Operand(tensor=tensor, role="output", unpacked=False)
+
+    def activation(self, field: int) -> None:
+        """``ConvertActivationToOutputRange`` of the activation in a field of the options."""
+        name = _ACTIVATIONS.get(self.node.number(field, "b"))
+        if name is not None:
+            raise NotTakenError(f"it has the activation {name}")
+
+    def padding(self) -> None:
+        """``CalculatePadding`` of the padding in the options' first field; without options there is none."""
+        if self.node.options is None or self.node.number(0, "b") not in (0, 1):
+            raise NotTakenError("it has no padding")
+
+    def positive(self, *, default: int = 0, **fields: int) -> None:
+        """Options that must be greater than 0, by name and field; ``default`` is the schema's."""
+        for name, field in fields.items():
+            number = self.node.number(field, "i", default)
+            if number <= 0:
+                raise NotTakenError(f"its {name.replace('_', ' ')} is {number}")
+
+
+Check = Callable[[Candidate], None]
+"""Raises :class:`NotTakenError` where the delegate does not take a node."""

@@ -1,0 +1,198 @@
+"""Which nodes the delegate takes of convolutions, FULLY_CONNECTED, pools and RESIZE_BILINEAR.
+
+Each function is a ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` without a graph to add to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from litesmith.predict.arena import padding
+from litesmith.predict.xnnpack.checks import Candidate, Check, NotTakenError, Operand, quantization
+from litesmith.runtime.graph import RuntimeTensor
+
+_SHUFFLED = 1
+"""``FullyConnectedOptionsWeightsFormat_SHUFFLED4x16INT8``."""
+
+_SPARSE_VERSION = 8
+"""Of FULLY_CONNECTED, with sparse weights."""
+
+
+def _same_dtype(*operands: Operand) -> None:
+    dtypes = dict.fromkeys(one.tensor.dtype for one in operands)
+    if len(dtypes) > 1:
+        raise NotTakenError(f"it mixes {' and '.join(dtypes)}")
+
+
+def _image_and_weights(candidate: Candidate, channels: int) -> Operand:
+    """What CONV_2D and DEPTHWISE_CONV_2D ask of their tensors; the filter."""
+    candidate.counts(3)
+    image = candidate.input(0).number().shaped(4).sized()
+    weights = candidate.input(1, "filter").weights(channels).shaped(4).constant_or_unpacked()
+    candidate.input(2, "bias").bias_of_channels().shaped(1).constant_or_unpacked()
+    output = candidate.output().number().shaped(4).sized()
+    _same_dtype(image, weights, output)
+    return weights
+
+
+def _conv_2d(candidate: Candidate) -> None:
+    candidate.padding()
+    candidate.positive(stride_width=1, stride_height=2)
+    candidate.positive(default=1, dilation_width=4, dilation_height=5)
+    _image_and_weights(candidate, 0)
+    candidate.activation(3)
+
+
+def _depthwise_conv_2d(candidate: Candidate) -> None:
+    weights = _image_and_weights(candidate, 3)
+    candidate.padding()
+    candidate.positive(stride_width=1, stride_height=2, depth_multiplier=3)
+    if weights.tensor.dims[3] % candidate.node.number(3):
+        raise NotTakenError(f"its {weights.tensor.dims[3]} channels are no multiple of its depth multiplier")
+    if candidate.node.dims(0)[3] * candidate.node.number(3) != weights.tensor.dims[3]:
+        raise NotTakenError("its depth multiplier does not fit its channels")
+    candidate.positive(default=1, dilation_width=5, dilation_height=6)
+    candidate.activation(4)
+
+
+def _fully_connected(candidate: Candidate) -> None:
+    node = candidate.node
+    if candidate.version == _SPARSE_VERSION:
+        raise NotTakenError("it has version 8, that of sparse weights")
+    if node.number(1, "b") == _SHUFFLED:
+        raise NotTakenError("its weights are shuffled")
+    candidate.counts((2, 3))
+    source = candidate.input(0).number().sized()
+    weights = candidate.input(1, "filter").shaped(2)
+    _weights_that_may_change(weights, Operand.number)
+    found = quantization(weights.tensor)
+    if weights.tensor.dtype == "int8" and found is not None and found.zero_points[0] != 0:
+        raise NotTakenError("its weights have a zero point")
+    if candidate.has(2):
+        _weights_that_may_change(candidate.input(2, "bias").shaped(1), Operand.bias)
+    output = candidate.output().number().sized()
+    _same_dtype(source, weights, output)
+    source.shaped(1, len(source.tensor.dims))
+    _fully_connected_shapes(source, weights, output, keep=bool(node.number(2, "?")))
+    candidate.activation(0)
+
+
+def _weights_that_may_change(operand: Operand, check: Callable[[Operand], Operand]) -> None:
+    if operand.tensor.dtype == "float32":
+        operand.sized()
+    else:
+        check(operand)
+        operand.constant_or_unpacked()
+
+
+def _fully_connected_shapes(source: Operand, weights: Operand, output: Operand, *, keep: bool) -> None:
+    before, after = source.tensor.dims, output.tensor.dims
+    channels_out, channels_in = weights.tensor.dims
+    if keep:
+        output.shaped(len(before))
+        fits = before[:-1] == after[:-1]
+    else:
+        output.shaped(2)
+        rows, rest = divmod(math.prod(before), channels_in)
+        fits = rest == 0 and after[0] == rows
+    if not fits or after[-1] != channels_out:
+        output.refuse("has another shape than its input and its filter make")
+
+
+def _pool(candidate: Candidate) -> None:
+    node = candidate.node
+    candidate.padding()
+    candidate.positive(stride_width=1, stride_height=2, filter_width=3, filter_height=4)
+    strides, sizes = (node.number(1), node.number(2)), (node.number(3), node.number(4))
+    if strides[0] > sizes[0] or strides[1] > sizes[1]:
+        raise NotTakenError("its strides are larger than its filter")
+    candidate.activation(5)
+
+
+def _average_pool_2d(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).float32().sized()
+    candidate.output().float32().sized()
+    _pool(candidate)
+
+
+def _max_pool_2d(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).number().sized()
+    candidate.output().number().sized()
+    _pool(candidate)
+
+
+def _resize_bilinear(candidate: Candidate) -> None:
+    candidate.counts(2)
+    candidate.input(0).number().shaped(4).sized()
+    size = candidate.input(1, "size").dtype("int32").vector().constant()
+    candidate.output().number().shaped(4).sized()
+    # The width is not looked at.
+    if size.numbers()[0] <= 0:
+        size.refuse(f"is {list(size.numbers())}")
+
+
+def _transpose_conv(candidate: Candidate) -> None:
+    node = candidate.node
+    candidate.counts((3, 4))
+    shape = candidate.input(0, "output shape").dtype("int32").vector().constant()
+    if len(shape.numbers()) != 4:
+        shape.refuse(f"has {len(shape.numbers())} numbers")
+    weights = candidate.input(1, "filter").number().shaped(4).constant_or_unpacked()
+    image = candidate.input(2).number().shaped(4).sized()
+    if candidate.has(3):
+        candidate.input(3, "bias").bias().shaped(1).constant_or_unpacked()
+    candidate.output().number().shaped(4).sized()
+    _, height, width, channels = shape.numbers()
+    if weights.tensor.dims[0] != channels or weights.tensor.dims[3] != image.tensor.dims[3]:
+        weights.refuse("has another number of channels than its input or its output")
+    candidate.padding()
+    _transposed_window(
+        image.tensor,
+        weights.tensor,
+        (height, width),
+        same=node.number(0, "b") == padding.SAME,
+        strides=(node.number(2), node.number(1)),
+    )
+    candidate.activation(3)
+
+
+def _transposed_window(
+    image: RuntimeTensor,
+    weights: RuntimeTensor,
+    output: tuple[int, int],
+    *,
+    same: bool,
+    strides: tuple[int, int],
+) -> None:
+    """``CalculateTransposeConvPaddings``; heights come before widths."""
+    window = weights.dims[1:3]
+    if min(strides) <= 0:
+        raise NotTakenError(f"its strides are {strides[0]} and {strides[1]}")
+    if not same:
+        if window[0] > output[0] or window[1] > output[1]:
+            raise NotTakenError("its filter is larger than its output")
+        return
+    # The padding is that of a convolution the other way round.
+    found = tuple(
+        padding.rule(padding.SAME)(size, extent, stride, 1)
+        for size, extent, stride in zip(output, window, strides, strict=True)
+    )
+    if found != image.dims[1:3]:
+        raise NotTakenError("its input has another shape than its output and its strides make")
+    if window[0] < strides[0] or window[1] < strides[1]:
+        raise NotTakenError("its strides are larger than its filter")
+
+
+CONVOLUTIONS: Mapping[str, Check] = {
+    "AVERAGE_POOL_2D": _average_pool_2d,
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "MAX_POOL_2D": _max_pool_2d,
+    "RESIZE_BILINEAR": _resize_bilinear,
+    "TRANSPOSE_CONV": _transpose_conv,
+}
+"""By op."""

@@ -1,0 +1,158 @@
+"""Which nodes the delegate takes of the ops that work on each number alone, and SOFTMAX.
+
+Each function is a ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` without a graph to add to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from litesmith.predict.xnnpack.checks import (
+    MOST_DIMENSIONS,
+    Candidate,
+    Check,
+    NotTakenError,
+    Operand,
+    is_normal,
+    product,
+    quotient,
+)
+from litesmith.predict.xnnpack.datatypes import datatype
+
+
+def _unary_float(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).float32().sized()
+    candidate.output().float32().sized()
+
+
+def _unary(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).number().sized()
+    candidate.output().number().sized()
+
+
+def _elu(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).float32_or_int8().sized()
+    candidate.output().float32_or_int8().sized()
+
+
+def _leaky_relu(candidate: Candidate) -> None:
+    _unary(candidate)
+    options = candidate.node.options
+    alpha = float(options.scalar(0, "f")) if options is not None else 0.0
+    if not is_normal(alpha):
+        raise NotTakenError(f"its alpha is {alpha:g}")
+    before, after = candidate.input(0).scale_or_nan(), candidate.output().scale_or_nan()
+    if not (is_normal(before) and is_normal(after)):
+        return
+    positive = quotient(before, after)
+    if positive < 1 / 256 or positive > 128:
+        raise NotTakenError(f"its scales differ by {positive:g}")
+    negative = product(positive, alpha)
+    if negative < -127.99609375 or negative > 128 or abs(negative) < 1 / 256:
+        raise NotTakenError(f"its scales and alpha make {negative:g}")
+
+
+def _softmax(candidate: Candidate) -> None:
+    options = candidate.node.options
+    beta = float(options.scalar(0, "f")) if options is not None else 0.0
+    if beta != 1:
+        raise NotTakenError(f"its beta is {beta:g}")
+    _unary_float(candidate)
+
+
+def _dequantize(candidate: Candidate) -> None:
+    candidate.counts(1)
+    candidate.input(0).quantised().sized()
+    candidate.output().float32().sized()
+
+
+def _quantize(candidate: Candidate) -> None:
+    candidate.counts(1)
+    source = candidate.input(0).number().sized()
+    target = candidate.output().quantised().sized()
+    kind = datatype(source.tensor)
+    if kind == "fp32":
+        return
+    if kind not in {"qint8", "quint8"} or kind != datatype(target.tensor):
+        raise NotTakenError(f"it makes {target.tensor.dtype} of {source.tensor.dtype}")
+    ratio = quotient(source.scale_or_nan(), target.scale_or_nan())
+    if ratio < 1 / 256 or ratio > 128:
+        raise NotTakenError(f"its scales differ by {ratio:g}")
+
+
+def _binary_float(candidate: Candidate) -> None:
+    candidate.counts(2)
+    candidate.input(0, "first input").float32().sized()
+    candidate.input(1, "second input").float32().sized()
+    candidate.output().float32().sized()
+
+
+def _div(candidate: Candidate) -> None:
+    _binary_float(candidate)
+    candidate.activation(0)
+
+
+def _binary(candidate: Candidate) -> tuple[Operand, Operand, Operand]:
+    candidate.counts(2)
+    return (
+        candidate.input(0, "first input").number().sized(),
+        candidate.input(1, "second input").number().sized(),
+        candidate.output().number().sized(),
+    )
+
+
+def _within(ratio: float, least: float, end: float) -> None:
+    if ratio < least or ratio >= end:
+        raise NotTakenError(f"the scales of its inputs and its output differ by {ratio:g}")
+
+
+def _add(candidate: Candidate) -> None:
+    first, second, output = _binary(candidate)
+    for one in (first, second):
+        if one.tensor.dtype == output.tensor.dtype != "float32":
+            _within(quotient(one.scale(), output.scale()), 1 / 1024, 256)
+    candidate.activation(0)
+
+
+def _mul(candidate: Candidate) -> None:
+    first, second, output = _binary(candidate)
+    if first.tensor.dtype == second.tensor.dtype == output.tensor.dtype != "float32":
+        _within(quotient(product(first.scale(), second.scale()), output.scale()), 1 / 65536, 256)
+    candidate.activation(0)
+
+
+def _prelu(candidate: Candidate) -> None:
+    candidate.counts(2)
+    candidate.input(0).float32().shaped(1, MOST_DIMENSIONS).sized()
+    slope = candidate.input(1, "slope").float32()
+    dims = slope.tensor.dims
+    if not dims or any(size != 1 for size in dims[:-1]):
+        slope.refuse("is not one for each channel")
+    slope.constant_or_unpacked()
+    candidate.output().float32().shaped(1, MOST_DIMENSIONS).sized()
+
+
+ELEMENTWISE: Mapping[str, Check] = {
+    **dict.fromkeys(
+        (
+            *("ABS", "CEIL", "FLOOR", "HARD_SWISH", "NEG", "RELU", "RELU6", "RELU_N1_TO_1", "ROUND"),
+            *("SQRT", "SQUARE"),
+        ),
+        _unary_float,
+    ),
+    **dict.fromkeys(("LOGISTIC", "TANH"), _unary),
+    "ELU": _elu,
+    "LEAKY_RELU": _leaky_relu,
+    "SOFTMAX": _softmax,
+    "DEQUANTIZE": _dequantize,
+    "QUANTIZE": _quantize,
+    **dict.fromkeys(("MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"), _binary_float),
+    "DIV": _div,
+    **dict.fromkeys(("ADD", "SUB"), _add),
+    "MUL": _mul,
+    "PRELU": _prelu,
+}
+"""By op."""

@@ -1,0 +1,219 @@
+"""What XNNPACK itself refuses of the nodes that the delegate takes.
+
+The delegate only finds that out when it makes a kernel of them, and then all of the subgraph stays with
+TensorFlow Lite.  This is ``Subgraph::Create`` of ``delegates/xnnpack/xnnpack_delegate.cc``, with our check of
+shapes at its end, and what it calls in XNNPACK's ``src/tensor.c``, ``src/subgraph`` and ``src/operators``, as
+far as a node can come there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from litesmith.predict.arena import padding
+from litesmith.predict.xnnpack.checks import (
+    MOST_DIMENSIONS,
+    Candidate,
+    Operand,
+    is_normal,
+    product,
+    quantization,
+    quotient,
+)
+from litesmith.predict.xnnpack.datatypes import datatype
+
+_MOST_SCALE = 256
+
+_FIRST_ONLY = frozenset(
+    {"MEAN", "PAD", "SUM", "RESHAPE", "RESIZE_BILINEAR", "STRIDED_SLICE", "SLICE", "TRANSPOSE"}
+)
+"""Ops whose other inputs are parameters to XNNPACK, not tensors."""
+
+_ACCUMULATED = {"fp32": "fp32", "qint8": "qint32", "quint8": "qint32", "qcint8": "qcint32"}
+"""The bias that goes with a filter."""
+
+
+def check(candidate: Candidate) -> None:
+    """Whether XNNPACK does a node that the delegate takes.
+
+    Raises:
+        NotTakenError: it does not.
+    """
+    for operand in (*_inputs(candidate), *_outputs(candidate)):
+        _define(operand)
+    define = _BY_OP.get(candidate.node.op)
+    if define is not None:
+        define(candidate)
+
+
+def _inputs(candidate: Candidate) -> list[Operand]:
+    node = candidate.node
+    positions = range(len(node.inputs))
+    if node.op in _FIRST_ONLY:
+        positions = range(1)
+    elif node.op in {"SPLIT", "TRANSPOSE_CONV"}:
+        positions = positions[1:]
+    return [
+        candidate.input(position, "input" if position == positions[0] else f"input {position}")
+        for position in positions
+        if candidate.has(position)
+    ]
+
+
+def _outputs(candidate: Candidate) -> list[Operand]:
+    return [candidate.output(position) for position in range(len(candidate.node.outputs))]
+
+
+def _define(operand: Operand) -> None:
+    """``xnn_define_tensor_value`` and its sisters for quantised tensors."""
+    kind = datatype(operand.tensor)
+    if kind is None:
+        found = quantization(operand.tensor)
+        operand.refuse(f"has the dtype {operand.tensor.dtype}{'' if found is None else ' with such scales'}")
+    if len(operand.tensor.dims) > MOST_DIMENSIONS:
+        operand.refuse(f"has {len(operand.tensor.dims)} dimensions")
+    # The delegate has not looked at those of a bias.
+    scales = operand.tensor.scales() if kind in {"qint32", "qcint32"} else ()
+    if not all(scale > 0 and is_normal(scale) for scale in scales):
+        operand.refuse("has a scale that is not positive")
+
+
+def _alike(candidate: Candidate) -> None:
+    """``xnn_subgraph_check_datatype_matches``."""
+    operands = [*_inputs(candidate), *_outputs(candidate)]
+    for one, other in pairwise(operands):
+        if datatype(one.tensor) != datatype(other.tensor):
+            other.refuse(f"has the dtype {other.tensor.dtype}, not quite that of its {one.role}")
+
+
+def _same_scale(candidate: Candidate) -> None:
+    """``xnn_subgraph_check_quantization_parameter_matches``: nothing is rescaled."""
+    _alike(candidate)
+    output = candidate.output()
+    target = quantization(output.tensor)
+    if datatype(output.tensor) not in {"qint8", "quint8"} or target is None:
+        return
+    for one in _inputs(candidate):
+        source = quantization(one.tensor)
+        if source is None or (source.scales[0], source.zero_points[0]) != (
+            target.scales[0],
+            target.zero_points[0],
+        ):
+            one.refuse("has another scale or zero point than its output")
+
+
+def _strided_slice(candidate: Candidate) -> None:
+    _same_scale(candidate)
+    node = candidate.node
+    begins, ends = (
+        candidate.input(position, role).numbers() for position, role in ((1, "begin"), (2, "end"))
+    )
+    masks = (node.number(0), node.number(1))
+    for axis, (begin, end, size) in enumerate(zip(begins, ends, node.dims(0), strict=True)):
+        stop = end + begin if node.number(5, "?") else end
+        first = 0 if masks[0] >> axis & 1 else begin + (size if begin < 0 else 0)
+        last = size if masks[1] >> axis & 1 else stop + (size if stop < 0 else 0)
+        # TensorFlow Lite would cut off what reaches over the edge.
+        if not 0 <= first <= last <= size or first == size:
+            candidate.input(0).refuse(
+                f"has {size} along axis {axis}, and the slice goes from {first} to {last}"
+            )
+
+
+def _softmax(candidate: Candidate) -> None:
+    source = candidate.input(0)
+    if source.tensor.dims and source.tensor.dims[-1] == 0:
+        source.refuse("is empty")
+
+
+def _transpose_conv(candidate: Candidate) -> None:
+    _matrix(2)(candidate)
+    node = candidate.node
+    if node.number(0, "b") == padding.SAME:
+        return  # the delegate has looked at the size
+    image, window, output = (one.tensor.dims[1:3] for one in (*_inputs(candidate)[1::-1], candidate.output()))
+    for before, extent, after, stride in zip(
+        image, window, output, (node.number(2), node.number(1)), strict=True
+    ):
+        if stride * (before - 1) + (after - extent) % stride + extent != after:
+            candidate.output().refuse(f"has {after} where its input and its filter make another size")
+
+
+def _max_pool_2d(candidate: Candidate) -> None:
+    # A filter of one pixel only clamps.
+    if (candidate.node.number(3), candidate.node.number(4)) != (1, 1):
+        _same_scale(candidate)
+
+
+def _transpose(candidate: Candidate) -> None:
+    rank = len(candidate.input(0).tensor.dims)
+    permutation = candidate.input(1, "permutation")
+    if rank == 0 or sorted(permutation.numbers()) != list(range(rank)):
+        permutation.refuse(f"is {list(permutation.numbers())}")
+    _same_scale(candidate)
+
+
+def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]:
+    """An op with weights; ``image`` is the position of what they are multiplied with."""
+
+    def define(candidate: Candidate) -> None:
+        source, weights = candidate.input(image), candidate.input(1, "filter")
+        output = candidate.output()
+        kind = datatype(weights.tensor)
+        found = quantization(weights.tensor)
+        last = max(image, 1) + 1
+        if candidate.has(last):
+            bias = candidate.input(last, "bias")
+            if kind is None or datatype(bias.tensor) != _ACCUMULATED[kind]:
+                bias.refuse("has other scales than its filter")
+        if grouped:
+            _grouped(source, weights)
+        if found is None or kind == "fp32":
+            return
+        factors = (product(source.scale(), scale) for scale in found.scales)
+        if any(quotient(factor, output.scale()) >= _MOST_SCALE for factor in factors):
+            weights.refuse("makes numbers that are too large for its output's scale")
+
+    return define
+
+
+def _depthwise(candidate: Candidate) -> None:
+    # The built-in kernel of CONV_2D has refused such a filter before.
+    weights = candidate.input(1, "filter")
+    found = quantization(weights.tensor)
+    if found is not None and datatype(weights.tensor) == "qint8" and found.zero_points[0]:
+        weights.refuse("has a zero point")
+    _matrix(0)(candidate)
+
+
+def _grouped(source: Operand, weights: Operand) -> None:
+    groups = source.tensor.dims[3] // weights.tensor.dims[3]
+    if groups == 0 or weights.tensor.dims[0] % groups:
+        weights.refuse(f"cannot be cut into {groups} groups")
+
+
+_BY_OP: Mapping[str, Callable[[Candidate], None]] = {
+    **dict.fromkeys(
+        (
+            *("ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB"),
+            *("ELU", "LEAKY_RELU", "LOGISTIC", "SPLIT", "TANH"),
+        ),
+        _alike,
+    ),
+    **dict.fromkeys(
+        (
+            *("CONCATENATION", "DEPTH_TO_SPACE", "PAD", "RESHAPE", "RESIZE_BILINEAR", "SLICE"),
+            "SPACE_TO_DEPTH",
+        ),
+        _same_scale,
+    ),
+    "SOFTMAX": _softmax,
+    "STRIDED_SLICE": _strided_slice,
+    "MAX_POOL_2D": _max_pool_2d,
+    "TRANSPOSE": _transpose,
+    "CONV_2D": _matrix(0, grouped=True),
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _matrix(0),
+    "TRANSPOSE_CONV": _transpose_conv,
+}

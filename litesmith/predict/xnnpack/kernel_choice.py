@@ -1,0 +1,162 @@
+"""Profile + models → who runs the nodes: ``kernels: builtin``, ``xnnpack`` or ``auto``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litesmith.base.errors import UsageError
+from litesmith.model.entry_points import EVERYTHING, Choice
+from litesmith.model.model_file import Model
+from litesmith.predict import work
+from litesmith.predict.xnnpack import delegation
+from litesmith.predict.xnnpack.delegation import Delegated, Delegation
+from litesmith.runtime.graph import MISSING, Subset
+from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.xnnpack.needs import Needs, needs_of
+from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.target.profiles import Profile
+
+LEAST_SHARE = 0.5
+"""Of a model's multiply-accumulates that XNNPACK must take before ``auto`` brings it in."""
+
+_VECTORS = frozenset({"sse4.1", "avx2", "neon", "vfpv4"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegatedModel:
+    """A model, and what the delegate takes of its subgraphs; ``share`` is that of its MACs, if it has any."""
+
+    path: str
+    subgraphs: tuple[Delegated, ...]
+    graphs: Delegation
+    share: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of ``manifest.json``."""
+        return {
+            "path": self.path,
+            "nodes": sum(len(one.nodes) + len(one.stays) for one in self.subgraphs),
+            "xnnpack": sum(len(one.nodes) for one in self.subgraphs),
+            "share_of_macs": None if self.share is None else round(self.share, 4),
+            "subgraphs": [
+                {
+                    "subgraph": one.subgraph,
+                    "xnnpack": one.nodes,
+                    "while_loading": one.unpacked,
+                    "partitions": one.partitions,
+                    "stays": {str(node): reason for node, reason in one.stays.items()},
+                }
+                for one in self.subgraphs
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelChoice:
+    """Who runs the nodes of a program's models, and why.
+
+    ``delegates`` is None where XNNPACK runs none; ``models`` is empty where it was not asked for.
+    """
+
+    asked: str
+    reason: str
+    models: tuple[DelegatedModel, ...]
+    delegates: Delegates | None
+
+    def to_json(self) -> dict[str, Any]:
+        """``kernels`` of ``manifest.json``, but for what is in the program."""
+        return {
+            "asked": self.asked,
+            "chosen": "xnnpack" if self.delegates else "builtin",
+            "reason": self.reason,
+            "models": [model.to_json() for model in self.models],
+            "without_kernel": sorted(self.delegates.whole) if self.delegates else [],
+        }
+
+    @property
+    def plans(self) -> Mapping[str, tuple[tuple[Subset, ...], ...]]:
+        """What runs instead of the file's order, by model, for the arena."""
+        return {model.path: model.graphs.plans for model in self.models} if self.delegates else {}
+
+
+def choose(
+    profile: Profile, models: Sequence[Model], registry: Registry, choice: Choice = EVERYTHING
+) -> KernelChoice:
+    """Who runs the nodes of the models in one program.
+
+    Ops keep their own kernels where the program may be asked for other shapes than the file's, and where
+    the file does not say what shapes their outputs have.
+    """
+    if profile.kernels == "builtin":
+        return KernelChoice(asked="builtin", reason="as asked", models=(), delegates=None)
+    found = tuple(_delegated(model, registry) for model in models)
+    delegates = _delegates(models, found, choice)
+    reason = "as asked"
+    if delegates is None:
+        reason = "XNNPACK takes no node"
+    elif profile.kernels == "auto":
+        delegates, reason = _automatic(profile, found, delegates)
+    return KernelChoice(asked=profile.kernels, reason=reason, models=found, delegates=delegates)
+
+
+def _automatic(
+    profile: Profile, models: Sequence[DelegatedModel], delegates: Delegates
+) -> tuple[Delegates | None, str]:
+    if not _VECTORS & set(profile.instruction_sets):
+        return None, f"XNNPACK has no vector kernels for {profile.architecture}"
+    for model in models:
+        if model.share is None or model.share < LEAST_SHARE:
+            share = f"{model.share:.0%} of the MACs" if model.share is not None else "no MACs"
+            return None, f"XNNPACK takes {share} of {model.path}, less than {LEAST_SHARE:.0%}"
+    least = min(model.share or 0 for model in models)
+    return (
+        delegates,
+        f"XNNPACK takes {least:.0%} of the MACs or more, at least {LEAST_SHARE:.0%} are asked for",
+    )
+
+
+def _delegated(model: Model, registry: Registry) -> DelegatedModel:
+    found = delegation.prepare(model.analysis, model.path.read_bytes(), registry)
+    try:
+        shapes = [[tensor.dims for tensor in graph.tensors] for graph in found.graphs]
+        nodes = work.count(model.analysis, registry, shapes).nodes
+    except UsageError:
+        nodes = ()
+    taken = {(one.subgraph, node) for one in found.subgraphs for node in one.nodes}
+    macs = sum(node.macs for node in nodes)
+    theirs = sum(node.macs for node in nodes if (node.subgraph, node.node) in taken)
+    return DelegatedModel(
+        path=model.analysis.path,
+        subgraphs=found.subgraphs,
+        graphs=found,
+        share=theirs / macs if macs else None,
+    )
+
+
+def _delegates(models: Sequence[Model], found: Sequence[DelegatedModel], choice: Choice) -> Delegates | None:
+    kinds: dict[str, set[Needs]] = {}
+    nodes, taken = Counter[str](), Counter[str]()
+    shaped = not choice.shapes
+    for model, one in zip(models, found, strict=True):
+        for subgraph, (graph, part) in enumerate(zip(one.graphs.graphs, one.subgraphs, strict=True)):
+            stored = model.analysis.subgraphs[subgraph].tensors
+            nodes.update(node.op for node in graph.nodes)
+            for index in part.also_unpacked:
+                kinds.setdefault(graph.nodes[index].op, set()).add(Needs())
+            for index in part.nodes:
+                node = graph.nodes[index]
+                taken[node.op] += 1
+                outputs = (i for i in node.outputs if i != MISSING)
+                shaped = shaped and all(graph.tensors[i].dims == stored[i].allocated_shape for i in outputs)
+                need = Needs() if index in part.unpacked else needs_of(node)
+                kinds.setdefault(node.op, set()).add(need)
+    if not kinds:
+        return None
+    whole = (op for op in taken if taken[op] == nodes[op])
+    return Delegates(
+        kinds={op: frozenset(found) for op, found in kinds.items()},
+        whole=frozenset(whole if shaped else ()),
+    )

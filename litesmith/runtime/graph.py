@@ -1,0 +1,396 @@
+"""The subgraphs of a model as the runtime holds them: tensors that are sized, and moved between memories.
+
+An analysis says what a file contains; this is what the interpreter makes of it and changes while it
+prepares the nodes (``TfLiteTensor`` and ``TfLiteNode`` of ``core/c/common.h``).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from litesmith.model import contents, flatbuffer
+from litesmith.model.contents import ModelAnalysis
+from litesmith.model.flatbuffer import Table
+from litesmith.model.tensors import Array, numpy_dtype
+from litesmith.runtime.op_registry import Registry
+
+Dims = tuple[int, ...]
+
+MISSING = -1
+"""``kTfLiteOptionalTensor``: an input that is left out, an output that nobody wants."""
+
+DELEGATE = "DELEGATE"
+"""The op of a node that stands for those that a delegate has taken."""
+
+_BYTES = {
+    "float32": 4,
+    "float16": 2,
+    "int32": 4,
+    "uint8": 1,
+    "int64": 8,
+    "bool": 1,
+    "int16": 2,
+    "complex64": 8,
+    "int8": 1,
+    "float64": 8,
+    "complex128": 16,
+    "uint64": 8,
+    "uint32": 4,
+    "uint16": 2,
+    "int4": 1,
+}
+
+UNSIZED = frozenset({"string", "resource", "variant"})
+"""Dtypes whose tensors the runtime never places in an arena."""
+
+
+class Memory(enum.Enum):
+    """Where the bytes of a tensor lie: ``TfLiteAllocationType``."""
+
+    NONE = "kTfLiteMemNone"
+    CONSTANT = "kTfLiteMmapRo"
+    ARENA = "kTfLiteArenaRw"
+    PERSISTENT = "kTfLiteArenaRwPersistent"
+    HEAP = "kTfLiteDynamic"
+    COMPUTED = "kTfLitePersistentRo"
+    BORROWED = "kTfLiteCustom"
+
+
+_FIXED = (Memory.CONSTANT, Memory.COMPUTED)
+
+
+def byte_size(dtype: str, dims: Dims) -> int:
+    """Bytes of a tensor: ``BytesRequired`` of ``util.cc``; 0 for dtypes without a fixed size."""
+    count = math.prod(dims) * _BYTES.get(dtype, 0)
+    return (count + 1) // 2 if dtype == "int4" else count
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RuntimeTensor:
+    """A tensor of a running subgraph.
+
+    ``known`` is false where ``dims`` or ``value`` depend on data that only a run brings, and are a guess.
+    ``value`` is there for constants and for small tensors that follow from constants and shapes.  ``handle``
+    names the variable that a resource stands for.
+    """
+
+    name: str
+    dtype: str
+    dims: Dims
+    memory: Memory
+    bytes: int = 0
+    signature: Dims = ()
+    variable: bool = False
+    known: bool = True
+    value: Array | None = None
+    handle: str = ""
+    quantization: Table | None = None
+    sparsity: Table | None = None
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.dims)
+
+    @property
+    def fixed(self) -> bool:
+        """``IsConstantOrPersistentTensor``: its contents are there before anything runs."""
+        return self.memory in _FIXED
+
+    @property
+    def resizable(self) -> bool:
+        """Whether the file leaves a dimension open: ``HasUnspecifiedDimension``."""
+        return -1 in self.signature
+
+    def resize(self, dims: Dims) -> None:
+        """``Subgraph::ResizeTensorImpl``."""
+        self.dims = dims
+        if self.dtype not in UNSIZED:
+            self.bytes = byte_size(self.dtype, dims)
+
+    def scales(self) -> tuple[float, ...]:
+        """The scales of its quantisation: one, or one for each channel."""
+        return self.quantization.numbers(2, "f") if self.quantization is not None else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """A tensor that a kernel adds to its node: in the arena while the node runs, or kept in the other one."""
+
+    label: str
+    dtype: str
+    dims: Dims
+    memory: Memory = Memory.ARENA
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RuntimeNode:
+    """A node of a running subgraph.
+
+    ``tensors`` are those of its subgraph: inputs, outputs and temporaries are indices into it; so are those
+    that are ``reserved`` for temporaries of a kernel, which may not need all of them.  ``pending`` are the
+    shapes that the node's run will give to outputs on the heap, None where nobody can say, and whether they
+    are certain.  ``at_most`` says that those which are not certain cannot be larger.  ``own`` is for ops of
+    the user's.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file where a
+    delegate has changed the plan.
+    """
+
+    op: str
+    index: int
+    inputs: tuple[int, ...]
+    outputs: list[int]
+    tensors: list[RuntimeTensor]
+    options: Table | None = None
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    intermediates: int = 0
+    temporaries: list[int] = field(default_factory=list)
+    reserved: list[int] = field(default_factory=list)
+    pending: dict[int, tuple[Dims | None, bool]] = field(default_factory=dict)
+    at_most: bool = False
+    own: bool = False
+    in_file: int | None = None
+
+    def input(self, position: int) -> RuntimeTensor | None:
+        """An input, None when it is left out."""
+        if position >= len(self.inputs) or self.inputs[position] == MISSING:
+            return None
+        return self.tensors[self.inputs[position]]
+
+    def of(self, position: int) -> RuntimeTensor:
+        """An input that the kernel cannot do without.
+
+        Raises:
+            LookupError: it is left out.
+        """
+        tensor = self.input(position)
+        if tensor is None:
+            raise LookupError(f"input {position} is missing")
+        return tensor
+
+    def output(self, position: int = 0) -> RuntimeTensor | None:
+        """An output, None when nobody wants it."""
+        if position >= len(self.outputs) or self.outputs[position] == MISSING:
+            return None
+        return self.tensors[self.outputs[position]]
+
+    def dims(self, position: int) -> Dims:
+        """The shape of an input."""
+        return self.of(position).dims
+
+    def fixed(self, *positions: int) -> bool:
+        """Whether these inputs have their contents before anything runs."""
+        return all(self.of(position).fixed for position in positions)
+
+    def value(self, position: int) -> Array | None:
+        """The contents of an input, as far as they can be told without a run."""
+        tensor = self.input(position)
+        return tensor.value if tensor is not None else None
+
+    def ints(self, position: int) -> Dims | None:
+        """The same as plain numbers, flat."""
+        value = self.value(position)
+        return None if value is None else tuple(int(number) for number in value.ravel())
+
+    def number(self, field_: int, code: str = "i", default: int = 0) -> int:
+        """A number among the op's options, by its field in the schema."""
+        return self.options.scalar(field_, code, default) if self.options is not None else default
+
+    def numbers(self, field_: int, code: str = "i") -> tuple[int, ...]:
+        """A vector among the op's options."""
+        return self.options.numbers(field_, code) if self.options is not None else ()
+
+    def text(self, field_: int) -> str:
+        """A text among the op's options."""
+        return self.options.text(field_) if self.options is not None else ""
+
+    @property
+    def inputs_known(self) -> bool:
+        """Whether the shapes of all inputs are certain."""
+        return all(self.tensors[index].known for index in self.inputs if index != MISSING)
+
+    @property
+    def hybrid(self) -> bool:
+        """Floats in, integer weights as second input: ``IsHybridOp``."""
+        return is_hybrid(self.of(0), self.of(1))
+
+    def add_tensor(self) -> int:
+        """Another tensor for the subgraph, which nothing is known of yet: ``AddTensors``."""
+        self.tensors.append(RuntimeTensor(name="", dtype="", dims=(), memory=Memory.NONE))
+        return len(self.tensors) - 1
+
+    def resize(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
+        """Sizes an output while the node is prepared; None keeps what the file says, and is not certain."""
+        tensor = self.output(position)
+        if tensor is None:
+            return
+        if dims is not None:
+            tensor.resize(dims)
+        tensor.known = dims is not None and (self.inputs_known if known is None else known)
+
+    def computed(self, position: int, dims: Dims | None) -> None:
+        """The same for an output whose contents the kernel computes while it is prepared."""
+        tensor = self.output(position)
+        if tensor is not None:
+            tensor.memory = Memory.COMPUTED
+            self.resize(position, dims)
+
+    def heap(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
+        """Leaves an output to the node's run, which will give it this shape: ``SetTensorToDynamic``."""
+        tensor = self.output(position)
+        if tensor is not None:
+            tensor.memory = Memory.HEAP
+            certain = self.inputs_known if known is None else known
+            self.pending[position] = (dims, dims is not None and certain)
+
+
+def is_hybrid(activations: RuntimeTensor, weights: RuntimeTensor) -> bool:
+    """``IsHybridOp`` of ``kernel_util.h``."""
+    return activations.dtype == "float32" and weights.dtype in {"int8", "uint8"}
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RuntimeGraph:
+    """A subgraph with its execution plan, which is the order of its nodes in the file unless delegated."""
+
+    name: str
+    tensors: list[RuntimeTensor]
+    inputs: list[int]
+    outputs: tuple[int, ...]
+    nodes: list[RuntimeNode]
+
+    @property
+    def variables(self) -> list[int]:
+        """Tensors that keep their contents from one inference to the next."""
+        return [index for index, tensor in enumerate(self.tensors) if tensor.variable]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Nodes that run one after the other in a subgraph that a delegate was given: ``NodeSubset``.
+
+    ``nodes`` are indices in the file.  ``inputs`` are the tensors that they need of others, and ``outputs``
+    those that others need of them, sorted.  Where they are ``delegated``, one kernel takes their place.
+    """
+
+    nodes: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    delegated: bool
+
+
+def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[RuntimeGraph]:
+    """All subgraphs of a model as the interpreter has them before any node is prepared.
+
+    ``content`` is the file that ``model`` is the analysis of.
+    """
+    root = flatbuffer.root(content)
+    buffers = [_contents(entry, content) for entry in root.tables(4)]
+    kinds = [
+        _Kind(
+            name=code.name or registry.names.get(code.code, f"BUILTIN_{code.code}"),
+            own=code.custom and code.name not in registry.customs,
+        )
+        for code in model.operator_codes
+    ]
+    return [
+        _graph(entry, subgraph, buffers, kinds)
+        for entry, subgraph in zip(root.tables(2), model.subgraphs, strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """An entry of the operator-code table."""
+
+    name: str
+    own: bool
+
+
+def _contents(entry: Table, content: bytes) -> memoryview | None:
+    """The bytes of a buffer; None where it has none, which is not the same as having no bytes."""
+    span = entry.span(0)
+    view = memoryview(content)
+    if span is not None:
+        return view[span.start : span.start + span.size]
+    offset, size = entry.scalar(1, "Q"), entry.scalar(2, "Q")
+    return view[offset : offset + size] if offset > 1 else None
+
+
+def _graph(
+    entry: Table,
+    subgraph: contents.Subgraph,
+    buffers: list[memoryview | None],
+    kinds: list[_Kind],
+) -> RuntimeGraph:
+    tensors = [
+        _tensor(table, tensor, buffers)
+        for table, tensor in zip(entry.tables(0), subgraph.tensors, strict=True)
+    ]
+    nodes = [
+        RuntimeNode(
+            op=kinds[node.opcode_index].name,
+            index=index,
+            inputs=node.inputs,
+            outputs=list(node.outputs),
+            tensors=tensors,
+            options=table.table(4),
+            custom=_custom_options(node.custom_options),
+            intermediates=len(node.intermediates),
+            own=kinds[node.opcode_index].own,
+        )
+        for index, (table, node) in enumerate(zip(entry.tables(3), subgraph.nodes, strict=True))
+    ]
+    return RuntimeGraph(
+        name=subgraph.name,
+        tensors=tensors,
+        inputs=list(subgraph.inputs),
+        outputs=subgraph.outputs,
+        nodes=nodes,
+    )
+
+
+def _custom_options(options: bytes) -> Mapping[str, Any]:
+    decoded = contents.decode_options(options) if options else None
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def _tensor(table: Table, tensor: contents.Tensor, buffers: list[memoryview | None]) -> RuntimeTensor:
+    """``InterpreterBuilder::ParseTensors``: buffer 0 is nobody's, a buffer with contents makes a constant."""
+    number = table.scalar(2, "I")
+    content = buffers[number] if number else None
+    if content is not None:
+        memory = Memory.CONSTANT
+    elif tensor.dtype in UNSIZED:
+        memory = Memory.HEAP
+    else:
+        memory = Memory.PERSISTENT if tensor.variable else Memory.ARENA
+    made = RuntimeTensor(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        dims=tensor.allocated_shape,
+        memory=memory,
+        signature=table.numbers(7, "i"),
+        variable=tensor.variable,
+        quantization=table.table(4),
+        sparsity=table.table(6),
+    )
+    made.bytes = byte_size(made.dtype, made.dims) if content is None else len(content)
+    if content is not None:
+        made.value = _values(made, content)
+    return made
+
+
+def _values(tensor: RuntimeTensor, content: memoryview) -> Array | None:
+    try:
+        dtype = numpy_dtype(tensor.dtype)
+    except TypeError:
+        return None
+    if dtype.kind == "O" or len(content) != tensor.elements * dtype.itemsize:
+        return None
+    return np.frombuffer(content, dtype).reshape(tensor.dims)

@@ -1,0 +1,323 @@
+"""The op registry: ``ops_registry/`` → :class:`Registry`.
+
+The files are generated from the pinned sources by ``litesmith.study.derive_ops`` and read here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import paths
+from litesmith.base.errors import UnsupportedModelError, UsageError
+from litesmith.base.yaml_files import Strict, nearest, validate
+from litesmith.model.contents import ModelAnalysis, OperatorCode, OpUse, Tensor
+
+
+class Options(Strict):
+    """The options table that an op reads: its number in ``BuiltinOptions``, its fields' signs.
+
+    ``litesmith.model.options_schema`` says what the signs mean.  ``reader`` is upstream's function that
+    reads the table, ``options_schema.SWITCH`` where the switch over all ops does so itself.
+    """
+
+    number: int
+    fields: str
+    reader: str
+
+
+class Op(Strict):
+    """One op of the runtime.
+
+    ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
+    function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
+    highest that the kernel supports.  ``dtypes`` are those that it was run with beside the
+    reference, on tensors of all its roles, ``lacks`` the small ones that newer kernels have and
+    this one has not.  ``sources`` are what it needs beyond the core runtime,
+    as ``component/path``.  ``options`` is absent for ops that have none.
+    """
+
+    name: str
+    code: int
+    custom: bool
+    registration: str
+    versions: tuple[int, int]
+    dtypes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    options: Options | None = None
+    sources: tuple[str, ...]
+
+
+class Runtime(Strict):
+    """What every program needs: sources of the core, of ruy, and defines for all of them.
+
+    ``dispatching`` are the sources of ops that tell dtypes apart by the tensors that they see.
+    ``row_kernels`` are those of depthwise convolutions: whether for any stride, input depth (0 for
+    any) and depth multiplier.
+    """
+
+    core: tuple[str, ...]
+    ruy: tuple[str, ...]
+    dispatching: tuple[str, ...] = ()
+    row_kernels: tuple[tuple[bool, int, int], ...] = ()
+    defines: tuple[str, ...]
+
+
+class BuiltinNames(Strict):
+    """``BuiltinOperator`` numbers of the newest known schema, to name what is too new."""
+
+    names: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that this runtime cannot run.
+
+    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version`` or ``dtype``.
+    """
+
+    kind: str
+    op: str
+    message: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All ops that the pinned runtime can run, and the names of those that it cannot."""
+
+    builtins: Mapping[int, Op]
+    customs: Mapping[str, Op]
+    runtime: Runtime
+    names: Mapping[int, str]
+
+    def by_name(self) -> dict[str, Op]:
+        """All ops, builtins first."""
+        return {op.name: op for op in (*self.builtins.values(), *self.customs.values())}
+
+    def name_of(self, use: OpUse | OperatorCode) -> str:
+        """The field's name of an op: ``CONV_2D``, or a custom op's own."""
+        if use.name is not None:
+            return use.name
+        return self.names.get(use.code, f"BUILTIN_{use.code}")
+
+    def find(self, use: OpUse) -> Op | None:
+        """The registered op, None when the runtime has none."""
+        return self.customs.get(use.name or "") if use.custom else self.builtins.get(use.code)
+
+    def problems(self, analysis: ModelAnalysis) -> tuple[Problem, ...]:
+        """Everything in a model that this runtime cannot run."""
+        found: list[Problem] = []
+        for use in analysis.ops():
+            found += self._problems_of(use)
+        found += _unknown_dtypes(analysis)
+        return tuple(found)
+
+    def _problems_of(self, use: OpUse) -> Iterable[Problem]:
+        name = self.name_of(use)
+        op = self.find(use)
+        if op is None:
+            yield self._missing(use, name)
+        elif use.versions[1] > op.versions[1]:
+            yield Problem(
+                kind="version",
+                op=name,
+                message=(
+                    f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
+                ),
+                next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
+            )
+        elif set(use.dtypes) & set(op.lacks):
+            dtype = min(set(use.dtypes) & set(op.lacks))
+            yield Problem(
+                kind="dtype",
+                op=name,
+                message=f"{name} with the dtype {dtype} has no kernel in this runtime",
+                next_step=_DTYPE_ADVICE[dtype],
+            )
+        elif use.versions[0] < op.versions[0]:
+            yield Problem(
+                kind="version",
+                op=name,
+                message=(
+                    f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later"
+                ),
+                next_step="convert the model again with TensorFlow 2",
+            )
+
+    def _missing(self, use: OpUse, name: str) -> Problem:
+        if use.custom and name.startswith("Flex"):
+            return Problem(
+                kind="flex",
+                op=name,
+                message=f"{name} is a Flex op: it needs all of TensorFlow on the board",
+                next_step=(
+                    "convert without tf.lite.OpsSet.SELECT_TF_OPS and replace "
+                    f"tf.{name.removeprefix('Flex')} by operations with a builtin op, "
+                    "or write it as a custom op (--custom-ops)"
+                ),
+            )
+        if use.custom:
+            close = nearest(name, list(self.customs))
+            return Problem(
+                kind="custom",
+                op=name,
+                message=f"{name} is a custom op that this runtime does not have",
+                next_step=close
+                or (
+                    "describe your own in a file for --custom-ops (see examples/custom_op); "
+                    f"this runtime has {', '.join(sorted(self.customs))}"
+                ),
+            )
+        newest = max(self.builtins)
+        return Problem(
+            kind="builtin",
+            op=name,
+            message=(
+                f"the builtin op {name} (code {use.code}) is newer than this runtime"
+                if use.code > newest
+                else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
+            ),
+            next_step=f"convert with operations that TensorFlow Lite 2.14 has (codes up to {newest})",
+        )
+
+
+_DTYPE_ADVICE: Mapping[str, str] = {
+    "float16": (
+        "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
+        "makes weights alone float16, behind DEQUANTIZE"
+    ),
+    "int4": "convert with int8 weights; int4 weights are for CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED",
+}
+_GENERAL_VERSION_ADVICE = (
+    "convert with TensorFlow 2.14, whose converter writes the versions that this runtime has"
+)
+_VERSION_ADVICE: Mapping[str, str] = {
+    "FULLY_CONNECTED": (
+        "set converter._experimental_disable_per_channel_quantization_for_dense_layers = True and "
+        "convert again"
+    ),
+}
+
+
+def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
+    for number, subgraph in enumerate(analysis.subgraphs):
+        for tensor in subgraph.tensors:
+            if tensor.dtype.startswith("dtype"):
+                yield Problem(
+                    kind="dtype",
+                    op="",
+                    message=(
+                        f"tensor {tensor.name!r} of subgraph {number} has the dtype number "
+                        f"{tensor.dtype.removeprefix('dtype')}, which this runtime does not know"
+                    ),
+                    next_step="convert with TensorFlow 2.14 or without that dtype",
+                )
+
+
+def require_supported(registry: Registry, analysis: ModelAnalysis) -> None:
+    """Refuses a model that this runtime cannot run.
+
+    Raises:
+        UnsupportedModelError: names the first problem and counts the others.
+    """
+    problems = registry.problems(analysis)
+    if problems:
+        others = ", ".join(dict.fromkeys(p.op for p in problems[1:] if p.op))
+        more = f" (and {len(problems) - 1} more: {others})" if len(problems) > 1 else ""
+        raise UnsupportedModelError(f"{analysis.path}: {problems[0].message}{more}", problems[0].next_step)
+
+
+def load(folder: Path | None = None) -> Registry:
+    """The registry that comes with litesmith, or the one in ``folder``.
+
+    Raises:
+        UsageError: a file is damaged, or two files register the same op.
+    """
+    folder = folder or paths.data_folder("ops_registry")
+    builtins: dict[int, Op] = {}
+    customs: dict[str, Op] = {}
+    for path in sorted((folder / "ops").glob("*.json")):
+        op = _read(path, Op)
+        if op.name in customs if op.custom else op.code in builtins:
+            raise UsageError(f"{path}: the op {op.name} is registered twice", "remove one of the files")
+        if op.custom:
+            customs[op.name] = op
+        else:
+            builtins[op.code] = op
+    names = _read(folder / "builtin_names.json", BuiltinNames).names
+    return Registry(
+        builtins=builtins,
+        customs=customs,
+        runtime=_read(folder / "runtime.json", Runtime),
+        names={code: name for name, code in names.items()},
+    )
+
+
+def _read(path: Path, model: Any) -> Any:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "run './inv ops.derive'") from None
+    return validate(content, model, str(path))
+
+
+def describe(analysis: ModelAnalysis, registry: Registry) -> dict[str, Any]:
+    """The analysis for machines, with what this runtime cannot run."""
+    return {
+        "path": analysis.path,
+        "sha256": analysis.sha256,
+        "bytes": analysis.size,
+        "description": analysis.description,
+        "metadata": list(analysis.metadata),
+        "ops": [
+            {
+                "name": registry.name_of(use),
+                "code": use.code,
+                "custom": use.custom,
+                "versions": list(use.versions),
+                "count": use.count,
+                "dtypes": list(use.dtypes),
+                **({"options": list(use.options)} if use.custom else {}),
+            }
+            for use in analysis.ops()
+        ],
+        "subgraphs": [
+            {
+                "name": subgraph.name,
+                "inputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.inputs],
+                "outputs": [_tensor_json(subgraph.tensors[i]) for i in subgraph.outputs],
+                "operators": len(subgraph.nodes),
+                "tensors": [_tensor_json(tensor) for tensor in subgraph.tensors],
+            }
+            for subgraph in analysis.subgraphs
+        ],
+        "signatures": [
+            {
+                "key": signature.key,
+                "subgraph": signature.subgraph,
+                "inputs": dict(signature.inputs),
+                "outputs": dict(signature.outputs),
+            }
+            for signature in analysis.signatures
+        ],
+        "weight_bytes": dict(analysis.weight_bytes),
+        "problems": [
+            {"kind": p.kind, "op": p.op, "message": p.message, "next_step": p.next_step}
+            for p in registry.problems(analysis)
+        ],
+    }
+
+
+def _tensor_json(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "weight_bytes": tensor.weight_bytes,
+        "variable": tensor.variable,
+        "sparse": tensor.sparse,
+    }

@@ -1,0 +1,179 @@
+"""Analyses + registry → :class:`Selection`: the ops, versions, dtypes and sources to build."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litesmith.model import contents
+from litesmith.model.contents import DepthwiseRow, ModelAnalysis
+from litesmith.runtime.op_registry import Op, Options, Registry, require_supported
+
+_DTYPE_NUMBERS = {name: number for number, name in contents.DTYPES.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedOp:
+    """One op of the program.
+
+    ``versions`` and ``dtypes`` are those that the models really use, ``count`` the nodes of all
+    models.  ``sources`` are ``component/path`` names, ``depthwise`` the different rows of the nodes.
+    """
+
+    name: str
+    code: int
+    custom: bool
+    versions: tuple[int, int]
+    count: int
+    dtypes: tuple[str, ...]
+    registration: str
+    sources: tuple[str, ...]
+    options: Options | None
+    depthwise: tuple[DepthwiseRow, ...]
+
+    @classmethod
+    def of(
+        cls,
+        op: Op,
+        *,
+        dtypes: Iterable[str],
+        versions: tuple[int, int] | None = None,
+        count: int = 1,
+        depthwise: Iterable[DepthwiseRow] = (),
+    ) -> SelectedOp:
+        """An op of the registry as it is used; without ``versions`` all that its kernel supports."""
+        return cls(
+            name=op.name,
+            code=op.code,
+            custom=op.custom,
+            versions=versions or op.versions,
+            count=count,
+            dtypes=tuple(sorted(set(dtypes))),
+            registration=op.registration,
+            sources=op.sources,
+            options=op.options,
+            depthwise=tuple(sorted(set(depthwise))),
+        )
+
+    def joined(self, other: SelectedOp) -> SelectedOp:
+        """The same op with the uses of both."""
+        return dataclasses.replace(
+            self,
+            versions=(min(self.versions[0], other.versions[0]), max(self.versions[1], other.versions[1])),
+            count=self.count + other.count,
+            dtypes=tuple(sorted({*self.dtypes, *other.dtypes})),
+            depthwise=tuple(sorted({*self.depthwise, *other.depthwise})),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of ``selection.json``."""
+        return {
+            "name": self.name,
+            "code": self.code,
+            "custom": self.custom,
+            "versions": self.versions,
+            "count": self.count,
+            "dtypes": self.dtypes,
+            "registration": self.registration,
+            "sources": [upstream_path(source) for source in self.sources],
+        }
+
+    @property
+    def dtype_mask(self) -> int:
+        """Bit n is set for ``TensorType`` n."""
+        return sum(1 << _DTYPE_NUMBERS[dtype] for dtype in self.dtypes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedModel:
+    """A model that the program is built for."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Everything that decides what goes into the program.
+
+    ``sparse`` says that a model has weights in the sparse format.
+    """
+
+    models: tuple[SelectedModel, ...]
+    ops: tuple[SelectedOp, ...]
+    sparse: bool
+
+    def without(self, op: str) -> Selection:
+        """The same selection less one op, to measure what it costs."""
+        return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name != op))
+
+    def joined(self, other: Selection) -> Selection:
+        """One program for the models and ops of both."""
+        return Selection(
+            models=(*self.models, *other.models),
+            ops=_joined((*self.ops, *other.ops)),
+            sparse=self.sparse or other.sparse,
+        )
+
+    def none(self) -> Selection:
+        """The same models' selection with no op at all: the runtime alone."""
+        return dataclasses.replace(self, ops=())
+
+    def only(self, op: str) -> Selection:
+        """The same selection with nothing but one op."""
+        return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name == op))
+
+    def to_json(self) -> dict[str, Any]:
+        """``selection.json``."""
+        return {
+            "models": [dataclasses.asdict(model) for model in self.models],
+            "ops": [op.to_json() for op in self.ops],
+        }
+
+
+def upstream_path(source: str) -> str:
+    """``component/path`` as upstream writes it in its includes: ``tensorflow/lite/kernels/conv.cc``."""
+    component, _, rest = source.partition("/")
+    return rest if rest.startswith(component + "/") else source
+
+
+def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
+    """The union of what the models need.
+
+    The operator-code table decides, not only the nodes: upstream's interpreter resolves
+    every code of the table, and converters leave unused ones behind.
+
+    Raises:
+        UnsupportedModelError: a model needs something that this runtime does not have.
+    """
+    used: list[SelectedOp] = []
+    for model in analyses:
+        require_supported(registry, model)
+        for use in model.ops():
+            op = registry.find(use)
+            if op is not None:  # require_supported has refused the others
+                used.append(
+                    SelectedOp.of(
+                        op,
+                        dtypes=use.dtypes,
+                        versions=use.versions,
+                        count=use.count,
+                        depthwise=use.depthwise,
+                    )
+                )
+    return Selection(
+        models=tuple(SelectedModel(path=m.path, sha256=m.sha256) for m in analyses),
+        ops=_joined(used),
+        sparse=any(t.sparse for m in analyses for subgraph in m.subgraphs for t in subgraph.tensors),
+    )
+
+
+def _joined(ops: Iterable[SelectedOp]) -> tuple[SelectedOp, ...]:
+    """Each op once, in the order of codes and names."""
+    found: dict[tuple[int, str], SelectedOp] = {}
+    for op in ops:
+        key = (op.code, op.name)
+        found[key] = found[key].joined(op) if key in found else op
+    return tuple(found[key] for key in sorted(found))

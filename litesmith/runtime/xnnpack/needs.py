@@ -1,0 +1,356 @@
+"""Delegated nodes → what they need of XNNPACK: the files of its graph, its operators, kinds of micro-kernels.
+
+What a node turns into is decided by TensorFlow Lite's delegate and by XNNPACK's ``subgraph/`` and
+``operators/``; the functions here follow them, and say more rather than less where a CPU decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
+from litesmith.runtime.xnnpack import tiles
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class KernelNeed:
+    """Micro-kernels of one configuration.
+
+    ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row), ``dwconv``, or empty for
+    all that the configuration has.  ``size`` is the number of taps of a ``dwconv``.
+    """
+
+    config: str
+    kind: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a program needs of XNNPACK.
+
+    ``files`` are those of ``src/subgraph``, ``operators`` what ``xnn_create_…`` is called for,
+    ``references`` portable code that takes the place of a micro-kernel: the kind (``unary`` or
+    ``binary``), the operator and the dtype.
+    """
+
+    files: frozenset[str] = field(default_factory=frozenset)
+    operators: frozenset[str] = field(default_factory=frozenset)
+    kernels: frozenset[KernelNeed] = field(default_factory=frozenset)
+    references: frozenset[tuple[str, str, str]] = field(default_factory=frozenset)
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(
+            files=self.files | other.files,
+            operators=self.operators | other.operators,
+            kernels=self.kernels | other.kernels,
+            references=self.references | other.references,
+        )
+
+
+def _need(
+    *files: str,
+    operators: Iterable[str] = (),
+    kernels: Iterable[KernelNeed] = (),
+    references: Iterable[tuple[str, str, str]] = (),
+) -> Needs:
+    return Needs(
+        files=frozenset(f"src/subgraph/{name}.c" for name in files),
+        operators=frozenset(operators),
+        kernels=frozenset(kernels),
+        references=frozenset(references),
+    )
+
+
+_NUMBER = {"float32": "f32", "int8": "qs8", "uint8": "qu8"}
+_PLAIN = {"float32": "f32", "int8": "s8", "uint8": "u8"}
+_WIDTH = {"float32": "x32", "int32": "x32", "int8": "x8", "uint8": "x8"}
+
+
+def needs_of(node: RuntimeNode) -> Needs:
+    """What one node asks for.
+
+    Raises:
+        LookupError: XNNPACK has no such operator.
+    """
+    return _BY_OP[node.op](node)
+
+
+def together(nodes: Iterable[RuntimeNode]) -> Needs:
+    """What all of them ask for."""
+    found = Needs()
+    for node in nodes:
+        found |= needs_of(node)
+    return found
+
+
+def _only_output(node: RuntimeNode) -> RuntimeTensor:
+    tensor = node.output()
+    if tensor is None:
+        raise LookupError("it has no output")
+    return tensor
+
+
+def _clamp(dtype: str) -> Needs:
+    config = f"{_PLAIN[dtype]}_clamp"
+    return _need("unary", operators=["unary_elementwise_nc"], kernels=[KernelNeed(config=config)])
+
+
+def _activated(node: RuntimeNode, position: int) -> Needs:
+    """The node that clamps after another one, when the model asks for an activation."""
+    return _clamp(_only_output(node).dtype) if node.number(position, "b") else Needs()
+
+
+# Binary and unary arithmetic.
+
+
+def _binary(name: str, activation: int | None = None) -> Callable[[RuntimeNode], Needs]:
+    def needs(node: RuntimeNode) -> Needs:
+        config = f"{_NUMBER[_only_output(node).dtype]}_v{name}"
+        # The quantised difference is a sum with a negative scale.
+        config = config.replace("qs8_vsub", "qs8_vadd").replace("qu8_vsub", "qu8_vadd")
+        found = _need(
+            *("binary", "deprecated"),
+            operators=["binary_elementwise_nd"],
+            kernels=[KernelNeed(config=config)],
+        )
+        return found if activation is None else found | _activated(node, activation)
+
+    return needs
+
+
+def _unary(name: str, reference: str) -> Callable[[RuntimeNode], Needs]:
+    def needs(node: RuntimeNode) -> Needs:
+        dtype = _only_output(node).dtype
+        found = _need("unary", "deprecated", operators=["unary_elementwise_nc"])
+        if dtype == "float32":
+            return found | _need(kernels=[KernelNeed(config=f"f32_{name}")])
+        if name == "lrelu":
+            return found | _need(kernels=[KernelNeed(config=f"{_NUMBER[dtype]}_{name}")])
+        return found | _looked_up(reference, dtype)
+
+    return needs
+
+
+def _looked_up(reference: str, dtype: str) -> Needs:
+    """Of eight bits: a table that is made from portable code once."""
+    return _need(kernels=[KernelNeed(config="x8_lut")], references=[("unary", reference, dtype)])
+
+
+def _relu(node: RuntimeNode) -> Needs:
+    source, target = node.of(0), _only_output(node)
+    found = _need("deprecated") | _clamp(target.dtype)
+    same = target.dtype == "float32" or _quantisation(source) == _quantisation(target)
+    return found if same else found | _looked_up("clamp", target.dtype)
+
+
+def _quantisation(tensor: RuntimeTensor) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    points = tensor.quantization.numbers(3, "q") if tensor.quantization is not None else ()
+    return tensor.scales(), tuple(int(point) for point in points)
+
+
+def _convert(node: RuntimeNode) -> Needs:
+    source, target = node.of(0).dtype, _only_output(node).dtype
+    if source == "float16":
+        return Needs()
+    config = f"{_NUMBER[source]}_cvt" if source == target else f"{_NUMBER[source]}_to_{_NUMBER[target]}_cvt"
+    found = _need("unary", operators=["unary_elementwise_nc"])
+    return found | _need(kernels=[KernelNeed(config=config)])
+
+
+# Convolutions and matrices.
+
+
+def _matrix_operator(base: str, node: RuntimeNode) -> str:
+    dtype, weights = node.of(0).dtype, node.of(1)
+    if dtype == "int8":
+        return f"{base}_qs8_qc8w" if len(weights.scales()) > 1 else f"{base}_qs8"
+    return f"{base}_{_NUMBER[dtype]}"
+
+
+def _gemm_config(dtype: str) -> str:
+    return {"float32": "f32_gemm", "int8": "qs8_qc8w_gemm", "uint8": "qu8_gemm"}[dtype]
+
+
+def _multiplications(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[KernelNeed]:
+    # Kernels for a few columns, where most of a wide one's would go to waste, are left out.
+    config = tiles.NARROW if narrow and dtype == "int8" else _gemm_config(dtype)
+    return [KernelNeed(config=config, kind=f"{kind}1" if rows == 1 else kind)]
+
+
+def _convolved(
+    node: RuntimeNode, *, strides: tuple[int, int], depthwise: bool, multiplier: int, batch: int
+) -> list[KernelNeed]:
+    dtype, weights, output = node.of(0).dtype, node.of(1), _only_output(node)
+    taps = math.prod(weights.dims[1:3])
+    group_outputs = multiplier if depthwise else output.dims[-1]
+    group_inputs = 1 if depthwise else weights.dims[3]
+    pixels = math.prod(output.dims[1:3])
+    if group_inputs == 1 and group_outputs == 1:
+        if taps == 1 and strides == (1, 1) and dtype == "float32":
+            return [KernelNeed(config="f32_vmulcaddc")]
+        if taps <= _MOST_TAPS:
+            config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
+            return [KernelNeed(config=config, kind="dwconv", size=taps)]
+    narrow = group_inputs < tiles.CHANNELS
+    if taps == 1 and strides == (1, 1):
+        return _multiplications(dtype, "gemm", batch * pixels, narrow=narrow)
+    return _multiplications(dtype, "igemm", pixels, narrow=narrow)
+
+
+_MOST_TAPS = 25
+
+
+def _convolution(node: RuntimeNode) -> Needs:
+    kernels = _convolved(
+        node,
+        strides=(node.number(1), node.number(2)),
+        depthwise=False,
+        multiplier=1,
+        batch=node.dims(0)[0],
+    )
+    operator = _matrix_operator("convolution2d_nhwc", node)
+    return _need("convolution-2d", operators=[operator], kernels=kernels)
+
+
+def _depthwise(node: RuntimeNode) -> Needs:
+    kernels = _convolved(
+        node,
+        strides=(node.number(1), node.number(2)),
+        depthwise=True,
+        multiplier=_only_output(node).dims[-1] // max(node.dims(0)[-1], 1),
+        batch=node.dims(0)[0],
+    )
+    operator = _matrix_operator("convolution2d_nhwc", node)
+    return _need("depthwise-convolution-2d", operators=[operator], kernels=kernels)
+
+
+def _transposed_convolution(node: RuntimeNode) -> Needs:
+    dtype = node.of(2).dtype
+    scales = len(node.of(1).scales())
+    base = "deconvolution2d_nhwc"
+    operator = f"{base}_{_NUMBER[dtype]}"
+    if dtype == "int8" and scales > 1:
+        operator = f"{base}_qs8_qc8w"
+    kernels = {
+        need for kind in ("gemm", "igemm") for rows in (1, 2) for need in _multiplications(dtype, kind, rows)
+    }
+    return _need("deconvolution-2d", operators=[operator], kernels=kernels)
+
+
+def _fully_connected(node: RuntimeNode) -> Needs:
+    dtype, weights = node.of(0).dtype, node.of(1)
+    rows = node.of(0).elements // max(weights.dims[1], 1)
+    kernels = _multiplications(dtype, "gemm", rows)
+    static = weights.fixed or weights.memory.name == "CONSTANT"
+    operators = [_matrix_operator("fully_connected_nc", node)]
+    if dtype == "float32" and not static:
+        operators.append("dynamic_fully_connected_nc_f32")
+    return _need("fully-connected", "reshape-helpers", operators=operators, kernels=kernels)
+
+
+# Pools and reductions.
+
+
+def _pool(name: str, file: str) -> Callable[[RuntimeNode], Needs]:
+    def needs(node: RuntimeNode) -> Needs:
+        dtype = _only_output(node).dtype
+        if node.number(3) == 1 and node.number(4) == 1:
+            # The delegate refers to the file all the same.
+            return _need("deprecated", file) | _clamp(dtype)
+        return _need(file, operators=[f"{name}_nhwc_{_PLAIN[dtype]}"])
+
+    return needs
+
+
+_CONVERSIONS_OF_SUMS = {
+    "float32": (),
+    "int8": ("f32_to_qs8_cvt", "s32_to_f32_cvt"),
+    "uint8": ("f32_to_qu8_cvt", "s32_to_f32_cvt"),
+}
+
+
+def _reduction(node: RuntimeNode) -> Needs:
+    dtype = _only_output(node).dtype
+    configs = [f"{_NUMBER[dtype]}_rsum", f"{_NUMBER[dtype]}_rdsum", *_CONVERSIONS_OF_SUMS[dtype]]
+    return _need(
+        *("static-reduce", "deprecated", "reshape-helpers"),
+        operators=["reduce_nd"],
+        kernels=[KernelNeed(config=config) for config in configs],
+    )
+
+
+# Movement of data.
+
+
+def _moved(file: str, operator: str) -> Callable[[RuntimeNode], Needs]:
+    def needs(node: RuntimeNode) -> Needs:
+        return _need(file, "reshape-helpers", operators=[f"{operator}_{_WIDTH[_only_output(node).dtype]}"])
+
+    return needs
+
+
+def _resize_bilinear(node: RuntimeNode) -> Needs:
+    operator = f"resize_bilinear2d_nhwc_{_PLAIN[_only_output(node).dtype]}"
+    return _need("static-resize-bilinear-2d", operators=[operator])
+
+
+def _softmax(_node: RuntimeNode) -> Needs:
+    return _need("softmax", operators=["softmax_nc_f32"])
+
+
+def _nothing(_node: RuntimeNode) -> Needs:
+    """Done once while the model is loaded, by the delegate itself."""
+    return Needs()
+
+
+_BY_OP: Mapping[str, Callable[[RuntimeNode], Needs]] = {
+    "ABS": _unary("abs", "abs"),
+    "ADD": _binary("add", 0),
+    "AVERAGE_POOL_2D": _pool("average_pooling2d", "average-pooling-2d"),
+    "CEIL": _unary("rndu", "ceiling"),
+    "CONCATENATION": _moved("concatenate", "copy_nc"),
+    "CONV_2D": _convolution,
+    "DENSIFY": _nothing,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "DEPTH_TO_SPACE": _moved("depth-to-space-2d", "depth_to_space_nhwc"),
+    "DEQUANTIZE": _convert,
+    "DIV": _binary("div", 0),
+    "ELU": _unary("elu", "elu"),
+    "FLOOR": _unary("rndd", "floor"),
+    "FULLY_CONNECTED": _fully_connected,
+    "HARD_SWISH": _unary("hswish", "hardswish"),
+    "LEAKY_RELU": _unary("lrelu", "leaky_relu"),
+    "LOGISTIC": _unary("sigmoid", "sigmoid"),
+    "MAXIMUM": _binary("max"),
+    "MAX_POOL_2D": _pool("max_pooling2d", "max-pooling-2d"),
+    "MEAN": _reduction,
+    "MINIMUM": _binary("min"),
+    "MUL": _binary("mul", 0),
+    "NEG": _unary("neg", "negate"),
+    "PAD": _moved("static-constant-pad", "constant_pad_nd"),
+    "PRELU": _binary("prelu"),
+    "QUANTIZE": _convert,
+    "RELU": _relu,
+    "RELU6": _relu,
+    "RELU_N1_TO_1": _relu,
+    "RESHAPE": _moved("copy", "copy_nc"),
+    "RESIZE_BILINEAR": _resize_bilinear,
+    "ROUND": _unary("rndne", "bankers_rounding"),
+    "SLICE": _moved("static-slice", "slice_nd"),
+    "SOFTMAX": _softmax,
+    "SPACE_TO_DEPTH": _moved("space-to-depth-2d", "space_to_depth_nhwc"),
+    "SPLIT": _moved("even-split", "copy_nc"),
+    "SQRT": _unary("sqrt", "square_root"),
+    "SQUARE": _unary("sqr", "square"),
+    "SQUARED_DIFFERENCE": _binary("sqrdiff"),
+    "STRIDED_SLICE": _moved("static-slice", "slice_nd"),
+    "SUB": _binary("sub", 0),
+    "SUM": _reduction,
+    "TANH": _unary("tanh", "tanh"),
+    "TRANSPOSE": _moved("static-transpose", "transpose_nd"),
+    "TRANSPOSE_CONV": _transposed_convolution,
+}
+"""The ops that the delegate may take."""

@@ -1,0 +1,174 @@
+"""Needs + instruction sets → the operators, micro-kernels and files of XNNPACK that a program is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from litesmith.runtime.xnnpack import source_index
+from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
+from litesmith.runtime.xnnpack.source_index import Sources
+from litesmith.target import instruction_sets
+from litesmith.target.instruction_sets import Architecture
+
+_CORE = (
+    *("allocator", "cache", "datatype", "indirection", "init", "memory", "memory-planner"),
+    *("microkernel-utils", "microparams-init", "mutex", "normalization", "operator-delete"),
+    *("operator-run", "operator-utils", "params", "runtime", "subgraph"),
+    *("enums/allocation-type", "enums/datatype-strings", "enums/microkernel-type"),
+    *("enums/node-type", "enums/operator-type"),
+    *("subgraph/deprecated", "subgraph/reshape-helpers", "subgraph/validation"),
+    *("tables/exp2-k-over-64", "tables/exp2-k-over-2048", "tables/exp2minus-k-over-4"),
+    *("tables/exp2minus-k-over-8", "tables/exp2minus-k-over-16", "tables/exp2minus-k-over-32"),
+    *("tables/exp2minus-k-over-64", "tables/exp2minus-k-over-2048", "tables/vlog"),
+)
+_THREADS = ("portable-api.c", "memory.c", "pthreads.c", "fastpath.c")
+_PACKING = "src/reference/packing.cc"
+_ALWAYS = ("src/subgraph/unary.c", "src/tensor.c")
+
+# These ask for one configuration of many, by operator and dtype.
+REFERENCES = {"unary": "src/reference/unary-elementwise.cc", "binary": "src/reference/binary-elementwise.cc"}
+"""Portable code that takes the place of micro-kernels, by kind."""
+
+_DISPATCHING = frozenset({"unary_elementwise_nc", "binary_elementwise_nd", "reduce_nd"})
+_BY_NEED = re.compile(r".*_(gemm|gemm_nr2|dwconv|vmulcaddc)")
+
+
+_GEMM = re.compile(r"_(i?gemm)_minmax\w*?_ukernel_(\d+)x(\d+)")
+_TAPS = re.compile(r"_ukernel_(\d+)p\d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A micro-kernel of a program: upstream's symbol, its file, the configuration it serves."""
+
+    symbol: str
+    source: str
+    config: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a program has of XNNPACK.
+
+    ``sources`` are ``component/path`` names, ``wrapped`` paths of upstream's files that are compiled through
+    one of ours with what they keep, ``sets`` the instruction sets among which the program chooses.
+    """
+
+    architecture: Architecture
+    sets: tuple[str, ...]
+    kernels: tuple[Kernel, ...]
+    sources: tuple[str, ...]
+    operators: frozenset[str]
+    configs: frozenset[str]
+    pointers: frozenset[str]
+    references: frozenset[tuple[str, str, str]]
+    wrapped: tuple[str, ...]
+    constant_hardware: tuple[str, ...] | None
+
+
+def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Parts:
+    """The parts of XNNPACK for these needs on an architecture.
+
+    Raises:
+        ValueError: the architecture has no such instruction set.
+    """
+    known = source_index.load()
+    levels = tuple(one.name for one in instruction_sets.closed(architecture, sets))
+    chosen = tuple(name for name in levels if name in sets)
+    operators = needs.operators | {"unary_elementwise_nc"}
+    configs = _configs(known, operators, needs.kernels)
+    kept: dict[str, str] = {}
+    for config in sorted(configs):
+        wanted = [need for need in needs.kernels if need.config == config]
+        for level in chosen:
+            symbols = known.hardware[architecture].get(config, {}).get(level, ())
+            for symbol in _kept(config, symbols, wanted, operators):
+                kept.setdefault(plain(symbol), config)
+    kernels = tuple(
+        Kernel(symbol=symbol, source=known.microkernels[symbol], config=config)
+        for symbol, config in sorted(kept.items())
+        if symbol in known.microkernels
+    )
+    files = {*needs.files, *_ALWAYS} - {f"src/{name}.c" for name in _CORE}
+    files |= {known.operators[name].source for name in operators}
+    files |= {known.configs[name] for name in configs if name in known.configs}
+    kinds = {kind for kind, _, _ in needs.references}
+    files |= {REFERENCES[kind] for kind in kinds}
+    return Parts(
+        architecture=architecture,
+        sets=chosen,
+        kernels=kernels,
+        sources=(
+            *sorted({f"xnnpack/{kernel.source}" for kernel in kernels}),
+            *(f"xnnpack/src/{name}.c" for name in _CORE),
+            f"xnnpack/{_PACKING}",
+            *(f"pthreadpool-sources/src/{name}" for name in _THREADS),
+        ),
+        operators=frozenset(operators),
+        configs=frozenset(configs),
+        pointers=frozenset(kept),
+        references=needs.references,
+        wrapped=tuple(sorted(files)),
+        constant_hardware=instruction_sets.hardware(architecture, chosen) if len(chosen) == 1 else None,
+    )
+
+
+def _configs(known: Sources, operators: Iterable[str], kernels: Iterable[KernelNeed]) -> set[str]:
+    found = {need.config for need in kernels}
+    for name in operators:
+        if name not in _DISPATCHING:
+            found |= set(known.operators[name].configs)
+    return found
+
+
+def _kept(
+    config: str,
+    symbols: Sequence[str],
+    wanted: Sequence[KernelNeed],
+    operators: Iterable[str],
+) -> Iterable[str]:
+    """The symbols of a configuration that its needs ask for."""
+    if not _BY_NEED.fullmatch(config):
+        return symbols
+    rows = [int(match[2]) for symbol in symbols if (match := _GEMM.search(symbol))]
+    kinds = {need.kind for need in wanted}
+    taps = sorted(int(match[1]) for symbol in symbols if (match := _TAPS.search(symbol)))
+    sizes = {next((n for n in taps if n >= need.size), 0) for need in wanted if need.kind == "dwconv"}
+    return [
+        symbol for symbol in symbols if _is_kept(symbol, kinds, max(rows, default=1), sizes, set(operators))
+    ]
+
+
+def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators: set[str]) -> bool:
+    if match := _GEMM.search(symbol):
+        single = f"{match[1]}1" in kinds and int(match[2]) == 1
+        return single or (match[1] in kinds and int(match[2]) == most)
+    if "_dwconv_" in symbol:
+        match = _TAPS.search(symbol)
+        return match is not None and int(match[1]) in taps
+    if "_deconv_" in symbol:
+        return any(name.startswith("deconvolution2d") for name in operators)
+    if "gemm_gio" in symbol:
+        return any(name.startswith("dynamic_fully_connected") for name in operators)
+    if "gemm_goi" in symbol:
+        return bool(kinds & {"gemm", "gemm1"})
+    if "_conv_goki" in symbol or "_conv_kgo" in symbol:
+        return bool(kinds & {"igemm", "igemm1"})
+    if "weights_and_biases" in symbol or "_gemm_" in symbol or "_igemm_" in symbol:
+        # Packing by way of them is optional, and so are kernels for linear outputs.
+        return False
+    return "_ukernel" not in symbol or "" in kinds
+
+
+_SCALAR_PACKING = re.compile(r"xnn_(qs8|qs8_to_qu8)_packw_gemm_goi_ukernel_\w+__scalar")
+
+
+def plain(symbol: str) -> str:
+    """The function that packs weights for any kernel, in place of one that is ten times as large.
+
+    Weights are packed once; vectors are worth their bytes there, unrolled loops are not.
+    """
+    match = _SCALAR_PACKING.fullmatch(symbol)
+    return f"xnn_pack_{match[1]}_gemm_goi_w" if match else symbol

@@ -1,0 +1,1 @@
+"""Measurements for documentation and maintenance, and what is derived from the pinned sources."""

@@ -1,0 +1,204 @@
+"""Words, lookups, random numbers, sparse weights, and the custom ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
+
+from litesmith.study.op_models.elementwise import Made
+from litesmith.study.op_models.writer import Graph, strings
+
+_RNG = np.random.default_rng(3)
+
+
+def lookups() -> Made:
+    """Rows by number or by key."""
+    g = Graph()
+    rows = g.const(_RNG.integers(0, 256, (6, 4)), "uint8", quant=(0.01, 0))
+    g.op("EMBEDDING_LOOKUP", [g.const([4, 0, 5], "int32"), rows], [g.output()])
+    yield "EMBEDDING_LOOKUP", "hybrid uint8", g
+    for word in ("float32", "hybrid"):
+        g = Graph()
+        rows = (
+            g.const(_RNG.uniform(-1, 1, (6, 4)))
+            if word == "float32"
+            else g.const(_RNG.integers(-127, 128, (6, 4)), "int8", quant=(0.01, 0))
+        )
+        g.op("EMBEDDING_LOOKUP", [g.const([4, 0, 5], "int32"), rows], [g.output()])
+        yield "EMBEDDING_LOOKUP", word, g
+    for combiner in (0, 1, 2):
+        g = Graph()
+        ids, indices = g.const([1, 3, 0], "int32"), g.const([[0, 0], [2, 0], [2, 1]], "int32")
+        shape, weights = g.const([3, 2], "int32"), g.const([1.0, 2.0, 4.0])
+        rows = g.input([4, 3, 2])
+        g.op(
+            "EMBEDDING_LOOKUP_SPARSE",
+            [ids, indices, shape, weights, rows],
+            [g.output()],
+            "EmbeddingLookupSparse",
+            combiner=combiner,
+        )
+        yield "EMBEDDING_LOOKUP_SPARSE", f"float32 combiner {combiner}", g
+    g = Graph()
+    wanted, keys = g.const([40, -9, 7], "int32"), g.const([-11, 7, 40], "int32")
+    g.op("HASHTABLE_LOOKUP", [wanted, keys, g.input([3, 2])], [g.output(), g.output("uint8")])
+    yield "HASHTABLE_LOOKUP", "float32", g
+    g = Graph()
+    wanted, keys = g.const([40, -9, 7], "int32"), g.const([-11, 7, 40], "int32")
+    values = g.tensor([3], "string", data=strings([b"a", b"bcd", b"ef"]))
+    g.op("HASHTABLE_LOOKUP", [wanted, keys, values], [g.output("string"), g.output("uint8")])
+    yield "HASHTABLE_LOOKUP", "string", g
+    for label, kind in (("dense", 2), ("sparse", 1)):
+        g = Graph()
+        hashes = g.const(_RNG.uniform(-1, 1, (3, 2)))
+        inputs = [hashes, g.input([5], "int32"), g.const([1.0, 2.0, 0.5, 0.1, 1.0])]
+        g.op("LSH_PROJECTION", inputs, [g.output("int32")], "LSHProjection", type=kind)
+        yield "LSH_PROJECTION", label, g
+
+
+def words() -> Made:
+    """Strings in and out."""
+    g = Graph()
+    g.op(
+        "SKIP_GRAM",
+        [g.input([1], "string")],
+        [g.output("string")],
+        "SkipGram",
+        ngramSize=3,
+        maxSkipSize=2,
+        includeAllNgrams=True,
+    )
+    g.sample("sentence", np.array([b"The quick brown fox jumps over"], object))
+    g.sample("nothing", np.array([b""], object))
+    yield "SKIP_GRAM", "string", g
+    for op, inputs, kind, options in (
+        ("GATHER", [2, 0], "Gather", {}),
+        ("EQUAL", None, "Equal", {}),
+        ("NOT_EQUAL", None, "NotEqual", {}),
+        ("RESHAPE", [3, 1], "Reshape", {"newShape": [3, 1]}),
+        ("EXPAND_DIMS", [0], "ExpandDims", {}),
+        ("TILE", [2], "Tile", {}),
+        ("GATHER_ND", [[2], [1]], "GatherNd", {}),
+    ):
+        g = Graph()
+        x = g.input([3], "string")
+        other = (
+            g.const(inputs, "int32") if inputs else g.tensor([3], "string", data=strings([b"a", b"", b"cc"]))
+        )
+        g.op(op, [x, other], [g.output("string" if inputs else "bool", [])], kind, **options)
+        g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+        g.sample("empty", np.array([b"", b"", b""], object))
+        yield op, "string", g
+    g = Graph()
+    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([1], [2])]
+    g.op("SLICE", [x, *ends], [g.output("string")], "Slice")
+    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+    yield "SLICE", "string", g
+    g = Graph()
+    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([0], [3], [2])]
+    g.op("STRIDED_SLICE", [x, *ends], [g.output("string")], "StridedSlice")
+    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+    yield "STRIDED_SLICE", "string", g
+    g = Graph()
+    g.op("SQUEEZE", [g.input([1, 3], "string")], [g.output("string")], "Squeeze", squeezeDims=[0])
+    g.sample("words", np.array([[b"a", "äöü".encode(), b"cc"]], object))
+    yield "SQUEEZE", "string", g
+    g = Graph()
+    x, shape = g.input([], "string"), g.const([2, 2], "int32")
+    g.op("FILL", [shape, x], [g.output("string")], "Fill")
+    g.sample("word", np.array(b"word", object))
+    yield "FILL", "string", g
+
+
+def random() -> Made:
+    """Random numbers; with a seed they are the same everywhere."""
+    for op in ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL"):
+        g = Graph()
+        g.op(op, [g.const([3, 5], "int32")], [g.output()], "Random", seed=1234, seed2=5678)
+        yield op, "float32", g
+    for dtype in ("int32", "int64"):
+        g = Graph()
+        logits = g.const(np.log([[0.1, 0.2, 0.7], [0.5, 0.4, 0.1]]))
+        g.op("MULTINOMIAL", [logits, g.const(8, "int32")], [g.output(dtype)], "Random", seed=1234, seed2=5678)
+        yield "MULTINOMIAL", dtype, g
+
+
+def sparse() -> Made:
+    """Sparse weights that are made dense when they are loaded."""
+    for dtype in ("float32", "int8"):
+        g = Graph()
+        weights = g.tensor([3, 4], dtype, data=np.array([1, 2, 3, 4], dtype))
+        sparsity = schema.SparsityParametersT()
+        sparsity.traversalOrder, sparsity.blockMap = [0, 1], []
+        dense, compressed = schema.DimensionMetadataT(), schema.DimensionMetadataT()
+        dense.format, dense.denseSize = 0, 3
+        compressed.format = 1
+        compressed.arraySegmentsType = compressed.arrayIndicesType = schema.SparseIndexVector.Int32Vector
+        compressed.arraySegments, compressed.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
+        compressed.arraySegments.values, compressed.arrayIndices.values = [0, 1, 1, 4], [2, 0, 1, 3]
+        sparsity.dimMetadata = [dense, compressed]
+        g.current.tensors[weights].sparsity = sparsity
+        g.op("DENSIFY", [weights], [g.output(dtype, [3, 4])], "Densify")
+        yield "DENSIFY", dtype, g
+
+
+def _options(values: dict[str, Any]) -> bytes:
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, value in values.items():
+            {bool: builder.Bool, int: builder.Int, float: builder.Float}[type(value)](key, value)
+    return bytes(builder.Finish())
+
+
+def customs() -> Made:
+    """The custom ops that upstream registers."""
+    g = Graph()
+    options = _options({"window_size": 64, "stride": 32, "magnitude_squared": True})
+    g.custom_op("AudioSpectrogram", [g.input([256, 1])], [g.output()], options)
+    yield "AudioSpectrogram", "float32", g
+    g = Graph()
+    options = _options(
+        {
+            "upper_frequency_limit": 4000.0,
+            "lower_frequency_limit": 20.0,
+            "filterbank_channel_count": 20,
+            "dct_coefficient_count": 8,
+        }
+    )
+    g.custom_op("Mfcc", [g.input([1, 4, 65]), g.const([16000], "int32")], [g.output()], options)
+    g.sample("spectrum", _RNG.uniform(0, 3, (1, 4, 65)).astype(np.float32))
+    yield "Mfcc", "float32", g
+    g = Graph()
+    values = g.const([1.0, 2.0, 3.0])
+    quantised = g.input([3], "int8", quant=(0.1, 0))
+    options = _options({"tolerance": 5.0, "log_if_failed": False})
+    g.custom_op("NumericVerify", [quantised, values], [g.output()], options)
+    yield "NumericVerify", "int8*", g
+    g = Graph()
+    options = _options(
+        {
+            "max_detections": 4,
+            "max_classes_per_detection": 1,
+            "detections_per_class": 2,
+            "use_regular_nms": False,
+            "nms_score_threshold": 0.1,
+            "nms_iou_threshold": 0.5,
+            "num_classes": 2,
+            "y_scale": 10.0,
+            "x_scale": 10.0,
+            "h_scale": 5.0,
+            "w_scale": 5.0,
+        }
+    )
+    anchors = g.const([[0.5, 0.5, 1.0, 1.0], [0.5, 10.5, 1.0, 1.0], [0.5, 100.5, 1.0, 1.0]])
+    inputs = [g.input([1, 3, 4]), g.input([1, 3, 3]), anchors]
+    scores = [[[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]]]
+    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array(scores, np.float32))
+    g.custom_op("TFLite_Detection_PostProcess", inputs, [g.output() for _ in range(4)], options)
+    yield "TFLite_Detection_PostProcess", "float32", g
+
+
+FAMILY = (lookups, words, random, sparse, customs)

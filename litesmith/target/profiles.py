@@ -1,0 +1,376 @@
+"""Target profiles: ``targets/*.yaml`` or a user's own file → :class:`Profile`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from litesmith.base import paths
+from litesmith.base.errors import UsageError
+from litesmith.base.yaml_files import Strict, load_yaml, nearest, validate
+from litesmith.target import flash_tools, instruction_sets
+from litesmith.target.flash_tools import FlashRunner
+from litesmith.target.instruction_sets import Architecture
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KIB": 1024,
+    "MIB": 1024**2,
+    "GIB": 1024**3,
+}
+_LARGEST = 1e18
+_HERTZ = {"HZ": 1, "KHZ": 10**3, "MHZ": 10**6, "GHZ": 10**9}
+
+
+def parse_size(value: object) -> object:
+    """``512KB``, ``8MiB`` or a plain number → bytes.
+
+    Raises:
+        ValueError: not a size.
+    """
+    return _with_unit(value, _UNITS, "a size such as 512KB or 8MiB")
+
+
+def parse_frequency(value: object) -> object:
+    """``900MHz`` or a plain number → hertz.
+
+    Raises:
+        ValueError: not a frequency.
+    """
+    return _with_unit(value, {"": 1, **_HERTZ}, "a frequency such as 900MHz")
+
+
+def _with_unit(value: object, units: Mapping[str, int], example: str) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if match is None or match[2].upper() not in units:
+        raise ValueError(f"{example} is expected")
+    number = float(match[1]) * units[match[2].upper()]
+    if number > _LARGEST:
+        raise ValueError("it is larger than any board")
+    return round(number)
+
+
+Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
+
+
+Optimise = Literal["size", "balanced", "speed"]
+OPTIMISATIONS: tuple[Optimise, ...] = get_args(Optimise)
+
+# Balanced: what an inference spends its time in for speed, the rest of the runtime for size.
+_LEVELS: Mapping[Optimise, str] = {"size": "-Os", "balanced": "-Os", "speed": "-O3"}
+_FOR_SPEED = ("-O2",)
+_LEVEL_SOURCES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {
+    "size": {},
+    "balanced": {
+        "tensorflow/tensorflow/lite/kernels/*": _FOR_SPEED,
+        "ruy/*": _FOR_SPEED,
+        "fft2d/*": _FOR_SPEED,
+        "custom/*": _FOR_SPEED,
+        # They copy tensors.
+        "libc_replacements.cc": _FOR_SPEED,
+    },
+    "speed": {},
+}
+_LEVEL_FLAG = re.compile(r"-O[123sz]")
+
+Kernels = Literal["builtin", "xnnpack", "auto"]
+KERNELS: tuple[Kernels, ...] = get_args(Kernels)
+
+Linkage = Literal["static", "dynamic"]
+ToolchainName = Literal["zig", "gcc", "docker"]
+ALL_TOOLCHAINS: tuple[ToolchainName, ...] = get_args(ToolchainName)
+
+
+class ToolchainOptions(Strict):
+    """How one toolchain makes code for the target.
+
+    ``target`` and ``cpu`` are in the toolchain's own words; ``flags`` go to every compile.
+    ``image``, for the toolchain docker, is a name of ``docker/`` or the path of a Dockerfile.
+    """
+
+    target: str
+    cpu: str
+    linkage: Linkage = "static"
+    flags: tuple[str, ...] = ()
+    image: str | None = None
+
+
+class Emulator(Strict):
+    """How a program for the target runs on this machine.  ``install`` is shown when it is missing."""
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    install: str
+
+
+Arithmetic = Literal["float32", "int8"]
+Rate = Annotated[float, Field(gt=0, lt=1e18)]
+
+
+class Resources(Strict):
+    """What the board has.  Bytes, hertz, a count, and the MACs that one core finishes in a cycle at best.
+
+    ``int8`` stands for all narrow integers.
+    """
+
+    flash: Bytes
+    ram: Bytes
+    clock: Hertz
+    cores: int = Field(gt=0, le=1024)
+    macs_per_cycle: Mapping[Arithmetic, Rate] = {}
+
+
+class Throughput(Strict):
+    """What a board was measured to do, written by ``calibrate``.
+
+    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs of the ops that have any, output
+    elements of the others.  ``error`` is how far off it is at most for models that it was not made from.
+    """
+
+    measured_on: str
+    macs: Mapping[str, Mapping[Arithmetic, Rate]]
+    elements: Mapping[str, Mapping[Arithmetic, Rate]] = {}
+    error: float = Field(ge=0, lt=1e3)
+
+
+class Profile(Strict):
+    """A board, or a class of boards, that programs are built for.
+
+    ``optimise`` picks the optimisation level of all files and of single ones; a level of one's
+    own among the ``flags`` stands in its place.  ``flags`` go to every compile of every
+    toolchain; ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to
+    flags for these files, which come last; ``optimise_sources`` does so for one optimisation.
+    ``also_known_as`` are names that people try; they find the profile's own name in the error.
+    ``model_check`` makes programs refuse what is damaged or was not selected, by name.
+    Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
+    ``emulator`` is absent where the build machine runs the program itself.
+    ``runners`` are those that write programs into boards without SSH: names of built-in ones, or
+    definitions of one's own.
+    ``throughput`` is what a board of this kind was measured to do.
+    ``kernels`` says who runs the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels may
+    use: every CPU of the profile has the first one, programs choose among the others when they start.
+    """
+
+    name: str = ""
+    also_known_as: tuple[str, ...] = ()
+    description: str
+    architecture: Architecture
+    triple: str
+    cpu: str
+    float_abi: Literal["hard", "soft", "softfp"]
+    toolchains: Mapping[ToolchainName, ToolchainOptions] = Field(min_length=1)
+    optimise: Optimise | None = None
+    flags: tuple[str, ...] = ()
+    source_flags: Mapping[str, tuple[str, ...]] = {}
+    optimise_sources: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {}
+    emulator: Emulator | None = None
+    model_check: bool = True
+    error_strings: bool = True
+    runners: Mapping[str, FlashRunner | None] = {}
+    resources: Resources
+    throughput: Throughput | None = None
+    kernels: Kernels = "builtin"
+    xnnpack: tuple[str, ...] = ()
+
+    @property
+    def instruction_sets(self) -> tuple[str, ...]:
+        """Those of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's weakest."""
+        return self.xnnpack or (instruction_sets.KNOWN[self.architecture][0].name,)
+
+    @model_validator(mode="after")
+    def _has_these_instructions(self) -> Profile:
+        instruction_sets.closed(self.architecture, self.xnnpack)
+        return self
+
+    @field_validator("runners")
+    @classmethod
+    def _known_runners(cls, value: Mapping[str, FlashRunner | None]) -> Mapping[str, FlashRunner | None]:
+        known = flash_tools.available()
+        for name, own in value.items():
+            if own is None and name not in known:
+                advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
+                raise ValueError(f"the runner {name!r} is unknown, and nothing defines it; {advice}")
+            if own is not None and name in known:
+                raise ValueError(f"the runner {name!r} is built in: give yours another name")
+        return value
+
+    @field_validator("toolchains")
+    @classmethod
+    def _plain_words(cls, toolchains: Mapping[str, ToolchainOptions]) -> Mapping[str, ToolchainOptions]:
+        for name, options in toolchains.items():
+            for word in (options.target, options.cpu):
+                if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
+                    raise ValueError(f"{name}: {word!r} is no target or CPU name")
+            if name == "docker" and not options.image:
+                raise ValueError("docker: it needs an image, for example image: armhf")
+            if name != "docker" and options.image:
+                raise ValueError(f"{name}: only the toolchain docker has an image")
+        return toolchains
+
+    @model_validator(mode="after")
+    def _optimises_once(self) -> Profile:
+        has_level = any(_LEVEL_FLAG.fullmatch(flag) for flag in self.flags)
+        if self.optimise is None and not has_level:
+            raise ValueError(f"it lacks optimise: {', '.join(OPTIMISATIONS[:-1])} or {OPTIMISATIONS[-1]}")
+        if self.optimise is not None and has_level:
+            raise ValueError("optimise and a level among the flags contradict each other: leave one out")
+        return self
+
+    @property
+    def compile_flags(self) -> tuple[str, ...]:
+        """The optimisation level, ``flags``, and what else the profile asks of every file."""
+        level = (_LEVELS[self.optimise],) if self.optimise else ()
+        silence = () if self.error_strings else ("-DTF_LITE_STRIP_ERROR_STRINGS",)
+        return (*level, *self.flags, *silence)
+
+    @property
+    def flags_by_source(self) -> Mapping[str, tuple[str, ...]]:
+        """Flags of single files: those of the optimisation, then ``source_flags``."""
+        if self.optimise is None:
+            return self.source_flags
+        own = self.optimise_sources.get(self.optimise, {})
+        return {**_LEVEL_SOURCES[self.optimise], **own, **self.source_flags}
+
+    def optimised(self, optimise: str) -> Profile:
+        """The profile with another optimisation.
+
+        Raises:
+            UsageError: no such optimisation.
+        """
+        if optimise not in OPTIMISATIONS:
+            advice = nearest(optimise, OPTIMISATIONS) or f"there are {', '.join(OPTIMISATIONS)}"
+            raise UsageError(f"unknown optimisation {optimise!r}", advice)
+        content = self.model_dump()
+        content["flags"] = tuple(flag for flag in self.flags if not _LEVEL_FLAG.fullmatch(flag))
+        content["optimise"] = optimise
+        return validate(content, Profile, f"--optimise {optimise}, {self.name}")
+
+    def with_kernels(self, kernels: str) -> Profile:
+        """The profile with other kernels.
+
+        Raises:
+            UsageError: no such choice.
+        """
+        if kernels not in KERNELS:
+            advice = nearest(kernels, KERNELS) or f"there are {', '.join(KERNELS)}"
+            raise UsageError(f"unknown kernels {kernels!r}", advice)
+        return validate(
+            {**self.model_dump(), "kernels": kernels}, Profile, f"--kernels {kernels}, {self.name}"
+        )
+
+    @model_validator(mode="after")
+    def _zig_does_as_it_is_told(self) -> Profile:
+        zig = self.toolchains.get("zig")
+        if zig is None:
+            return self
+        if zig.linkage != "static":
+            raise ValueError("toolchain zig links statically: linkage: static")
+        is_arm = zig.target.startswith(("arm", "thumb"))
+        if is_arm and zig.target.endswith("hf") != (self.float_abi == "hard"):
+            raise ValueError(
+                f"float_abi {self.float_abi} and zig's target {zig.target} contradict each other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _thumb_is_a_target(self) -> Profile:
+        zig = self.toolchains.get("zig")
+        if zig and "-mthumb" in (*self.flags, *zig.flags):
+            raise ValueError("zig ignores -mthumb: write target: thumb-linux-musleabihf instead")
+        return self
+
+    def runner(self, name: str) -> FlashRunner:
+        """The runner of a name.
+
+        Raises:
+            UsageError: the profile has no such runner.
+        """
+        if name not in self.runners:
+            if name in flash_tools.available():
+                advice = f"a profile of your own can have it: {name}: under 'runners'"
+            else:
+                known = [*self.runners, *flash_tools.available()]
+                advice = nearest(name, known) or f"it has {', '.join(self.runners) or 'none'}"
+            raise UsageError(f"the profile {self.name} has no runner {name!r}", advice)
+        own = self.runners[name]
+        return flash_tools.load(name) if own is None else own.model_copy(update={"name": name})
+
+    @property
+    def default_toolchain(self) -> str:
+        """The first toolchain that the profile lists."""
+        return next(iter(self.toolchains))
+
+    def choose(self, toolchain: str | None) -> tuple[Profile, ToolchainName]:
+        """The name of a toolchain, and the profile with the linkage that was asked for.
+
+        ``toolchain`` is a name, or name and linkage such as ``gcc:static``; the profile's
+        first when None.
+
+        Raises:
+            UsageError: the profile has no such toolchain, or it cannot link like that.
+        """
+        name, _, linkage = (toolchain or self.default_toolchain).partition(":")
+        chosen = next((known for known in self.toolchains if known == name), None)
+        if name not in ALL_TOOLCHAINS:
+            advice = nearest(name, ALL_TOOLCHAINS) or f"known toolchains: {', '.join(ALL_TOOLCHAINS)}"
+            raise UsageError(f"unknown toolchain {name!r}", advice)
+        if chosen is None:
+            raise UsageError(
+                f"the profile {self.name} has no toolchain {name!r}",
+                f"it has {', '.join(self.toolchains)}",
+            )
+        if not linkage:
+            return self, chosen
+        content = self.model_dump()
+        content["toolchains"][chosen]["linkage"] = linkage
+        return validate(content, Profile, f"--toolchain {toolchain}, {self.name}"), chosen
+
+
+def available() -> dict[str, Path]:
+    """The profiles that come with litesmith, by name."""
+    return {path.stem: path for path in sorted(paths.data_folder("targets").glob("*.yaml"))}
+
+
+def load(target: str) -> Profile:
+    """The profile of a built-in name or of a file.
+
+    Raises:
+        UsageError: unknown name (with the nearest), missing file, or an invalid profile.
+    """
+    if target.endswith((".yaml", ".yml")) or "/" in target:
+        path = Path(target)
+        if not path.is_file():
+            raise UsageError(
+                f"there is no profile file {target}", "see './inv targets' for the built-in ones"
+            )
+    else:
+        known = available()
+        if target not in known:
+            raise UsageError(f"unknown target {target!r}", _advice(target, known))
+        path = known[target]
+    profile = load_yaml(path, Profile)
+    named = {"name": path.stem}
+    docker = profile.toolchains.get("docker")
+    if docker is None or docker.image is None or "/" not in docker.image:
+        return profile.model_copy(update=named)
+    # A Dockerfile's path is relative to the profile, wherever we are called from.
+    docker = docker.model_copy(update={"image": str(path.parent / docker.image)})
+    return profile.model_copy(update={**named, "toolchains": {**profile.toolchains, "docker": docker}})
+
+
+def _advice(target: str, known: Mapping[str, Path]) -> str:
+    aliases = {alias: name for name in known for alias in load_yaml(known[name], Profile).also_known_as}
+    if target in aliases:
+        return f"perhaps you meant {aliases[target]!r}"
+    return nearest(target, list(known)) or f"known targets: {', '.join(known)}"

@@ -1,0 +1,107 @@
+"""GCC in a container: the same compiler for everybody in a team.
+
+The compiler runs as the calling user in one container for each build, with the sources and
+the objects mounted read-only and one scratch folder to write into.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import files, paths, process
+from litesmith.base.errors import ToolError
+from litesmith.container import docker_client, toolchain_images
+from litesmith.container.docker_client import Container
+from litesmith.container.toolchain_images import Image
+from litesmith.target.profiles import Profile, ToolchainName
+from litesmith.toolchain.gcc import Gcc, Installation
+
+# Bump when what is known about a compiler changes.
+_INSTALLATION_FORMAT = 3
+
+
+class Docker(Gcc):
+    """The GCC of a toolchain image."""
+
+    name: ToolchainName = "docker"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._image: Image | None = None
+        self._container: Container | None = None
+        self._mounts: tuple[tuple[Path, ...], tuple[Path, ...]] | None = None
+
+    def image(self, profile: Profile) -> Image:
+        """The image of a profile; built when it is not there yet.
+
+        Raises:
+            EngineError: there is no engine, or the image cannot be built.
+        """
+        if self._image is None:
+            name = self.options(profile).image
+            assert name is not None, "profiles are validated"  # noqa: S101
+            self._image = toolchain_images.ensure(toolchain_images.dockerfile(name))
+        return self._image
+
+    @contextmanager
+    def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
+        """The container starts with the first command and is gone at the end, whatever happens."""
+        self._mounts = (tuple(readable), (writable,))
+        try:
+            yield
+        finally:
+            self._mounts = None
+            container, self._container = self._container, None
+            if container is not None:
+                container.close()
+
+    def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
+        if self._mounts is None:
+            with closing(self._start((), ())) as container:
+                return container.run(words, folder, seconds)
+        with self._lock:
+            if self._container is None:
+                self._container = self._start(*self._mounts)
+        return self._container.run(words, folder, seconds)
+
+    def _start(self, readable: Sequence[Path], writable: Sequence[Path]) -> Container:
+        assert self._image is not None, "the identity comes before any command"  # noqa: S101
+        return Container(
+            self._image.tag, readable=readable, writable=writable, limits=docker_client.default_limits()
+        )
+
+    def installation(self, profile: Profile) -> Installation:
+        """What the compiler is; asked once for each image.
+
+        Raises:
+            EngineError: there is no engine, or the image cannot be built.
+            ToolError: the image has no such compiler.
+        """
+        image, triple = self.image(profile), self.options(profile).target
+        if triple not in self._installations:
+            key = files.digest_of(_INSTALLATION_FORMAT, image.identifier, triple, profile.architecture)
+            known = paths.cache_folder() / "toolchains" / f"docker-{key[:16]}.json"
+            if known.is_file():
+                self._installations[triple] = Installation(**json.loads(known.read_text()))
+            else:
+                found = self._examine(triple, profile.architecture)
+                self._installations[triple] = found
+                files.write_atomically(known, files.to_json(found.to_json()))
+        return self._installations[triple]
+
+    def _missing(self, compiler: str) -> ToolError:
+        tag = self._image.tag if self._image else ""
+        return ToolError(
+            f"the image {tag} has no {compiler}", "correct its Dockerfile, or the profile's target"
+        )
+
+    def describe(self, profile: Profile) -> dict[str, Any]:
+        """What the manifest says about the compiler and its image."""
+        image = self.image(profile)
+        return {**super().describe(profile), "image": {"tag": image.tag, "base": image.base}}

@@ -1,0 +1,133 @@
+"""Compilers behind one Protocol; the registry of toolchains is an explicit dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+
+from litesmith.target.profiles import Profile, ToolchainName
+
+OWN_SOURCE_FLAGS: Mapping[str, tuple[str, ...]] = {
+    # Else the compiler recognises the loop of memcpy and calls memcpy.
+    "libc_replacements.cc": ("-fno-builtin",),
+}
+"""Flags that single files of ours need, on every toolchain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileFlags:
+    """Flags of one toolchain for one profile.
+
+    ``target`` selects the CPU, ``common`` go to every file, ``cxx`` to C++ files only,
+    ``by_source`` maps patterns of source names to flags that come last.
+    """
+
+    target: tuple[str, ...]
+    common: tuple[str, ...]
+    cxx: tuple[str, ...]
+    by_source: Mapping[str, tuple[str, ...]]
+
+    @property
+    def optimisation(self) -> str:
+        """The optimisation level, ``-Os`` for example."""
+        return [flag for flag in self.common if flag.startswith("-O")][-1]
+
+    def for_source(self, source: str) -> tuple[str, ...]:
+        """Extra flags for one ``component/path``."""
+        return tuple(
+            flag
+            for pattern, flags in self.by_source.items()
+            if fnmatchcase(source, pattern)
+            for flag in flags
+        )
+
+    def for_file(self, source: str) -> tuple[str, ...]:
+        """All flags for one source file, in order."""
+        language = self.cxx if source.endswith(".cc") else ()
+        return (*self.target, *self.common, *language, *self.for_source(source))
+
+
+@dataclass(frozen=True, kw_only=True)
+class License:
+    """Under which licence something in the program stands, and the licence's text."""
+
+    component: str
+    spdx: str
+    text: str
+
+
+class Toolchain(Protocol):
+    """What the rest of litesmith asks of a compiler."""
+
+    @property
+    def name(self) -> ToolchainName:
+        """What profiles call it."""
+
+    def version(self, profile: Profile) -> str:
+        """Version of the compiler for a profile.
+
+        Raises:
+            ToolError: the compiler is not there.
+        """
+
+    def describe(self, profile: Profile) -> dict[str, Any]:
+        """What the manifest says about the compiler: name, version, linkage and more."""
+
+    def compile_flags(self, profile: Profile) -> CompileFlags:
+        """Flags for a profile."""
+
+    def identity(self, profile: Profile) -> str:
+        """Everything but flags that compiled code depends on; part of every cache key."""
+
+    def session(self, readable: Sequence[Path], writable: Path) -> AbstractContextManager[None]:
+        """The time in which commands run: they read ``readable`` folders and write into ``writable``."""
+
+    def prepare(self, profile: Profile) -> None:
+        """Makes what linking needs (the C++ library of the target); slow the first time."""
+
+    def compile(
+        self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
+    ) -> None:
+        """Compiles ``source``, relative to ``folder``.
+
+        Raises:
+            BuildError: the compiler refused; the message has its first error.
+        """
+
+    def link_flags(self, profile: Profile) -> tuple[str, ...]:
+        """Flags of the link step, for the manifest and for cache keys."""
+
+    def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
+        """Flags that make the compiler link by itself, stripped, for builds by hand."""
+
+    def link(
+        self,
+        profile: Profile,
+        objects: Sequence[Path],
+        output: Path,
+        *,
+        strip: bool,
+        map_file: Path | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        """Links a program; ``aliases`` gives symbols the address of others.
+
+        Raises:
+            BuildError: the linker refused; the message has its first error.
+        """
+
+    def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
+        """Loader and shared libraries that programs of the profile need to run; None for static ones.
+
+        ``digest`` is the ``sha256`` of :meth:`describe` when the program was linked.
+
+        Raises:
+            ToolError: another compiler linked it, whose libraries were not kept.
+        """
+
+    def licenses(self, profile: Profile) -> tuple[License, ...]:
+        """Licences of the libraries that the toolchain puts into a program."""

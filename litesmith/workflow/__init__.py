@@ -1,0 +1,1 @@
+"""The ways through all stages: build and verify, deploy, convert."""

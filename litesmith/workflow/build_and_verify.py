@@ -1,0 +1,231 @@
+"""The whole way, once: model → analysis → selection → project → binary → size → verdict.
+
+It reads like the diagram of the README, and it is the only module that imports every stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import console, files
+from litesmith.base.errors import UsageError, VerificationError
+from litesmith.build.builder import Binary, Builder
+from litesmith.build.generate import Project
+from litesmith.build.manifest import Manifest
+from litesmith.build.notice import notice
+from litesmith.build.request import Request, resolve
+from litesmith.build.session import opened
+from litesmith.measure.size import elf
+from litesmith.measure.size.anatomy import Anatomy
+from litesmith.measure.size.measurement import measure
+from litesmith.measure.size.size_report import SizeReport
+from litesmith.measure.verify import verification
+from litesmith.measure.verify.verification import Verdict
+from litesmith.model.entry_points import EVERYTHING, Choice
+from litesmith.model.model_file import Model, joint_name, open_model
+from litesmith.target import profiles
+from litesmith.target.profiles import Profile
+from litesmith.toolchain.registry import load as load_toolchain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a build ended in.  ``sysroot`` has the libraries that a dynamic program runs with.
+
+    ``stock`` is the code of the same program without pruning, in bytes, where it is known.
+    """
+
+    folder: Path
+    program: Path
+    size: SizeReport
+    verdicts: tuple[Verdict, ...]
+    sysroot: Path | None
+    stock: int | None
+    profile: Profile
+    models: tuple[Model, ...]
+    manifest: Manifest
+
+    def to_json(self) -> dict[str, Any]:
+        """The result for machines."""
+        return {
+            "out": str(self.folder),
+            "program": str(self.program),
+            "size": self.size.to_json(),
+            "stock": self.stock,
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+        }
+
+
+def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
+    """Where a build goes when nobody says: ``build/<target>/<model name>``."""
+    return Path("build") / profile.name / joint_name(models)
+
+
+def build(request: Request) -> Outcome:
+    """Builds, measures and verifies a program; publishes the output folder when all went well.
+
+    Raises:
+        LitesmithError: anything that keeps the program from being built, or its answers from
+            being right; the output folder is as it was then.
+    """
+    resolved = resolve(request)
+    profile, models = resolved.profile, resolved.models
+    folder = Path(request.out) if request.out else default_folder(profile, models)
+    _require_ours(folder)
+    with opened(resolved) as session:
+        toolchain, tree = session.toolchain, session.tree
+        project = session.project()
+        binary = session.builder.build(project)
+        anatomy, measured = measure(session.builder, project, binary)
+        unpruned = session.project(pruned=False)
+        stock = _stock(session.builder, unpruned, request.compare_stock) if request.prune else None
+        sysroot = toolchain.sysroot(profile)
+        manifest = Manifest.of(
+            project,
+            profile,
+            toolchain,
+            binary,
+            sizes=asdict(measured.binary),
+            kernels=session.kernels.to_json(),
+            sources=tree.manifest(),
+        )
+        licenses = notice(project, profile, tree, toolchain)
+    verdicts = _verify_all(request, binary, profile, models, sysroot)
+
+    # Written aside first: a build that fails leaves the old one as it was.
+    with files.staging_folder(folder) as staged:
+        staged_out = staged / "out"
+        _write(staged_out, project, binary, anatomy, measured, verdicts)
+        (staged_out / "NOTICE").write_text(licenses, encoding="utf-8")
+        manifest.write(staged_out)
+        files.publish(staged_out, folder, optional=["verify.json"])
+    return Outcome(
+        folder=folder,
+        program=folder / "bin" / project.name,
+        size=measured,
+        verdicts=verdicts,
+        sysroot=sysroot,
+        stock=stock,
+        profile=profile,
+        models=models,
+        manifest=manifest,
+    )
+
+
+def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
+    """Code of the program without pruning, in bytes: when it is wanted, or there already."""
+    program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
+    return elf.sections(program).code if program else None
+
+
+def _require_ours(folder: Path) -> None:
+    """A build replaces ``bin`` and ``project`` of its folder: they must not be the user's."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
+    ours = (folder / "selection.json").exists() or (folder / "manifest.json").exists()
+    if folder.is_dir() and not ours and any(folder.iterdir()):
+        raise UsageError(
+            f"the output folder {folder} holds other things than a build of litesmith",
+            "name a new or empty one with --out",
+        )
+
+
+def _verify_all(
+    request: Request, binary: Binary, profile: Profile, models: Sequence[Model], sysroot: Path | None
+) -> tuple[Verdict, ...]:
+    if not request.verify:
+        return ()
+    verdicts = tuple(
+        verification.verify(
+            binary.program,
+            profile,
+            m.analysis,
+            m.path,
+            embedded=request.embed_model,
+            sysroot=sysroot,
+            choice=request.choice,
+        )
+        for m in models
+    )
+    wrong = next((v for v in verdicts if v.passed is False), None)
+    if wrong is not None:
+        raise VerificationError(
+            wrong.line(), "nothing was written; build with --no-verify to look at the program"
+        )
+    return verdicts
+
+
+def _write(
+    folder: Path,
+    project: Project,
+    binary: Binary,
+    anatomy: Anatomy,
+    measured: SizeReport,
+    verdicts: Sequence[Verdict],
+) -> None:
+    (folder / "bin").mkdir(parents=True)
+    for source, name in ((binary.program, project.name), (binary.debug, f"{project.name}.debug")):
+        target = folder / "bin" / name
+        target.write_bytes(source.read_bytes())
+        target.chmod(0o755)
+    project.write(folder / "project")
+    (folder / "selection.json").write_text(files.to_json(project.selection.to_json()), encoding="utf-8")
+    (folder / "size.json").write_text(files.to_json(measured.to_json()), encoding="utf-8")
+    (folder / "symbols.json").write_text(files.to_json(anatomy.to_json()), encoding="utf-8")
+    if verdicts:
+        content = {"verdicts": [verdict.to_json() for verdict in verdicts]}
+        (folder / "verify.json").write_text(files.to_json(content), encoding="utf-8")
+
+
+def verify_build(
+    target: str,
+    names: Sequence[str],
+    program: str | None = None,
+    cpu: str | None = None,
+    toolchain: str | None = None,
+    choice: Choice = EVERYTHING,
+) -> tuple[Verdict, ...]:
+    """Verifies an existing program, by default the one that ``build`` would have written.
+
+    ``toolchain`` is needed for a program without the ``manifest.json`` of its build only.
+
+    Raises:
+        UsageError: no such program.
+        VerificationError: it failed to run.
+    """
+    profile = profiles.load(target)
+    if not names:
+        raise UsageError("no model is given", "name one with --model FILE")
+    models = [open_model(name) for name in names]
+    path = Path(program) if program else default_folder(profile, models) / "bin" / joint_name(models)
+    if not path.is_file():
+        hint = " ".join(f"--model {name}" for name in names)
+        raise UsageError(f"there is no program {path}", f"run './inv build --target {target} {hint}' first")
+    recorded = {} if toolchain else _recorded_toolchain(path)
+    spec = f"{recorded['name']}:{recorded['linkage']}" if recorded else toolchain
+    profile, name = profile.choose(spec)
+    sysroot = load_toolchain(name).sysroot(profile, recorded.get("sha256"))
+    return tuple(
+        verification.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot, choice=choice)
+        for m in models
+    )
+
+
+def _recorded_toolchain(program: Path) -> dict[str, str]:
+    """What the manifest of a program's build says about the toolchain; empty when there is none."""
+    try:
+        found = Manifest.read(program.absolute().parent.parent).toolchain
+    except UsageError:
+        return {}
+    return {key: str(found[key]) for key in ("name", "linkage", "sha256") if key in found}
+
+
+def warn_unverified(verdicts: Sequence[Verdict]) -> None:
+    """One line for a build that could not be verified here."""
+    for verdict in verdicts:
+        if verdict.passed is None:
+            console.note(verdict.line())
+            return

@@ -1,0 +1,219 @@
+"""What a conversion brought: sizes, ops and their price, and how near the answers are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litesmith.base.errors import LitesmithError
+from litesmith.model.contents import ModelAnalysis
+from litesmith.predict.code_size import costs
+from litesmith.runtime import selection
+from litesmith.runtime.op_registry import Registry
+from litesmith.target.profiles import Profile
+from litesmith.toolchain.protocol import Toolchain
+
+FLOAT_BYTES = 4
+
+_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A ``.tflite`` file in bytes: all of it, and its weights by dtype."""
+
+    file: int
+    weights: Mapping[str, int]
+
+    @classmethod
+    def of(cls, analysis: ModelAnalysis) -> Form:
+        """That of an analysed file."""
+        return cls(file=analysis.size, weights=dict(analysis.weight_bytes))
+
+    @property
+    def weight_bytes(self) -> int:
+        """All weights together."""
+        return sum(self.weights.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {"file": self.file, "weights": self.weight_bytes, "weights_by_dtype": dict(self.weights)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpUse:
+    """An op of the converted model.
+
+    ``new`` says that the float32 conversion does not have it, ``bytes`` what the program would
+    shrink by without it (None where nobody has measured that).
+    """
+
+    name: str
+    version: int
+    count: int
+    dtypes: tuple[str, ...]
+    new: bool
+    bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """Estimated bytes of code of the program on a target.
+
+    ``float_code`` is that of the float32 conversion's program, ``new_ops`` what all new ops
+    together cost, ``error`` the share by which the estimate may be off.
+    """
+
+    target: str
+    made_with: str
+    code: int
+    float_code: int | None
+    new_ops: int
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How far an output is from the original's; see :mod:`litesmith.workflow.convert.comparison`.
+
+    Errors are absolute, with ``…_of_range`` as shares of the original's range.
+    """
+
+    name: str
+    range: tuple[float, float] | None
+    largest: float
+    mean: float
+    largest_of_range: float | None
+    mean_of_range: float | None
+    top1: float | None
+    rows: int
+    not_finite: int
+    reshaped: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Answers beside the original's; ``reason`` says why there are none."""
+
+    samples: int
+    data: str
+    outputs: tuple[Output, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A conversion that was done.
+
+    ``source_bytes`` is the size of what was converted, ``parameters`` its numbers; ``plain`` is
+    the float32 conversion, ``made`` the one that was asked for.
+    """
+
+    source: str
+    out: str
+    written: tuple[str, ...]
+    quantize: str
+    io: str
+    tensorflow: str
+    inputs: tuple[Mapping[str, Any], ...]
+    parameters: int
+    source_bytes: int
+    plain: Form
+    made: Form
+    ops: tuple[OpUse, ...]
+    price: Price | None
+    comparison: Comparison
+    notes: tuple[str, ...]
+
+    @property
+    def file_saved(self) -> float:
+        """How much smaller the file is than that of the float32 conversion, as a share."""
+        return 1 - self.made.file / self.plain.file
+
+    @property
+    def saved(self) -> float:
+        """How much smaller the weights are than the source's would be in float32, as a share."""
+        before = FLOAT_BYTES * self.parameters
+        return 1 - self.made.weight_bytes / before if before else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "source": self.source,
+            "out": self.out,
+            "written": self.written,
+            "quantize": self.quantize,
+            "io": self.io,
+            "tensorflow": self.tensorflow,
+            "inputs": self.inputs,
+            "before": {
+                "file": self.source_bytes,
+                "parameters": self.parameters,
+                "weights": FLOAT_BYTES * self.parameters,
+            },
+            "float32": self.plain.to_json(),
+            "after": {**self.made.to_json(), "saved": self.saved, "file_saved": self.file_saved},
+            "ops": [dataclasses.asdict(op) for op in self.ops],
+            "price": dataclasses.asdict(self.price) if self.price else None,
+            "comparison": dataclasses.asdict(self.comparison),
+            "notes": self.notes,
+        }
+
+
+def used_ops(
+    made: ModelAnalysis, plain: ModelAnalysis, registry: Registry, prices: Mapping[str, int]
+) -> tuple[OpUse, ...]:
+    """The ops of a converted model, beside those of the float32 one."""
+    before = {registry.name_of(use) for use in plain.ops()}
+    return tuple(
+        OpUse(
+            name=registry.name_of(use),
+            version=use.versions[1],
+            count=use.count,
+            dtypes=use.dtypes,
+            new=registry.name_of(use) not in before,
+            bytes=prices.get(registry.name_of(use)),
+        )
+        for use in made.ops()
+    )
+
+
+def left_in_float(ops: tuple[OpUse, ...]) -> list[str]:
+    """Ops that compute with float32 where the model was to be int8."""
+    return [op.name for op in ops if "float32" in op.dtypes and op.name not in _CONVERSIONS]
+
+
+def priced(
+    made: ModelAnalysis, plain: ModelAnalysis, registry: Registry, profile: Profile, toolchain: Toolchain
+) -> tuple[Price, dict[str, int]]:
+    """The program's code, from measured costs, and what each op is of it.
+
+    Raises:
+        LitesmithError: no costs were measured for the target, or for an op.
+    """
+    known = costs.load(profile, toolchain)
+
+    def estimated(chosen: selection.Selection) -> costs.Estimate:
+        return costs.estimate(known, chosen, registry.runtime)
+
+    chosen = selection.select([made], registry)
+    whole, without = estimated(chosen), chosen
+    before = {registry.name_of(use) for use in plain.ops()}
+    for op in chosen.ops:
+        if op.name not in before:
+            without = without.without(op.name)
+    try:
+        float_code: int | None = estimated(selection.select([plain], registry)).code
+    except LitesmithError:
+        float_code = None
+    price = Price(
+        target=profile.name,
+        made_with=whole.made_with,
+        code=whole.code,
+        float_code=float_code,
+        new_ops=whole.code - estimated(without).code,
+        error=whole.error,
+    )
+    return price, dict(whole.ops)

@@ -1,0 +1,82 @@
+"""The Python that has TensorFlow: this one, one that is named, or one of its own in the cache.
+
+TensorFlow is 1.6 GB and of no use to anything but conversions: litesmith's own environment does
+without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from litesmith.base import console, files, paths, process
+from litesmith.base.errors import SourceError, ToolError, UsageError
+
+VARIABLE = "LITESMITH_CONVERTER"
+"""Names an interpreter that already has TensorFlow."""
+
+_INSTALL_SECONDS = 3600
+
+
+def interpreter() -> Path:
+    """The Python to run the converter with; its environment is made where there is none.
+
+    Raises:
+        UsageError: ``LITESMITH_CONVERTER`` names no program.
+        SourceError: TensorFlow cannot be installed.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise UsageError(
+                f"{VARIABLE}={named} is no program", "name a Python that has TensorFlow, or unset it"
+            )
+        return Path(found)
+    if importlib.util.find_spec("tensorflow") is not None:
+        return Path(sys.executable)
+    lock = paths.data_folder("requirements") / "models.txt"
+    key = files.digest_of(lock.read_text(encoding="utf-8"), sys.implementation.cache_tag)[:12]
+    folder = paths.cache_folder() / "converter" / key
+    if not folder.is_dir():
+        with files.locked(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                _make(folder, lock)
+    return _python(folder)
+
+
+def _python(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def _make(folder: Path, lock: Path) -> None:
+    console.note(f"installing TensorFlow into {folder}, once: 1.6 GB on the disk, a minute or more")
+    with files.staging_folder(folder) as scratch:
+        staged = scratch / "environment"
+        # A virtual environment may be renamed, as long as nobody runs the scripts in its bin folder.
+        made = process.run([sys.executable, "-m", "venv", staged], timeout=_INSTALL_SECONDS)
+        if made.code != 0:
+            raise ToolError(
+                "no virtual environment can be made for TensorFlow",
+                "on Debian: apt-get install python3-venv",
+            )
+        # pip knows the index, the proxies and the certificates of this machine.
+        done = process.run(
+            [
+                *(_python(staged), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                *("--no-deps", "--require-hashes", "--requirement", lock),
+            ],
+            timeout=_INSTALL_SECONDS,
+        )
+        if done.code != 0:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip gave no reason"]
+            raise SourceError(
+                f"TensorFlow could not be installed: {errors[-1].removeprefix('ERROR: ')}",
+                "check the network connection, the disk and pip's configuration, or name a Python that has "
+                f"TensorFlow in {VARIABLE}",
+            )
+        staged.rename(folder)

@@ -1,0 +1,138 @@
+"""Every model for every target with every toolchain: the cells of one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import console, files
+from litesmith.base.errors import LitesmithError, UsageError
+from litesmith.build.manifest import Manifest
+from litesmith.build.request import Request
+from litesmith.workflow import build_and_verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One build.
+
+    ``verdict`` is ``verified``, ``not verified``, ``wrong`` or ``failed``; ``reason`` says why
+    it is not the first.  ``code`` is ``binary.code`` of ``size.json``, ``file`` the size of the
+    stripped program, both in bytes; None where nothing was built.
+    """
+
+    target: str
+    toolchain: str
+    model: str
+    verdict: str
+    reason: str
+    exit_code: int
+    code: int | None
+    file: int | None
+    seconds: float
+    folder: str
+    made_with: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """All cells, in the order in which they were built."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the first cell that failed."""
+        return next((cell.exit_code for cell in self.cells if cell.exit_code), 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """``matrix.json``."""
+        failed = sum(cell.exit_code != 0 for cell in self.cells)
+        return {"cells": [asdict(cell) for cell in self.cells], "failed": failed}
+
+
+def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str | None], out: Path) -> Matrix:
+    """Builds all combinations into folders of ``out``, and writes ``matrix.json`` there.
+
+    ``toolchains`` are names, with linkage or without (``gcc:static``); None is a profile's
+    first.  A cell that fails does not stop the others.
+
+    Raises:
+        UsageError: nothing to build, or ``out`` is a file.
+    """
+    for option, given in (("--targets", targets), ("--models", models)):
+        if not given:
+            raise UsageError(f"{option} names nothing", "separate several with commas")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"the output folder {out} is a file", "name another one with --out")
+    wanted = [
+        (target, toolchain, model)
+        # A target's kernels are compiled for its first model and kept for the others.
+        for target in dict.fromkeys(targets)
+        for toolchain in dict.fromkeys(toolchains)
+        for model in dict.fromkeys(models)
+    ]
+    cells: list[Cell] = []
+    for target, toolchain, model in wanted:
+        cell = _build(target, toolchain, model, _folder(out, target, toolchain, model, cells))
+        cells.append(cell)
+        # After each cell: an interrupted matrix keeps what it has.
+        matrix = Matrix(cells=tuple(cells))
+        files.write_atomically(out / "matrix.json", files.to_json(matrix.to_json()))
+        result = f"{cell.code:,} bytes, {cell.verdict}" if cell.code else f"{cell.verdict}: {cell.reason}"
+        place = f"[{len(cells)}/{len(wanted)}] {target}, {cell.toolchain}, {model}"
+        console.note(f"{place}: {result}, {cell.seconds:.1f} s")
+    return matrix
+
+
+def _folder(out: Path, target: str, toolchain: str | None, model: str, before: Sequence[Cell]) -> Path:
+    """A folder of its own for each cell, even where two models have the same file name."""
+    name = Path(model.removeprefix("zoo:")).stem
+    place = out / Path(target).stem / (toolchain or "default").replace(":", "-")
+    taken = {cell.folder for cell in before}
+    candidates = (place / (name if n == 1 else f"{name}-{n}") for n in range(1, len(before) + 2))
+    return next(path for path in candidates if str(path) not in taken)
+
+
+def _build(target: str, toolchain: str | None, model: str, folder: Path) -> Cell:
+    start = time.monotonic()
+    code = file = None
+    made_with = ""
+    try:
+        built = build_and_verify.build(
+            Request(target=target, models=(model,), toolchain=toolchain, out=str(folder))
+        )
+        verdict = built.verdicts[0]
+        word, reason = ("verified", "") if verdict.passed else ("not verified", verdict.reason)
+        code, file, exit_code = built.size.binary.code, built.size.binary.file, 0
+        made_with = _made_with(built.manifest)
+    except LitesmithError as error:
+        word = "wrong" if error.exit_code == 4 else "failed"
+        reason, exit_code = str(error), error.exit_code
+    except OSError as error:
+        word, reason, exit_code = "failed", f"{error.filename or ''}: {error.strerror or error}", 1
+    except (Exception, MemoryError) as error:
+        word, reason, exit_code = "failed", f"internal error: {type(error).__name__}: {error}", 1
+    return Cell(
+        target=target,
+        toolchain=toolchain or "default",
+        model=model,
+        verdict=word,
+        reason=reason,
+        exit_code=exit_code,
+        code=code,
+        file=file,
+        seconds=round(time.monotonic() - start, 3),
+        folder=str(folder),
+        made_with=made_with,
+    )
+
+
+def _made_with(manifest: Manifest) -> str:
+    """Compiler, linkage and flags of a build."""
+    toolchain, flags = manifest.toolchain, manifest.flags
+    words = " ".join((*flags["target"], *flags["common"]))
+    return f"{toolchain['name']} {toolchain['version']}, {toolchain['linkage']}: {words}"
