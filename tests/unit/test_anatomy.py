@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from litesmith.base.errors import UsageError
+from litesmith.build.builder import Binary
 from litesmith.measure.size import anatomy, elf
-from litesmith.measure.size.anatomy import Anatomy, Owner, dissect
+from litesmith.measure.size.anatomy import Anatomy, Owner
+from litesmith.measure.size.dissection import dissect, require_same_build
 from litesmith.runtime.selection import SelectedOp, Selection
 from tests import elves
 from tests.elves import ALLOC, EXECUTE, MERGE, STRINGS, WRITE, Name, Part
@@ -49,7 +51,7 @@ SOURCES = {
 
 
 class Program:
-    """A program on disk: sections, symbols, map and objects, each as a test wants it."""
+    """A program on disk with the sections, symbols, map and objects that a test gives it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,12 +85,15 @@ class Program:
             lines.append(line(BSS, self.bss, f"        {self.folder / 'main.o'}:(.bss.buffer)"))
             parts.append(Part(".bss", ALLOC | WRITE, size=self.bss, address=BSS))
         parts += self.more
-        program = elves.write(self.folder / "program", parts)
-        debug = elves.write(self.folder / "debug", parts, [*names, Name("_start", 1, TEXT, 0)])
-        (self.folder / "map").write_text("\n".join(lines) + "\n")
-        objects = self.objects()
-        found = dissect(program, debug, self.folder / "map", objects, selection, frozenset({CORE}))
-        totals = elf.sections(program)
+        binary = Binary(
+            program=elves.write(self.folder / "program", parts),
+            debug=elves.write(self.folder / "debug", parts, [*names, Name("_start", 1, TEXT, 0)]),
+            map_file=self.folder / "map",
+            objects=self.objects(),
+        )
+        binary.map_file.write_text("\n".join(lines) + "\n")
+        found = dissect(binary, selection, frozenset({CORE}))
+        totals = elf.sections(binary.program)
         assert sum(found.buckets().values()) == totals.loaded
         assert sum(found.buckets(loaded=False).values()) == totals.bss
         return found
@@ -122,7 +127,7 @@ def bytes_of(found: Anatomy) -> dict[str, int]:
     }
 
 
-def test_files_have_owners(program: Program) -> None:
+def test_each_file_has_an_owner(program: Program) -> None:
     program.text = [
         ("add.o", ".text.a", 10, ["a"]),
         ("mul.o", ".text.m", 20, ["m"]),
@@ -147,18 +152,18 @@ def test_files_have_owners(program: Program) -> None:
     }
 
 
-def test_an_inline_function_belongs_to_all_that_use_it(program: Program) -> None:
+def test_an_inline_function_belongs_to_all_objects_that_define_it(program: Program) -> None:
     program.text = [
         ("add.o", ".text._Z1fv", 10, ["_Z1fv"]),
         ("add.o", ".text._Z1gv", 20, ["_Z1gv"]),
         ("add.o", ".text._Z1hv", 30, ["_Z1hv"]),
     ]
     program.defined = {"add.o": ["_Z1fv", "_Z1gv", "_Z1hv"], "mul.o": ["_Z1gv"], "core.o": ["_Z1hv"]}
-    # What the runtime has anyway costs no op anything.
+    # Code of the runtime itself costs no op anything.
     assert bytes_of(program.dissect()) == {"core runtime": 30, "shared by ADD, MUL": 20, "ADD": 10}
 
 
-def test_functions_that_the_linker_made_one_of(program: Program) -> None:
+def test_identical_functions_that_the_linker_folds_are_shared(program: Program) -> None:
     program.text = [("add.o", ".text.first", 16, ["first", "second"])]
     program.defined = {"add.o": ["first"], "mul.o": ["second"]}
     found = program.dissect()
@@ -167,7 +172,7 @@ def test_functions_that_the_linker_made_one_of(program: Program) -> None:
 
 
 def test_merged_strings_are_found_by_their_content(program: Program) -> None:
-    program.rodata = b"add only\0both\0core\0nobody\0"
+    program.rodata = b"add only\0both\0core\0other!\0"
     program.rodata_pieces = [("", ".rodata.str1.1", len(program.rodata))]
     program.strings = {
         "add.o": b"add only\0both\0core\0",
@@ -182,14 +187,14 @@ def test_merged_strings_are_found_by_their_content(program: Program) -> None:
     }
 
 
-def test_symbols_have_names_of_cxx(program: Program) -> None:
+def test_symbols_are_demangled(program: Program) -> None:
     program.text = [("add.o", ".text._ZN6tflite3addEi", 8, ["_ZN6tflite3addEi"])]
     (part,) = [part for part in program.dissect().parts if part.section == ".text"]
     assert (part.symbol, part.name) == ("_ZN6tflite3addEi", "tflite::add(int)")
     assert part.source == "tensorflow/lite/kernels/add.cc"
 
 
-def test_what_has_no_symbol(program: Program) -> None:
+def test_data_without_a_symbol_is_named_by_its_section(program: Program) -> None:
     program.rodata = bytes(24)
     program.rodata_pieces = [("mul.o", ".rodata.table", 24)]
     (part,) = [part for part in program.dissect().parts if part.section == ".rodata"]
@@ -197,14 +202,14 @@ def test_what_has_no_symbol(program: Program) -> None:
 
 
 def test_bytes_beside_the_symbols_of_a_section(program: Program) -> None:
-    """They belong to its owner, and not to the symbol: its size is what the symbol table says."""
+    """They belong to the owner of the section, not to the symbol, whose size the symbol table gives."""
     program.text = [("add.o", ".text._Z1fv", 16, ["_Z1fv"])]
     program.sizes = {"_Z1fv": 14}
     parts = {part.name: part.size for part in program.dissect().parts if part.section == ".text"}
     assert parts == {"f()": 14, "beside symbols": 2}
 
 
-def test_gaps_are_padding_and_large_ones_are_not(program: Program) -> None:
+def test_small_gaps_and_gaps_of_zeros_are_padding(program: Program) -> None:
     program.rodata = bytes(40)
     program.rodata_pieces = [("mul.o", ".rodata.table", 24)]
     assert program.dissect().buckets()[Owner(bucket="padding")] == 16
@@ -231,7 +236,7 @@ def test_an_embedded_model(program: Program) -> None:
     assert bytes_of(program.dissect()) == {"model": 100}
 
 
-def test_memory_is_counted_beside(program: Program) -> None:
+def test_memory_is_counted_separately(program: Program) -> None:
     program.bss = 512
     assert program.dissect().buckets(loaded=False) == {Owner(bucket="glue"): 512}
 
@@ -240,15 +245,15 @@ def test_symbols_of_another_build(tmp_path: Path) -> None:
     parts = [Part(".text", ALLOC | EXECUTE, b"abcd", TEXT)]
     one = elf.Elf.read(elves.write(tmp_path / "one", parts))
     names = [Name("f", 1, TEXT, 4)]
-    anatomy.require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts, names)))
+    require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts, names)))
     other = [replace(parts[0], content=b"abce")]
     with pytest.raises(UsageError, match="belongs to another build"):
-        anatomy.require_same_build(one, elf.Elf.read(elves.write(tmp_path / "other", other, names)))
+        require_same_build(one, elf.Elf.read(elves.write(tmp_path / "other", other, names)))
     with pytest.raises(UsageError, match="same has no symbols"):
-        anatomy.require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts)))
+        require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts)))
     wide = elves.write(tmp_path / "wide", parts, names, bits=64, machine=elves.X86_64)
     with pytest.raises(UsageError, match="belongs to another build"):
-        anatomy.require_same_build(one, elf.Elf.read(wide))
+        require_same_build(one, elf.Elf.read(wide))
 
 
 def test_json_and_back(program: Program) -> None:
@@ -259,8 +264,7 @@ def test_json_and_back(program: Program) -> None:
     assert [row["name"] for row in found.to_json()[:1]] == ["ELF header, program headers, gaps"]
 
 
-def test_objects_of_data(program: Program) -> None:
-    """An object of data may have the name of a function elsewhere; both are counted once."""
+def test_a_function_and_data_of_the_same_name_are_counted_once_each(program: Program) -> None:
     program.text = [("add.o", ".text.x", 8, ["x"])]
     program.rodata = bytes(8)
     program.rodata_pieces = [("mul.o", ".rodata.x", 8)]

@@ -12,7 +12,8 @@ from litesmith.build.manifest import made_with
 from litesmith.build.request import Request, ResolvedRequest, resolve
 from litesmith.build.session import Session, opened
 from litesmith.measure.size import elf, size_report
-from litesmith.measure.size.anatomy import Anatomy, dissect
+from litesmith.measure.size.anatomy import Anatomy
+from litesmith.measure.size.dissection import dissect
 from litesmith.measure.size.size_report import SizeReport
 from litesmith.measure.size.snapshot import Snapshot, read
 from litesmith.model.git_revision import in_revision
@@ -40,14 +41,7 @@ def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy
 
 def anatomise(project: Project, binary: Binary) -> Anatomy:
     """Every byte of a program of ours with its owner."""
-    return dissect(
-        binary.program,
-        binary.debug,
-        binary.map_file,
-        binary.objects,
-        project.selection,
-        frozenset(project.runtime.core),
-    )
+    return dissect(binary, project.selection, frozenset(project.runtime.core))
 
 
 def snapshot(session: Session, title: str) -> Snapshot:
