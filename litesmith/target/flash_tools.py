@@ -1,9 +1,9 @@
-"""Flash runners: ``targets/runners/*.yaml``, or of a profile → :class:`FlashRunner`.
+"""Flash tools: ``targets/runners/*.yaml``, or a profile's ``runners`` → :class:`FlashTool`.
 
-A runner is an outside program that writes a program into a board, with a template of its argument
-list.  Templates come with litesmith or stand in a profile, which its user trusts like a makefile.
-An inventory may be a stranger's: it gives plain values only, each of a form that can become neither
-an option nor a command of the tool.
+A flash tool is an outside program that writes a program into a board, with a template of its argument
+list.  Templates come with litesmith or are defined in a profile, which its user trusts like a makefile.
+An inventory may come from a stranger: it gives plain values only, each in a form that cannot become an
+option or a command of the tool.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOOL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 @dataclass(frozen=True)
 class _Form:
-    """What a value must look like, and what to say when it does not."""
+    """The pattern of a value, and what an error says is expected."""
 
     pattern: re.Pattern[str]
     expected: str
@@ -44,22 +44,22 @@ FORMS: Mapping[str, _Form] = {
     "device": _Form(re.compile(rf"/dev/(?:{_PART}/)*{_PART}"), "a device such as /dev/ttyUSB0"),
     "baud": _Form(re.compile(r"[1-9][0-9]{2,7}"), "a speed such as 115200"),
     "probe": _Form(re.compile(r"[A-Za-z0-9][A-Za-z0-9:_-]{0,99}"), "the serial number of a probe"),
-    "chip": _Form(re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"), "the tool's name of a chip"),
+    "chip": _Form(re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"), "the tool's name for a chip"),
     "address": _Form(re.compile(r"0x[0-9A-Fa-f]{1,16}"), "an address such as 0x08000000"),
     "remote": _Form(re.compile(rf"{_HOST}:[0-9]{{1,5}}"), "host and port of a gdb server: 127.0.0.1:3333"),
-    # One that OpenOCD brings along: a file of somebody's own may run any command.
+    # One of the files that OpenOCD ships: any other file may run any command.
     "config": _Form(
         re.compile(
             r"(?:board|interface|target)/(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*\.cfg"
         ),
-        "a file of OpenOCD's own scripts such as board/st_nucleo_f4.cfg",
+        "one of OpenOCD's own scripts such as board/st_nucleo_f4.cfg",
     ),
 }
-"""The values that an inventory may give, by placeholder."""
+"""The forms of the values that an inventory may give, by placeholder."""
 
 
-class Values(Strict):
-    """Values for the placeholders of a runner; see :data:`FORMS`."""
+class PlaceholderValues(Strict):
+    """Values for the placeholders of a flash tool; see :data:`FORMS`."""
 
     device: str | None = None
     baud: str | None = None
@@ -83,30 +83,32 @@ class Values(Strict):
         return value
 
     def given(self) -> dict[str, str]:
-        """The values that there are, by placeholder."""
+        """The values that are set, by placeholder."""
         return {name: value for name in FORMS if (value := getattr(self, name)) is not None}
 
 
 def _words(value: object) -> object:
-    """YAML reads words such as 0 as numbers."""
+    """Turns numbers back into words: YAML reads an argument such as 0 as a number."""
     if isinstance(value, list):
         return [_words(word) for word in value]
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class FlashRunner(Strict):
-    """A tool that writes programs into boards.
+class FlashTool(Strict):
+    """A program that writes programs into boards.
 
-    The first of ``tools`` that is installed is used; ``version`` makes it say its version.
-    ``image`` is what it takes: the ELF program, or the flat image of its segments.  ``arguments``
-    follow the tool; a list among them is left out unless all values of its placeholders are given.
-    ``script`` are lines of a file for the tool, named by ``{script}``.  Placeholders are
-    ``{image}``, ``{script}`` and those of :data:`FORMS`.
+    ``tools`` are names of its executable, of which the first that is installed is used; the arguments
+    ``version`` make it print its version.  ``image`` is its input: the ELF program, or the flat image of the
+    program's segments.  ``arguments`` is the template of its argument list; a nested list is left out unless
+    all values of its placeholders are given.  ``script`` has the lines of a command file, whose name is
+    ``{script}``.  Placeholders are ``{image}``, ``{script}`` and those of :data:`FORMS`.
 
-    ``capabilities``: to write (flash), to compare what was written (readback), to run the program
-    and say how it ended (run).  ``evidence`` are patterns of what the tool says when a step
-    succeeded; without, its exit code alone counts.  ``complaint`` finds the line that says what
-    went wrong, where it is not the last one.  ``timeout`` are seconds for all of it.
+    ``capabilities`` are to write (flash), to compare what was written (readback), and to run the program
+    and report how it ended (run).  ``evidence`` has a pattern of the output for each step that shows that the
+    step succeeded; without one the exit code decides.  ``complaint`` is a pattern of the line with the error
+    message, where that is not the last line.  ``timeout`` limits the whole run, in seconds.
+
+    To add a flash tool, write ``targets/runners/NAME.yaml`` and name it under ``runners`` in the profiles.
     """
 
     name: str = ""
@@ -137,25 +139,25 @@ class FlashRunner(Strict):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
         return value
 
     @model_validator(mode="after")
-    def _consistent(self) -> FlashRunner:
+    def _consistent(self) -> FlashTool:
         texts = [*self._flat(), *self.script]
         used = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         for name in sorted(used - set(FORMS) - {IMAGE, SCRIPT}):
             hint = nearest(name, [*FORMS, IMAGE, SCRIPT]) or f"known are {', '.join((*FORMS, IMAGE, SCRIPT))}"
             raise ValueError(f"the placeholder {{{name}}} is unknown; {hint}")
         if IMAGE not in used:
-            raise ValueError("the placeholder {image} is in no argument: nothing would be written")
+            raise ValueError("no argument has the placeholder {image}: nothing would be written")
         if (SCRIPT in used) != bool(self.script):
-            raise ValueError("a script and the placeholder {script} belong together")
+            raise ValueError("'script' and the placeholder {script} need each other: give both or neither")
         if "flash" not in self.capabilities:
-            raise ValueError("it cannot flash: say so among its capabilities")
+            raise ValueError("'capabilities' must contain flash")
         for step in self.evidence:
             if step != "connect" and step not in self.capabilities:
-                raise ValueError(f"there is evidence for {step}, which is not among its capabilities")
+                raise ValueError(f"'evidence' names {step}, which is not among its capabilities")
         return self
 
     def _flat(self) -> Iterator[str]:
@@ -164,41 +166,41 @@ class FlashRunner(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The values that a board must give, in the order of :data:`FORMS`."""
+        """Placeholders whose values a board must give, in the order of :data:`FORMS`."""
         texts = (*(part for part in self.arguments if isinstance(part, str)), *self.script)
         used = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         return tuple(name for name in FORMS if name in used)
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """The values that a board may give."""
+        """Placeholders whose values a board may give, in the order of :data:`FORMS`."""
         used = {name for text in (*self._flat(), *self.script) for name in _PLACEHOLDER.findall(text)}
         return tuple(name for name in FORMS if name in used)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What it does, in order."""
+        """Its steps, in order."""
         return tuple(step for step in STEPS if step == "connect" or step in self.capabilities)
 
-    def tool(self) -> Path | None:
-        """The tool on this machine; None when none of them is installed."""
+    def executable(self) -> Path | None:
+        """The installed executable; None when there is none of its names."""
         found = next((path for tool in self.tools if (path := shutil.which(tool))), None)
         return Path(found).absolute() if found else None
 
-    def misfit(self, values: Values) -> str:
-        """Why a board's values do not do for it; empty when they do."""
+    def misfit(self, values: PlaceholderValues) -> str:
+        """Why a board's values are not right for it; empty when they are."""
         given = values.given()
         missing = [name for name in self.needs if name not in given]
         if missing:
-            return f"the runner {self.name} needs {' and '.join(missing)}: {FORMS[missing[0]].expected}"
+            return f"the flash tool {self.name} needs {' and '.join(missing)}: {FORMS[missing[0]].expected}"
         unknown = [name for name in given if name not in self.takes]
         if unknown:
             takes = ", ".join(self.takes) or "no values"
-            return f"the runner {self.name} does not take {' and '.join(unknown)}, but {takes}"
+            return f"the flash tool {self.name} does not take {' and '.join(unknown)}; it takes {takes}"
         return ""
 
     def words(self, given: Mapping[str, str]) -> tuple[str, ...]:
-        """The tool's arguments, each of them one word whatever the values are."""
+        """The argument list; a value never splits into several words."""
         words: list[str] = []
         for part in self.arguments:
             group = (part,) if isinstance(part, str) else part
@@ -207,28 +209,28 @@ class FlashRunner(Strict):
         return tuple(words)
 
     def script_text(self, given: Mapping[str, str]) -> str:
-        """The script; empty when it has none."""
+        """The command file; empty when it has none."""
         return "".join(f"{_filled(line, given)}\n" for line in self.script)
 
 
 def _filled(text: str, given: Mapping[str, str]) -> str:
-    # One pass: a value that looks like a placeholder stays what it is.
+    # One pass: a value that looks like a placeholder is not replaced again.
     return _PLACEHOLDER.sub(lambda match: given[match[1]], text)
 
 
 def available() -> dict[str, Path]:
-    """The runners that come with litesmith, by name."""
+    """The YAML files of the built-in flash tools, by name."""
     return {path.stem: path for path in sorted((paths.data_folder("targets") / "runners").glob("*.yaml"))}
 
 
-def load(name: str) -> FlashRunner:
-    """A runner that comes with litesmith.
+def load(name: str) -> FlashTool:
+    """A built-in flash tool.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: the name is unknown.
     """
     known = available()
     if name not in known:
         advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
-        raise UsageError(f"unknown runner {name!r}", advice)
-    return load_yaml(known[name], FlashRunner).model_copy(update={"name": name})
+        raise UsageError(f"unknown flash tool {name!r}", advice)
+    return load_yaml(known[name], FlashTool).model_copy(update={"name": name})

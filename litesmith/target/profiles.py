@@ -13,7 +13,7 @@ from litesmith.base import paths
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import Strict, load_yaml, nearest, validate
 from litesmith.target import flash_tools, instruction_sets
-from litesmith.target.flash_tools import FlashRunner
+from litesmith.target.flash_tools import FlashTool
 from litesmith.target.instruction_sets import Architecture
 
 _UNITS = {
@@ -155,8 +155,8 @@ class Profile(Strict):
     ``model_check`` makes programs refuse what is damaged or was not selected, by name.
     Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
     ``emulator`` is absent where the build machine runs the program itself.
-    ``runners`` are those that write programs into boards without SSH: names of built-in ones, or
-    definitions of one's own.
+    ``runners`` are the flash tools that write programs into boards without SSH: names of built-in
+    ones, or definitions.
     ``throughput`` is what a board of this kind was measured to do.
     ``kernels`` says who runs the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels may
     use: every CPU of the profile has the first one, programs choose among the others when they start.
@@ -177,7 +177,7 @@ class Profile(Strict):
     emulator: Emulator | None = None
     model_check: bool = True
     error_strings: bool = True
-    runners: Mapping[str, FlashRunner | None] = {}
+    runners: Mapping[str, FlashTool | None] = {}
     resources: Resources
     throughput: Throughput | None = None
     kernels: Kernels = "builtin"
@@ -195,14 +195,14 @@ class Profile(Strict):
 
     @field_validator("runners")
     @classmethod
-    def _known_runners(cls, value: Mapping[str, FlashRunner | None]) -> Mapping[str, FlashRunner | None]:
+    def _known_flash_tools(cls, value: Mapping[str, FlashTool | None]) -> Mapping[str, FlashTool | None]:
         known = flash_tools.available()
         for name, own in value.items():
             if own is None and name not in known:
                 advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
-                raise ValueError(f"the runner {name!r} is unknown, and nothing defines it; {advice}")
+                raise ValueError(f"the flash tool {name!r} is unknown and not defined here; {advice}")
             if own is not None and name in known:
-                raise ValueError(f"the runner {name!r} is built in: give yours another name")
+                raise ValueError(f"the flash tool {name!r} is built in: use another name")
         return value
 
     @field_validator("toolchains")
@@ -290,19 +290,19 @@ class Profile(Strict):
             raise ValueError("zig ignores -mthumb: write target: thumb-linux-musleabihf instead")
         return self
 
-    def runner(self, name: str) -> FlashRunner:
-        """The runner of a name.
+    def flash_tool(self, name: str) -> FlashTool:
+        """The flash tool of a name.
 
         Raises:
-            UsageError: the profile has no such runner.
+            UsageError: the profile has no such flash tool.
         """
         if name not in self.runners:
             if name in flash_tools.available():
-                advice = f"a profile of your own can have it: {name}: under 'runners'"
+                advice = f"a profile of your own can add it: {name}: under 'runners'"
             else:
                 known = [*self.runners, *flash_tools.available()]
                 advice = nearest(name, known) or f"it has {', '.join(self.runners) or 'none'}"
-            raise UsageError(f"the profile {self.name} has no runner {name!r}", advice)
+            raise UsageError(f"the profile {self.name} has no flash tool {name!r}", advice)
         own = self.runners[name]
         return flash_tools.load(name) if own is None else own.model_copy(update={"name": name})
 

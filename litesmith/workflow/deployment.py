@@ -1,4 +1,4 @@
-"""Model → build → package → boards: what ``deploy`` and ``rollback`` do."""
+"""Model → build → package → boards: ``deploy``, ``rollback`` and ``boards --probe``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from litesmith.board.deploy.fleet import FleetResult
 from litesmith.board.deploy.inventory import AnyBoard, Board, FlashBoard
 from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts
-from litesmith.board.deploy.remote import connected
-from litesmith.board.deploy.uploads import Report
+from litesmith.board.deploy.ssh_connection import connected
+from litesmith.board.deploy.uploads import Progress
 from litesmith.build.request import Request, resolve
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """A board and what it said, or the error that kept it from saying anything.
+class SshSurvey:
+    """A board's facts, or the error that occurred when it was asked for them.
 
-    ``misfit`` is why programs of its profile would not run there.
+    ``misfit`` is why programs of its profile would not run there; empty when they would.
     """
 
     board: Board
@@ -38,7 +38,7 @@ class Seen:
 
     @property
     def exit_code(self) -> int:
-        """1 for a board that cannot be reached, 3 for one that programs do not fit."""
+        """1 for a board that cannot be reached, 3 for one that its programs do not fit, else 0."""
         return 1 if self.facts is None else 3 if self.misfit else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -53,15 +53,15 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlashSeen:
-    """A board that is flashed, and whether its runner could start."""
+class FlashSurvey:
+    """A board that is written with a flash tool, and whether the tool can start."""
 
     board: FlashBoard
     readiness: Readiness
 
     @property
     def exit_code(self) -> int:
-        """1 for a board whose runner could not start."""
+        """1 for a board whose flash tool cannot start, else 0."""
         return 1 if self.readiness.problem else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -76,45 +76,49 @@ class FlashSeen:
 
 
 def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
-    """Builds, and deploys to all boards; ``deploy.json`` beside the build says how each fared.
+    """Builds, and deploys to all boards; writes the outcome on each to ``deploy.json`` beside the build.
 
-    Boards that are flashed have no files: their program has the model inside.  Where there are
-    boards of both kinds, it is built beside the other one.
+    A board that is written with a flash tool has no file system, so its program has the model inside.  Where
+    both kinds of boards are given, that program is built in a folder of its own, ``<folder>-flash``.
 
     Raises:
         LitesmithError: the build failed; no board was touched.
     """
-    flashed = [board.name for board in boards if isinstance(board, FlashBoard)]
-    if flashed and len(request.models) > 1:
+    flash_boards = [board for board in boards if isinstance(board, FlashBoard)]
+    if flash_boards and len(request.models) > 1:
         raise UsageError(
-            f"{', '.join(flashed)}: what is flashed has one model inside, not {len(request.models)}",
+            f"{', '.join(board.name for board in flash_boards)}: a flashed program has one model inside, not "
+            f"{len(request.models)}",
             "deploy one model, or leave these boards out",
         )
-    resolved = resolve(request)
-    folder = (
-        Path(request.out)
-        if request.out
-        else build_and_verify.default_folder(resolved.profile, resolved.models)
-    )
-    # That of an earlier deployment says nothing of this one.
+    folder = _output_folder(request)
+    # The result of an earlier deployment must not be taken for this one's.
     (folder / "deploy.json").unlink(missing_ok=True)
-    packages: dict[bool, Package] = {}
-    if len(flashed) < len(boards):
-        packages[False] = _package(replace(request, out=str(folder)))
-    if flashed:
-        own = folder.parent / f"{folder.name}-flash" if packages else folder
-        packages[True] = _package(replace(request, out=str(own), embed_model=True))
+    packages: dict[type[AnyBoard], Package] = {}
+    if len(flash_boards) < len(boards):
+        packages[Board] = _package(replace(request, out=str(folder)))
+    if flash_boards:
+        out = folder.parent / f"{folder.name}-flash" if packages else folder
+        packages[FlashBoard] = _package(replace(request, out=str(out), embed_model=True))
 
-    def work(board: AnyBoard, report: Report) -> Deployment:
+    def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
-            return flashing.flash(board, packages[True], report)
-        return deployer.deploy(board, packages[False], report, request.choice)
+            return flashing.flash(board, packages[FlashBoard], report)
+        return deployer.deploy(board, packages[Board], report, request.choice)
 
-    return _told(folder, fleet.run(boards, work))
-
-
-def _told(folder: Path, result: FleetResult) -> FleetResult:
+    result = fleet.run(boards, work)
     files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
+    return _uninterrupted(result)
+
+
+def _output_folder(request: Request) -> Path:
+    if request.out:
+        return Path(request.out)
+    resolved = resolve(request)
+    return build_and_verify.default_folder(resolved.profile, resolved.models)
+
+
+def _uninterrupted(result: FleetResult) -> FleetResult:
     if result.interrupted:
         raise KeyboardInterrupt
     return result
@@ -133,46 +137,44 @@ def _package(request: Request) -> Package:
 
 
 def rollback(boards: Sequence[AnyBoard]) -> FleetResult:
-    """Switches all boards back to the release before."""
+    """Switches all boards back to the release before the current one."""
 
-    def work(board: AnyBoard, report: Report) -> Deployment:
+    def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
             return flashing.refuse_rollback(board, report)
         return deployer.rollback(board, report)
 
-    result = fleet.run(boards, work)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    return result
+    return _uninterrupted(fleet.run(boards, work))
 
 
-def survey(boards: Sequence[AnyBoard]) -> tuple[Seen | FlashSeen, ...]:
-    """Asks all boards in parallel what they are; those that are flashed are not touched."""
+def survey(boards: Sequence[AnyBoard]) -> tuple[SshSurvey | FlashSurvey, ...]:
+    """Asks all SSH boards for their facts in parallel; of the others only the flash tools are checked."""
     with ThreadPoolExecutor(max_workers=len(boards)) as pool:
-        return tuple(pool.map(_seen, boards))
+        return tuple(pool.map(_survey, boards))
 
 
-def _seen(board: AnyBoard) -> Seen | FlashSeen:
+def _survey(board: AnyBoard) -> SshSurvey | FlashSurvey:
     if isinstance(board, FlashBoard):
-        return FlashSeen(board=board, readiness=_readiness(board))
+        return FlashSurvey(board=board, readiness=_readiness(board))
     try:
         with connected(board) as remote:
             facts = probe.probe(remote)
     except LitesmithError as error:
-        return Seen(board=board, facts=None, misfit="", error=str(error))
+        return SshSurvey(board=board, facts=None, misfit="", error=str(error))
     except Exception as error:
-        # One board's trouble is no other's.
+        # An unexpected error on one board must not hide what the others answered.
         if console.debugging():
             raise
-        return Seen(board=board, facts=None, misfit="", error=f"{type(error).__name__}: {error}")
+        return SshSurvey(board=board, facts=None, misfit="", error=f"{type(error).__name__}: {error}")
     try:
         misfit = probe.misfit(facts, profiles.load(board.target))
     except LitesmithError as error:
         misfit = str(error)
-    lacks = [f"no {tool}" for tool in facts.lacks]
+    problems = [misfit] if misfit else []
+    problems += [f"no {tool}" for tool in facts.lacks]
     if not facts.writable:
-        lacks.append(f"{board.folder} cannot be written")
-    return Seen(board=board, facts=facts, misfit="; ".join([*([misfit] if misfit else []), *lacks]), error="")
+        problems.append(f"{board.folder} cannot be written")
+    return SshSurvey(board=board, facts=facts, misfit="; ".join(problems), error="")
 
 
 def _readiness(board: FlashBoard) -> Readiness:

@@ -97,11 +97,11 @@ def examine() -> tuple[Tool, ...]:
         _program(name, f"compiles for {target} (toolchain gcc)", f"apt-get install {package}")
         for name, (target, package) in compilers.items()
     ]
-    for runner in map(flash_tools.load, flash_tools.available()):
-        tool = runner.tool()
-        name = tool.name if tool else runner.tools[0]
-        purpose = f"writes programs into boards (runner {runner.name})"
-        tools.append(_program(name, purpose, runner.install, *(runner.version or ("-h",))))
+    for flash_tool in map(flash_tools.load, flash_tools.available()):
+        executable = flash_tool.executable()
+        name = executable.name if executable else flash_tool.tools[0]
+        purpose = f"writes programs into boards (runner {flash_tool.name})"
+        tools.append(_program(name, purpose, flash_tool.install, *(flash_tool.version or ("-h",))))
     tools += [
         _engine(),
         _program(

@@ -328,7 +328,7 @@ def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
     try:
         done = deploy(cli, DIGITS)
         assert done.returncode == 1
-        assert "bench, lock: ann@desk, process 7 is deploying to it, since " in one_error_line(done)
+        assert "bench, lock: ann@desk, process 7 has been deploying to it for " in one_error_line(done)
     finally:
         stop.set()
         thread.join()
@@ -426,14 +426,14 @@ def test_ways_in_that_are_shut(cli: Cli, server: Server, board: Path, tmp_path: 
     entry = server.board(board)
     anyone = {"policy": "accept-new", "file": str(tmp_path / "e")}
     for more, message in (
-        ({"key": str(other)}, "does not let"),
+        ({"key": str(other)}, "refused the login"),
         ({"key": str(tmp_path / "none")}, "there is no key file"),
-        ({"known_hosts": {"file": str(changed)}}, "is not the known one"),
+        ({"known_hosts": {"file": str(changed)}}, "differs from the known one"),
         ({"known_hosts": {"file": str(tmp_path / "empty")}}, "is unknown"),
         ({"known_hosts": {"file": str(tmp_path / "none")}}, "there is no file"),
         (
             {"port": closed, "known_hosts": anyone},
-            "nothing answers",
+            "no connection to",
         ),
         ({"password_env": "BENCH_PASSWORD", "key": None}, "BENCH_PASSWORD with its password is not set"),
     ):
@@ -495,14 +495,14 @@ def test_a_board_that_is_full(cli: Cli, server: Server, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("inventory")
 def test_a_program_of_another_architecture(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
     done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
-    assert "the inventory says that it is a x86_64, and the program is for armv7" in one_error_line(done)
+    assert "its target in the inventory is x86_64, and the program is for armv7" in one_error_line(done)
     # The inventory is wrong: the board itself says what it is.
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, target="armv7"))
     done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
-    assert "bench, probe: it is a x86_64, and armv7 is for armv7l, armv8l" in one_error_line(done)
+    assert "bench, probe: its machine is x86_64, and armv7 is for armv7l, armv8l" in one_error_line(done)
     assert not board.exists()
     done = cli("boards", "--probe", "--json")
-    assert (done.returncode, "it is a x86_64" in json.loads(done.stdout)[0]["misfit"]) == (3, True)
+    assert (done.returncode, "its machine is x86_64" in json.loads(done.stdout)[0]["misfit"]) == (3, True)
 
 
 def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) -> None:
@@ -581,7 +581,7 @@ def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
         wrong = cli(*words, DIGITS, env={"BENCH_PASSWORD": "wrong-horse"})
         line = one_error_line(wrong)
         assert (wrong.returncode, line.startswith("error: bench, connect: 127.0.0.1:")) == (1, True)
-        assert "does not let root in; check user, key and password" in line
+        assert "refused the login as root; check user, key and password" in line
         assert "horse" not in wrong.stdout + wrong.stderr
         assert runs(small / "root/data/litesmith") == before
 
@@ -719,4 +719,4 @@ def test_known_hosts_are_only_added_to(cli: Cli, server: Server, tmp_path: Path)
     key = (tmp_path / "other.pub").read_text().split()
     known.write_text(f"[127.0.0.1]:{server.port} {key[0]} {key[1]}\n")
     done = cli("boards", "--probe", "--json", "--board", "b1")
-    assert (done.returncode, "is not the known one" in json.loads(done.stdout)[0]["error"]) == (1, True)
+    assert (done.returncode, "differs from the known one" in json.loads(done.stdout)[0]["error"]) == (1, True)

@@ -63,7 +63,7 @@ BOARD = "host: h, user: u, key: k, target: armv7"
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("host: h, user: u, target: armv7", "say how to log in: key, agent or password_env"),
+        ("host: h, user: u, target: armv7", "give a way to log in: key, agent or password_env"),
         ("user: u, key: k, target: armv7", "the key 'boards.b.host' is missing"),
         (f"{BOARD}, password: secret", "the key 'boards.b.password' is unknown"),
         (f"{BOARD}, proxy_command: x", "is unknown"),
@@ -76,7 +76,7 @@ BOARD = "host: h, user: u, key: k, target: armv7"
         (f"{BOARD}, timeout: 0", "boards.b.timeout"),
         ("host: -oProxyCommand=x, user: u, key: k, target: armv7", "a host name or an address"),
         ("host: 'a b', user: u, key: k, target: armv7", "a host name or an address"),
-        ("host: '127.0.0.1:22', user: u, key: k, target: armv7", "a port goes to 'port'"),
+        ("host: '127.0.0.1:22', user: u, key: k, target: armv7", "give a port with 'port'"),
         (
             "host: h, user: u, password_env: 'my secret!', target: armv7",
             "the name of an environment variable",
@@ -91,8 +91,8 @@ def test_mistakes(tmp_path: Path, entry: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\\nb", "a/b"])
-def test_names_that_cannot_be_shown(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="has no name that can be shown"):
+def test_bad_board_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is empty, or has a slash or a control character"):
         inventory.load(write(tmp_path, f'boards: {{"{name}": {{{BOARD}}}}}'))
 
 

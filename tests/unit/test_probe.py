@@ -40,7 +40,7 @@ def facts(**more: object) -> Facts:
     [
         (facts(), "armv7", DYNAMIC, ""),
         (facts(), "armv6", STATIC, ""),
-        (facts(machine="armv6l"), "armv7", STATIC, "it is a armv6l"),
+        (facts(machine="armv6l"), "armv7", STATIC, "its machine is armv6l"),
         (facts(features=("vfp",)), "armv7", STATIC, "its CPU lacks neon"),
         # A board that says nothing of its CPU is tried.
         (facts(features=()), "armv7", STATIC, ""),
@@ -49,7 +49,12 @@ def facts(**more: object) -> Facts:
         (facts(libraries=()), "armv7", DYNAMIC, r"it has no libstdc\+\+.so.6"),
         # A 64-bit kernel below a 32-bit system.
         (facts(machine="aarch64", features=("asimd",)), "armv7", DYNAMIC, ""),
-        (facts(machine="aarch64", loaders=("ld-linux-aarch64.so.1",)), "armv7", STATIC, "it is a aarch64"),
+        (
+            facts(machine="aarch64", loaders=("ld-linux-aarch64.so.1",)),
+            "armv7",
+            STATIC,
+            "its machine is aarch64",
+        ),
         (facts(machine="aarch64", features=("asimd",)), "aarch64", STATIC, ""),
         (facts(machine="x86_64", features=("sse4_2", "popcnt")), "x86_64", STATIC, ""),
         (facts(machine="x86_64", features=("sse2",)), "x86_64", STATIC, "lacks popcnt, sse4_2"),

@@ -1,7 +1,8 @@
-"""Programs and models onto boards, and proven there.
+"""Deploying programs and models to boards.
 
-``inventory`` says what boards there are, ``remote`` talks to one and ``known_hosts`` says whether it is the
-right one, ``probe`` asks what it is, ``lock`` keeps others away, ``package`` is what travels, ``files`` sends
-it and ``programs`` runs it there, ``deployer`` walks through the steps, ``flashing`` has a runner write into
-boards without SSH, ``fleet`` does so for many.
+``inventory`` describes the boards.  ``ssh_connection`` opens a connection, ``known_hosts`` checks the host
+key, and ``ssh_remote`` runs scripts over it by the protocol of ``remote``.  ``probe`` asks a board for its
+facts, ``lock`` keeps other deployments out, ``package`` is what is sent, ``uploads`` sends it, and
+``executor`` runs it on the board.  ``deployer`` combines these steps; ``flashing`` writes into boards without
+SSH with a flash tool; ``fleet`` does either for many boards at once.
 """

@@ -1,4 +1,4 @@
-"""A package onto one board, in steps; the release that runs there is switched last."""
+"""Deploying a package to one board over SSH, in steps; switching to the new release is the last one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from litesmith.base.errors import BoardError, VerificationError
 from litesmith.board.deploy import lock
 from litesmith.board.deploy.executor import BoardRunner
-from litesmith.board.deploy.inventory import Board
+from litesmith.board.deploy.inventory import AnyBoard, Board
 from litesmith.board.deploy.package import Package
 from litesmith.board.deploy.probe import Facts, misfit, probe
-from litesmith.board.deploy.remote import Remote, connected, done, script
-from litesmith.board.deploy.uploads import Report, path_there, send
+from litesmith.board.deploy.remote import Remote, run_checked, script
+from litesmith.board.deploy.ssh_connection import connected
+from litesmith.board.deploy.uploads import Progress, remote_path, upload
 from litesmith.measure.verify import verification
 from litesmith.model.entry_points import Choice
 
-# As for programs: what does not fit, and (VerificationError's) what ran and is wrong.
+# The exit code of a program whose model does not fit it.
 _MISFIT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What a deployment did: bytes that travelled, the release, and what was proven there.
+    """The result of a deployment: the new release and the one ``before``, the bytes ``sent``, the verdict.
 
-    ``note`` is what did not work after the switch, and does not matter to what runs.
+    ``note`` reports a failure after the switch, which does not affect the new release.
     """
 
     board: str
@@ -35,11 +36,11 @@ class Deployment:
     note: str = ""
 
 
-def deploy(board: Board, package: Package, report: Report, choice: Choice) -> Deployment:
+def deploy(board: Board, package: Package, report: Progress, choice: Choice) -> Deployment:
     """Deploys to one board.
 
     Raises:
-        BoardError: with the step that failed; the board runs what it ran before.
+        BoardError: with the step that failed; the board still runs its previous release.
     """
     report("connect")
     with connected(board) as remote:
@@ -49,15 +50,15 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
         token = lock.new_token()
         report("lock")
         with lock.locked(remote, token):
-            new: list[str] = []
-            send(remote, package.files, token, report, new)
+            sent: list[str] = []
+            upload(remote, package.files, token, report, sent)
             report("smoke run")
-            verdict = _prove(remote, package, token, choice)
+            verdict = _verify(remote, package, token, choice)
             report("release")
             _release(remote, package, token)
             report("switch")
             _switch(remote, package.release, facts.current, token)
-            # The new release runs: what comes now can wait for the next time.
+            # The new release is in place: a failure from here on is not a failed deployment.
             report("prune")
             note = _pruned(remote, token)
     report("done")
@@ -65,17 +66,17 @@ def deploy(board: Board, package: Package, report: Report, choice: Choice) -> De
         board=board.name,
         release=package.release,
         before=facts.current,
-        sent=sum(package.files[digest].stat().st_size for digest in new),
+        sent=sum(package.files[digest].stat().st_size for digest in sent),
         verdict=verdict,
         note=note,
     )
 
 
-def rollback(board: Board, report: Report) -> Deployment:
-    """Makes the release before the current one current again.
+def rollback(board: Board, report: Progress) -> Deployment:
+    """Switches back to the release before the current one.
 
     Raises:
-        BoardError: there is none, or the board does not answer.
+        BoardError: there is no earlier release, or the board did not answer.
     """
     report("connect")
     with connected(board) as remote:
@@ -83,66 +84,77 @@ def rollback(board: Board, report: Report) -> Deployment:
         report("lock")
         with lock.locked(remote, token):
             report("switch")
-            answer = done(remote, "switch", script("back"), board.folder)
-            current, before = answer.stdout.decode().split()
+            result = run_checked(remote, "switch", script("back"), board.folder)
+            current, before = result.stdout.decode().split()
             _switch(remote, before, current, token)
     report("done")
     return Deployment(board=board.name, release=before, before=current, sent=0, verdict="")
 
 
 def require_fit(board: Board, facts: Facts, package: Package) -> None:
-    """Says what keeps a package from running on a board, before anything is sent.
+    """Checks that a package can run on a board, before anything is sent.
 
     Raises:
-        BoardError: it does not fit.
+        BoardError: it cannot.
     """
-    if board.target != package.profile.name:
-        raise BoardError(
-            board.name,
-            "probe",
-            f"the inventory says that it is a {board.target}, and the program is for {package.profile.name}",
-            f"deploy with --target {board.target}, or correct the inventory",
-            exit_code=_MISFIT,
-        )
+    require_target(board, package, "probe", _MISFIT)
     if facts.lacks:
         raise BoardError(
             board.name,
             "probe",
             f"it has no {', '.join(facts.lacks)}",
-            "deploying takes a POSIX shell, coreutils or busybox",
+            "deployments need a POSIX shell with coreutils or busybox",
             exit_code=_MISFIT,
         )
     reason = misfit(facts, package.profile, package.program)
     if reason:
-        raise BoardError(board.name, "probe", reason, "build for the target that it is", exit_code=_MISFIT)
+        raise BoardError(board.name, "probe", reason, "build for the board's own target", exit_code=_MISFIT)
+
+
+def require_target(
+    board: AnyBoard, package: Package, step: str, exit_code: int = BoardError.exit_code
+) -> None:
+    """Checks that a package is built for the target that the inventory gives a board.
+
+    Raises:
+        BoardError: it is for another target.
+    """
+    if board.target != package.profile.name:
+        raise BoardError(
+            board.name,
+            step,
+            f"its target in the inventory is {board.target}, and the program is for {package.profile.name}",
+            f"deploy with --target {board.target}, or correct the inventory",
+            exit_code=exit_code,
+        )
 
 
 def _switch(remote: Remote, release: str, before: str, token: str) -> None:
-    """Makes a release the current one; both have been proven on the board."""
+    """Makes a release the current one."""
     board = remote.board
     try:
-        done(remote, "switch", script("switch"), board.folder, token, release)
+        run_checked(remote, "switch", script("switch"), board.folder, token, release)
     except BoardError as error:
         reason = error.message.removeprefix(f"{board.name}, switch: ")
         raise BoardError(
             board.name,
             "switch",
-            f"{reason}: it runs either {release} or {before or 'nothing'}, which are both whole",
+            f"{reason}: the current release is either {release} or {before or 'none'}, and both are complete",
             "deploy again to be sure",
         ) from None
 
 
 def _pruned(remote: Remote, token: str) -> str:
-    """Removes old releases; what went wrong, if anything."""
+    """Removes old releases; returns what went wrong, or an empty string."""
     try:
-        done(remote, "prune", script("prune"), remote.board.folder, token, str(remote.board.keep))
+        run_checked(remote, "prune", script("prune"), remote.board.folder, token, str(remote.board.keep))
     except BoardError as error:
         return f"old releases were not removed: {error.message}"
     return ""
 
 
-def _prove(remote: Remote, package: Package, token: str, choice: Choice) -> str:
-    """Runs the program there on the reference's inputs, and compares."""
+def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str:
+    """Runs the program on the board and compares its outputs with the reference; returns the verdicts."""
     board = remote.board
     runner = BoardRunner(remote=remote, token=token, description=f"the board {board.name}")
     lines = []
@@ -150,15 +162,17 @@ def _prove(remote: Remote, package: Package, token: str, choice: Choice) -> str:
         for number, model in enumerate(package.models):
             verdict = verification.verify_with(
                 runner,
-                path_there(board, package.digests["program"]),
-                path_there(board, package.digests[package.model_name(number)]),
+                remote_path(board, package.digests["program"]),
+                remote_path(board, package.digests[package.model_name(number)]),
                 model.analysis,
                 model.path,
                 program_digest=package.digests["program"],
                 choice=choice,
             )
             if verdict.passed is False:
-                raise VerificationError(verdict.line(), "look at it there, or build with --no-prune")
+                raise VerificationError(
+                    verdict.line(), "run it on the board by hand, or build with --no-prune"
+                )
             lines.append(verdict.line())
     except VerificationError as error:
         raise BoardError(
@@ -171,4 +185,4 @@ def _release(remote: Remote, package: Package, token: str) -> None:
     pairs = [word for name, digest in package.digests.items() for word in (name, digest)]
     content = json.dumps(package.to_json(), indent=2).encode()
     arguments = (remote.board.folder, token, package.release, *pairs)
-    done(remote, "release", script("release"), *arguments, stdin=content)
+    run_checked(remote, "release", script("release"), *arguments, stdin=content)

@@ -1,4 +1,4 @@
-"""Many boards at once: each on its own, a live table of all, one result."""
+"""Many boards at once, independently of each other: a live table of all, and one result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from litesmith.base import console, process
 from litesmith.base.errors import BoardError, LitesmithError
 from litesmith.board.deploy.deployer import Deployment
 from litesmith.board.deploy.inventory import AnyBoard
-from litesmith.board.deploy.remote import give_up_all
-from litesmith.board.deploy.uploads import Report
+from litesmith.board.deploy.ssh_connection import abort_all
+from litesmith.board.deploy.uploads import Progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,8 +26,8 @@ _REFRESH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """How one board fared; ``step`` is the last one that began, ``seconds`` what it took."""
+class BoardResult:
+    """The outcome on one board; ``step`` is the last step that began, ``seconds`` the time of all steps."""
 
     board: str
     status: Literal["done", "failed"]
@@ -45,14 +45,14 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetResult:
-    """``deploy.json``: every board.  ``interrupted`` says that somebody stopped it in the middle."""
+    """``deploy.json``: the outcome on every board; ``interrupted`` after Ctrl-C."""
 
-    results: tuple[Result, ...]
+    results: tuple[BoardResult, ...]
     interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
-        """That of the first board that failed; 0 when none did."""
+        """The exit code of the first board that failed; 0 when none did."""
         return next((result.exit_code for result in self.results if result.status == "failed"), 0)
 
     def to_json(self) -> dict[str, Any]:
@@ -64,32 +64,32 @@ class FleetResult:
         }
 
 
-Work = Callable[[AnyBoard, Report], Deployment]
+Work = Callable[[AnyBoard, Progress], Deployment]
 
 
 def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
-    """Does ``work`` on all boards in parallel; none waits for another one's trouble.
+    """Does ``work`` on all boards in parallel; a failure on one does not affect the others.
 
-    When it is interrupted, no board begins another step, and all connections end.
+    On Ctrl-C no board begins another step, and all connections are closed.
     """
     stopped = threading.Event()
-    steps: dict[str, str] = {board.name: "waiting" for board in boards}
+    current_step: dict[str, str] = {board.name: "waiting" for board in boards}
     guard = threading.Lock()
 
-    def one(board: AnyBoard) -> Result:
+    def work_on(board: AnyBoard) -> BoardResult:
         began = time.monotonic()
 
         def report(step: str) -> None:
             if stopped.is_set():
                 raise BoardError(board.name, step, "interrupted before this step", "run it again")
             with guard:
-                steps[board.name] = step
+                current_step[board.name] = step
 
-        def result(error: LitesmithError | None, deployment: Deployment | None) -> Result:
+        def outcome(error: LitesmithError | None, deployment: Deployment | None) -> BoardResult:
             with guard:
-                step = steps[board.name]
-                steps[board.name] = "failed" if error else "done"
-            return Result(
+                step = current_step[board.name]
+                current_step[board.name] = "failed" if error else "done"
+            return BoardResult(
                 board=board.name,
                 status="failed" if error else "done",
                 step=error.step if isinstance(error, BoardError) else step,
@@ -101,28 +101,28 @@ def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
             )
 
         try:
-            return result(None, work(board, report))
+            return outcome(None, work(board, report))
         except LitesmithError as error:
-            return result(error, None)
+            return outcome(error, None)
         except Exception as error:
             if console.debugging():
                 raise
-            return result(LitesmithError(f"{board.name}: {type(error).__name__}: {error}"), None)
+            return outcome(LitesmithError(f"{board.name}: {type(error).__name__}: {error}"), None)
 
-    with _shown(steps, guard), ThreadPoolExecutor(max_workers=min(len(boards), _MOST_AT_ONCE)) as pool:
-        waiting = [pool.submit(one, board) for board in boards]
+    with _shown(current_step, guard), ThreadPoolExecutor(max_workers=min(len(boards), _MOST_AT_ONCE)) as pool:
+        futures = [pool.submit(work_on, board) for board in boards]
         try:
-            wait(waiting)
+            wait(futures)
         except KeyboardInterrupt:
             stopped.set()
-            give_up_all("interrupted")
+            abort_all("interrupted")
             process.kill_children()
-        return FleetResult(results=tuple(future.result() for future in waiting), interrupted=stopped.is_set())
+        return FleetResult(results=tuple(future.result() for future in futures), interrupted=stopped.is_set())
 
 
 @contextmanager
 def _shown(steps: dict[str, str], guard: threading.Lock) -> Iterator[None]:
-    """A live table on a terminal; elsewhere nothing, the result says it all."""
+    """Shows a live table on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield
         return

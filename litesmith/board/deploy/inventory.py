@@ -1,8 +1,8 @@
-"""``boards.yaml`` → :class:`Inventory`: which boards there are, and how to reach them.
+"""``boards.yaml`` → :class:`Inventory`: the boards, and how to reach them.
 
-Nothing in an inventory is ever run on this machine, and no secret stands in it: keys are files or
-an agent's, a password is named by the environment variable that holds it, a runner is a name that
-a profile gives a meaning to.
+An inventory contains no command that runs on this machine, and no secret: keys are files or come from an
+agent, a password is given by the environment variable that holds it, and a flash tool (``runner``) by a
+name that the target's profile defines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from litesmith.base.errors import BoardError, UsageError
 from litesmith.base.yaml_files import Strict, load_yaml, nearest
-from litesmith.target.flash_tools import Values
+from litesmith.target.flash_tools import PlaceholderValues
 
 DEFAULT_FILE = Path("boards.yaml")
 
@@ -30,8 +30,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 class KnownHosts(Strict):
     """How a board's host key is checked.
 
-    ``strict`` refuses keys that the file does not have; ``accept-new`` takes the key of a board that
-    it has never seen, and refuses a changed one.  Without ``file`` it is the user's own.
+    ``strict`` refuses keys that are not in the file; ``accept-new`` adds the key of a new board, and refuses
+    a changed one.  ``file`` defaults to ``~/.ssh/known_hosts``.
     """
 
     policy: Literal["strict", "accept-new"] = "strict"
@@ -39,7 +39,7 @@ class KnownHosts(Strict):
 
 
 class Entry(Strict):
-    """What all boards have.  ``target`` is the name of the profile that programs are built for."""
+    """Keys of all boards; ``target`` is the name of the profile that programs are built for."""
 
     name: str = ""
     target: str
@@ -49,9 +49,9 @@ class Entry(Strict):
 class Board(Entry):
     """A board that is reached over SSH.
 
-    ``folder`` is where releases go, ``run_prefix`` stands before a program that runs there,
-    ``keep`` are the releases that stay beside the current one, ``timeout`` the seconds that one
-    answer may take, ``run_timeout`` those of a run of the program.
+    ``folder`` is the install folder, ``run_prefix`` words that precede a program's command line, and ``keep``
+    the number of old releases to keep beside the current one.  ``timeout`` limits each answer of the board,
+    ``run_timeout`` each run of a program, in seconds.
     """
 
     host: str
@@ -76,7 +76,7 @@ class Board(Entry):
             try:
                 ipaddress.IPv6Address(value)
             except ValueError:
-                raise ValueError("a host name or an address is expected; a port goes to 'port'") from None
+                raise ValueError("a host name or an address is expected; give a port with 'port'") from None
         return value
 
     @field_validator("folder")
@@ -85,7 +85,7 @@ class Board(Entry):
         if not value.startswith("/") or value.rstrip("/") == "" or "/../" in f"{value}/":
             raise ValueError("an absolute folder other than / is expected")
         if "\n" in value or "\0" in value:
-            raise ValueError("it has a line break")
+            raise ValueError("a folder without line breaks is expected")
         return value.rstrip("/")
 
     @field_validator("password_env")
@@ -98,14 +98,14 @@ class Board(Entry):
     @model_validator(mode="after")
     def _one_way_in(self) -> Board:
         if self.key is None and not self.agent and self.password_env is None:
-            raise ValueError("say how to log in: key, agent or password_env")
+            raise ValueError("give a way to log in: key, agent or password_env")
         return self
 
 
-class FlashBoard(Entry, Values):
-    """A board that a runner of its target's profile writes programs into.
+class FlashBoard(Entry, PlaceholderValues):
+    """A board that a flash tool of its target's profile (``runner``) writes programs into.
 
-    ``timeout`` are the seconds that this may take, the runner's own when there are none.
+    ``timeout`` limits the whole run of the tool, in seconds; it defaults to the tool's own.
     """
 
     runner: str
@@ -114,13 +114,13 @@ class FlashBoard(Entry, Values):
     @field_validator("runner", "target")
     @classmethod
     def _no_file(cls, value: str) -> str:
-        # A profile names commands of this machine: whoever deploys names its file, not an inventory.
+        # A profile may define commands for this machine: only the command line may name its file.
         if not _PLAIN.fullmatch(value) or value.endswith((".yaml", ".yml")):
-            raise ValueError("a name is expected, without folders and endings")
+            raise ValueError("a name is expected, without a folder or suffix")
         return value
 
     def where(self) -> str:
-        """What the runner reaches it by."""
+        """How the flash tool reaches the board: gdb server, device or probe."""
         given = self.given()
         return ", ".join(given[name] for name in ("remote", "device", "probe") if name in given)
 
@@ -134,16 +134,16 @@ AnyBoard = Board | FlashBoard
 
 
 def over_ssh(board: AnyBoard) -> Board:
-    """The same board, for what needs its answers.
+    """The board itself, where one is needed that returns outputs.
 
     Raises:
-        BoardError: it is flashed.
+        BoardError: the board is written with a flash tool.
     """
     if isinstance(board, FlashBoard):
         raise BoardError(
             board.name,
             "check",
-            f"the runner {board.runner} brings no answers back",
+            f"the flash tool {board.runner} returns no outputs",
             "name a board that is reached over SSH",
         )
     return board
@@ -165,14 +165,14 @@ class Inventory(Strict):
     def _names(cls, value: Mapping[str, AnyBoard]) -> Mapping[str, AnyBoard]:
         for name in value:
             if not name.strip() or _CONTROL.search(name):
-                raise ValueError(f"the board {name!r} has no name that can be shown")
+                raise ValueError(f"the board name {name!r} is empty, or has a slash or a control character")
         return {name: board.model_copy(update={"name": name}) for name, board in value.items()}
 
     def choose(self, names: Sequence[str] = (), tags: Sequence[str] = ()) -> tuple[AnyBoard, ...]:
-        """The boards of these names and tags; all of them without any.
+        """The boards with one of these names or tags; all boards when neither is given.
 
         Raises:
-            UsageError: there is no such board or tag.
+            UsageError: a board or tag is unknown.
         """
         if not names and not tags:
             return tuple(self.boards.values())
@@ -193,26 +193,25 @@ class Inventory(Strict):
 
 
 def load(path: Path | None = None) -> Inventory:
-    """Reads an inventory; relative paths of keys and known hosts are relative to it.
+    """Reads an inventory; paths of keys and known hosts are relative to its folder.
 
     Raises:
-        UsageError: the file cannot be read, or a value in it does not fit.
+        UsageError: the file cannot be read, or a value in it is invalid.
     """
     path = path or DEFAULT_FILE
     if not path.is_file():
         raise UsageError(
-            f"there is no inventory {path}", "name one with --boards FILE, or make virtual boards: lab.up"
+            f"there is no inventory {path}", "name one with --boards FILE, or start virtual boards: lab.up"
         )
     inventory = load_yaml(path, Inventory)
-    here = path.parent
 
-    def placed(file: Path | None) -> Path | None:
-        return None if file is None else here / file.expanduser()
+    def absolute(file: Path | None) -> Path | None:
+        return None if file is None else path.parent / file.expanduser()
 
-    def here_too(board: AnyBoard) -> AnyBoard:
+    def with_paths(board: AnyBoard) -> AnyBoard:
         if isinstance(board, FlashBoard):
             return board
-        known_hosts = board.known_hosts.model_copy(update={"file": placed(board.known_hosts.file)})
-        return board.model_copy(update={"key": placed(board.key), "known_hosts": known_hosts})
+        known_hosts = board.known_hosts.model_copy(update={"file": absolute(board.known_hosts.file)})
+        return board.model_copy(update={"key": absolute(board.key), "known_hosts": known_hosts})
 
-    return Inventory(boards={name: here_too(board) for name, board in inventory.boards.items()})
+    return Inventory(boards={name: with_paths(board) for name, board in inventory.boards.items()})

@@ -1,7 +1,7 @@
-"""Host keys: what a ``known_hosts`` file says of a board, and what happens to a key that it has not.
+"""Host keys: reading a ``known_hosts`` file, and what happens to a key that is not in it.
 
-The file is read line by line, as OpenSSH does it: what is not understood is passed over.  New keys are
-appended; nothing that stands there is written again.
+The file is read line by line, and lines that cannot be parsed are skipped, as OpenSSH does.  New keys are
+appended; existing lines are never rewritten.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _REVOKED = "@revoked"
 
 
 def prepare(client: Any, file: Path, *, strict: bool) -> None:
-    """Tells an SSH client what keys are known, and what to do with others: ``strict`` refuses all of them."""
+    """Gives an SSH client the known keys and a policy for others: ``strict`` refuses all of them."""
     revoked = _read(file, client.get_host_keys()) if file.is_file() else set()
     client.set_missing_host_key_policy(_Policy(file, strict=strict, revoked=revoked))
 
 
 class _Policy:
-    """What to do with a key that is not known, in the form that paramiko asks for."""
+    """A missing-host-key policy of paramiko's: refuses an unknown key, or records it."""
 
     def __init__(self, file: Path, *, strict: bool, revoked: set[str]) -> None:
         self._file, self._strict, self._revoked = file, strict, revoked
@@ -32,14 +32,14 @@ class _Policy:
 
         if key.get_base64() in self._revoked:
             raise SSHException(f"the key of {hostname} is revoked in {self._file}")
-        # Known by a key of another type: then this is no first meeting.
+        # A host with a key of another type is not new: accept-new does not apply.
         if self._strict or client.get_host_keys().lookup(hostname):
             raise SSHException(f"Server {hostname!r} not found in known_hosts")
         _append(self._file, f"{hostname} {key.get_name()} {key.get_base64()}\n")
 
 
 def _read(file: Path, into: Any) -> set[str]:
-    """Adds the file's keys; returns those that are revoked."""
+    """Adds the file's keys to ``into``; returns the revoked ones (base64)."""
     from paramiko.hostkeys import HostKeyEntry
 
     revoked: set[str] = set()

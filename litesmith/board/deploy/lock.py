@@ -1,10 +1,10 @@
-"""One deployer at a time: a lock on the board, with its owner.
+"""A lock on the board: one deployment at a time, with its owner's name.
 
-A shell on the board holds the lock for as long as our connection stands.  It gets a line from us every few
-seconds, notes that as a sign of life, and answers.  When the client or the network dies, either the shell
-sees the end of its input, or the signs of life stop and the next deployer takes the lock; when the board
-hangs, or the lock is somebody else's by then, the answers stop and we give up.  Every script that changes
-something looks at the lock first.
+A shell on the board (``templates/board/lock.sh``) holds the lock while the connection is open.  The client
+sends it a heartbeat, an empty line, every few seconds; the shell records each one and answers.  When the
+client or the network dies, either the shell reads the end of its input, or the heartbeats stop and the next
+deployment takes the lock over.  When the board hangs, or another deployment has taken the lock, the answers
+stop or say so, and the client closes the connection.  Every script that changes something checks the lock first.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from litesmith.base.errors import BoardError
-from litesmith.board.deploy.remote import Held, Remote, script
+from litesmith.board.deploy.remote import HeldCommand, Remote, script
 
-_BEAT_SECONDS = 3
+_HEARTBEAT_SECONDS = 3
+# Without heartbeats for so long, an owner is taken for dead.
 _DEAD_SECONDS = 20
-# Longer than two signs of life of an owner that lives.
-_PATIENCE_SECONDS = 8
-# How soon the end of a deployment is noticed while the board is listened to.
+# How long to wait for an owner that lives; longer than two heartbeats, so that one is seen.
+_WAIT_SECONDS = 8
+# How soon the heartbeat thread notices the end of a deployment while it waits for an answer.
 _LISTEN_SECONDS = 0.5
+# The first word of what lock.sh prints.
 _BUSY, _TAKEN, _LOST = "busy", "taken", "lost"
 
 
 def new_token() -> str:
-    """What names everything that is temporary in one deployment."""
+    """A random name for the temporary files of one deployment."""
     return secrets.token_hex(6)
 
 
 def owner() -> str:
-    """Who we are, for others who wait."""
+    """User, host and process of this deployment, shown to others that wait for the lock."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
-        # A container may run as a number without a name.
+        # In a container the user ID may have no name.
         name = f"user {os.getuid()}"
     return f"{name}@{socket.gethostname()}, process {os.getpid()}"
 
@@ -49,48 +51,48 @@ def owner() -> str:
 def locked(remote: Remote, token: str) -> Iterator[None]:
     """Holds the lock of a board's install folder.
 
-    A lock whose owner gives no sign of life is waited for, until its owner is taken for dead.
+    Waits for the current owner when it has stopped sending heartbeats, until it is taken for dead.
 
     Raises:
-        BoardError: somebody else has it, or the folder cannot be written.
+        BoardError: another deployment holds the lock, or the folder cannot be written.
     """
     board = remote.board
-    limits = (str(_DEAD_SECONDS), str(_PATIENCE_SECONDS))
+    limits = (str(_DEAD_SECONDS), str(_WAIT_SECONDS))
     with remote.hold("lock", script("lock"), board.folder, token, owner(), *limits) as held:
         try:
-            said = held.line(board.timeout + _DEAD_SECONDS + _PATIENCE_SECONDS)
+            state = held.read_line(board.timeout + _DEAD_SECONDS + _WAIT_SECONDS)
         except TimeoutError:
             raise BoardError(
-                board.name, "lock", f"no answer within {board.timeout:g} s", "see whether the board hangs"
+                board.name, "lock", f"no answer within {board.timeout:g} s", "check whether the board hangs"
             ) from None
         except OSError as error:
             raise BoardError(board.name, "lock", f"the connection broke: {error}", "deploy again") from None
-        if said == _TAKEN:
-            with _beating(remote, held):
+        if state == _TAKEN:
+            with _heartbeat(remote, held):
                 yield
             return
-        complaint = held.complaint()
-    if said.startswith(_BUSY):
-        age, _, who = said.removeprefix(_BUSY).strip().partition(" ")
+        reason = held.error_line()
+    if state.startswith(_BUSY):
+        age, _, other = state.removeprefix(_BUSY).strip().partition(" ")
         raise BoardError(
             board.name,
             "lock",
-            f"{who or 'somebody'} is deploying to it, since {age} s",
-            "wait until that has ended",
+            f"{other or 'another user'} has been deploying to it for {age} s",
+            "wait until that deployment has ended",
         )
     raise BoardError(
         board.name,
         "lock",
-        f"{board.folder} cannot be written: {complaint or said or 'the board says nothing'}",
-        "give the user the right to write there, free some space, or name another 'folder'",
+        f"{board.folder} cannot be written: {reason or state or 'the board gave no reason'}",
+        "give the user write permission, free some space, or set another 'folder' in the inventory",
     )
 
 
 @contextmanager
-def _beating(remote: Remote, held: Held) -> Iterator[None]:
-    """Signs of life, for as long as the context lasts."""
+def _heartbeat(remote: Remote, held: HeldCommand) -> Iterator[None]:
+    """Sends heartbeats from a thread until the context ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=_beat, args=(remote, held, stop), daemon=True)
+    thread = threading.Thread(target=_send_heartbeats, args=(remote, held, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -99,38 +101,38 @@ def _beating(remote: Remote, held: Held) -> Iterator[None]:
         thread.join()
 
 
-def _beat(remote: Remote, held: Held, stop: threading.Event) -> None:
+def _send_heartbeats(remote: Remote, held: HeldCommand, stop: threading.Event) -> None:
     board = remote.board
-    heard = time.monotonic()
-    while not stop.wait(_BEAT_SECONDS):
+    last_answer = time.monotonic()
+    while not stop.wait(_HEARTBEAT_SECONDS):
         try:
-            held.beat()
-            answered = _answer(held, stop, board.timeout)
+            held.write_line()
+            answer = _answer(held, stop, board.timeout)
         except TimeoutError:
-            answered = ""
+            answer = ""
         except OSError:
-            # The connection is gone; whoever uses it next says so.
+            # The connection is closed; the next call that uses it raises the error.
             return
-        if answered == _LOST:
-            remote.give_up("somebody else took the lock meanwhile: this machine was silent for too long")
+        if answer == _LOST:
+            remote.abort("another deployment took the lock: this machine sent no heartbeat for too long")
             return
-        # What is sent comes first on a slow line; it has a limit of its own.
-        if answered or remote.sending:
-            heard = time.monotonic()
-        elif not stop.is_set() and time.monotonic() - heard > board.timeout:
-            remote.give_up(f"the board gave no sign of life for {board.timeout:g} s")
+        # On a slow line an upload delays the heartbeats; it has a time limit of its own.
+        if answer or remote.sending:
+            last_answer = time.monotonic()
+        elif not stop.is_set() and time.monotonic() - last_answer > board.timeout:
+            remote.abort(f"the board did not answer for {board.timeout:g} s")
             return
 
 
-def _answer(held: Held, stop: threading.Event, seconds: float) -> str:
-    """What the board says to a sign of life; empty when it says nothing."""
+def _answer(held: HeldCommand, stop: threading.Event, seconds: float) -> str:
+    """The board's answer to a heartbeat; empty when there is none within ``seconds``."""
     end = time.monotonic() + min(seconds, _DEAD_SECONDS)
     while not stop.is_set() and time.monotonic() < end:
         try:
-            said = held.line(_LISTEN_SECONDS)
+            line = held.read_line(_LISTEN_SECONDS)
         except TimeoutError:
             continue
-        if not said:
+        if not line:
             raise ConnectionError("the shell that holds the lock has ended")
-        return said
+        return line
     return ""

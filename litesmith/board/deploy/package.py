@@ -1,4 +1,4 @@
-"""A build → :class:`Package`: what travels to a board, by digest."""
+"""A build → :class:`Package`: the files that are sent to a board, by digest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ID_LENGTH = 16
 class Package:
     """A program with its models.
 
-    ``content`` maps the names inside of a release to files here, ``digests`` the same names to
-    SHA-256.  ``release`` names the whole by what is in it.
+    ``content`` maps names within the release to local files, ``digests`` the same names to their
+    SHA-256.  ``release`` is the release's name, derived from the digests.
     """
 
     profile: Profile
@@ -31,16 +31,16 @@ class Package:
 
     @property
     def program(self) -> Path:
-        """The program, here."""
+        """The local file of the program."""
         return self.content["program"]
 
     def model_name(self, number: int) -> str:
-        """Name of a model inside of the release."""
+        """Name of a model within the release."""
         return f"model-{number}.tflite"
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """The files by digest."""
+        """The local files by digest."""
         return {digest: self.content[name] for name, digest in self.digests.items()}
 
     def to_json(self) -> dict[str, Any]:

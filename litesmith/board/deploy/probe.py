@@ -1,4 +1,4 @@
-"""A board → :class:`Facts`: what it is, what it has, what lies on it; and whether a program fits it."""
+"""A board → :class:`Facts`: machine, CPU features, libc, space and releases; and whether a program fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litesmith.base.errors import BoardError
 from litesmith.board.deploy.remote import Remote, script
 from litesmith.target.profiles import Profile
 
-# What `uname -m` says of machines that run programs of an architecture.
+# Output of `uname -m` on machines that run programs of an architecture.
 _MACHINES: Mapping[str, frozenset[str]] = {
     "armv6": frozenset({"armv6l", "armv7l", "armv8l"}),
     "armv7": frozenset({"armv7l", "armv8l"}),
@@ -20,26 +20,26 @@ _MACHINES: Mapping[str, frozenset[str]] = {
     "riscv64": frozenset({"riscv64"}),
     "x86_64": frozenset({"x86_64", "amd64"}),
 }
-# Instructions that programs of a profile use wherever they run, as /proc/cpuinfo calls them.
+# CPU features that programs of an architecture always use, by their names in /proc/cpuinfo.
 _NEEDED: Mapping[str, frozenset[str]] = {
     "armv7": frozenset({"neon"}),
     "x86_64": frozenset({"sse4_2", "popcnt"}),
 }
-_WIDER = _MACHINES["aarch64"]
-_ARM = frozenset({"armv6", "armv7"})
+_ARM64 = _MACHINES["aarch64"]
+_ARM32 = frozenset({"armv6", "armv7"})
 _ARMHF_LOADER = "ld-linux-armhf.so.3"
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
-# The compiler's libraries that a program which is linked dynamically may need.
+# Shared libraries of the compiler that a dynamically linked program may need.
 _LIBRARY = re.compile(rb"\0(libstdc\+\+\.so\.6|libgcc_s\.so\.1|libatomic\.so\.1)(?=\0)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a board said of itself.
+    """What a board reports about itself.
 
-    ``free`` and ``memory`` are bytes, None when it does not know; ``libc`` is the name of its loader,
-    ``loaders`` are all that it has, ``libraries`` the compiler's, ``lacks`` the commands that deploying
-    needs and it has not, ``releases`` what was deployed.
+    ``free`` and ``memory`` are bytes, None when unknown.  ``libc`` is the file name of the dynamic loader,
+    ``none`` without one; ``loaders`` are all loaders, ``libraries`` the compiler's shared libraries.
+    ``lacks`` are missing commands that deployments need, ``releases`` the deployed releases.
     """
 
     machine: str
@@ -62,22 +62,22 @@ class Facts:
 
 
 def probe(remote: Remote) -> Facts:
-    """Asks a board.
+    """Runs ``probe.sh`` on a board.
 
     Raises:
-        BoardError: it does not answer.
+        BoardError: the board did not answer, or its shell is not a POSIX shell.
     """
-    answer = remote.run("probe", script("probe"), remote.board.folder)
+    result = remote.run("probe", script("probe"), remote.board.folder)
     found: dict[str, list[str]] = {}
-    for line in answer.stdout.decode(errors="replace").splitlines():
+    for line in result.stdout.decode(errors="replace").splitlines():
         key, _, value = line.partition("=")
         found.setdefault(key, []).append(value.strip())
     if "machine" not in found:
         raise BoardError(
             remote.board.name,
             "probe",
-            f"its shell does not do what a POSIX shell does: {answer.last_line()}",
-            "deploying takes a POSIX shell and sha256sum, or busybox",
+            f"its login shell is not a POSIX shell: {result.last_line()}",
+            "deployments need a POSIX shell and sha256sum, or busybox",
         )
 
     def first(key: str) -> str:
@@ -101,18 +101,18 @@ def probe(remote: Remote) -> Facts:
 
 
 def kibibytes(text: str) -> int | None:
-    """Bytes of a number of KiB as a board says it; None when it is none."""
+    """A number of KiB in decimal → bytes; None when it is not a number."""
     return int(text) * 1024 if text.isdigit() else None
 
 
 def misfit(facts: Facts, profile: Profile, program: Path | None = None) -> str:
-    """Why programs of a profile do not run on a board; empty when they do, as far as it says."""
+    """Why programs of a profile do not run on a board; empty when the facts do not rule it out."""
     machines = _MACHINES[profile.architecture]
-    if facts.machine in _WIDER and _ARMHF_LOADER in facts.loaders and profile.architecture in _ARM:
-        # A 64-bit kernel below a 32-bit system: NEON is part of that architecture, and called otherwise.
+    if facts.machine in _ARM64 and _ARMHF_LOADER in facts.loaders and profile.architecture in _ARM32:
+        # A 32-bit system on a 64-bit kernel: NEON is mandatory there, and listed under another name.
         return "" if program is None else _libc_misfit(facts, program.read_bytes(), _ARMHF_LOADER)
     if facts.machine not in machines:
-        return f"it is a {facts.machine}, and {profile.name} is for {', '.join(sorted(machines))}"
+        return f"its machine is {facts.machine}, and {profile.name} is for {', '.join(sorted(machines))}"
     missing = _NEEDED.get(profile.architecture, frozenset()) - set(facts.features)
     if facts.features and missing:
         return f"its CPU lacks {', '.join(sorted(missing))}, which {profile.name} uses"
@@ -126,7 +126,7 @@ def _libc_misfit(facts: Facts, program: bytes, loader: str) -> str:
         return ""
     version = ".".join(map(str, wanted))
     if not loader.startswith("ld-linux"):
-        return "it has no glibc, and the program is linked with it: build with --toolchain zig"
+        return "it has no glibc, which the program is linked with: build with --toolchain zig"
     have = tuple(int(part) for part in facts.libc_version.split(".") if part.isdigit())
     if have and have < wanted:
         return f"its glibc is {facts.libc_version}, and the program needs {version}"

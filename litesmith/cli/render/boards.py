@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from litesmith.board.deploy.fleet import FleetResult
-    from litesmith.workflow.deployment import FlashSeen, Seen
+    from litesmith.workflow.deployment import FlashSurvey, SshSurvey
 
 
 def inventory(boards: Sequence[AnyBoard]) -> None:
@@ -52,7 +52,7 @@ def _print(*tables: Table) -> None:
             console.stdout().print(one)
 
 
-def survey(seen: Sequence[Seen | FlashSeen]) -> None:
+def survey(seen: Sequence[SshSurvey | FlashSurvey]) -> None:
     """What each board said, and which runners could start."""
     shown = table(
         *("board", "fits", "machine", "CPU", "libc", "free", "memory", "current", "releases"),
@@ -67,7 +67,7 @@ def survey(seen: Sequence[Seen | FlashSeen]) -> None:
     _print(shown, flashed)
 
 
-def _flashed_row(shown: Table, one: FlashSeen) -> None:
+def _flashed_row(shown: Table, one: FlashSurvey) -> None:
     ready = one.readiness
     add_row(
         shown,
@@ -88,7 +88,7 @@ _FEATURES = (
 )
 
 
-def _row(shown: Table, one: Seen) -> None:
+def _row(shown: Table, one: SshSurvey) -> None:
     facts = one.facts
     if facts is None:
         add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", "", one.error)

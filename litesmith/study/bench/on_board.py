@@ -26,8 +26,9 @@ from litesmith.board.deploy.executor import BoardRunner
 from litesmith.board.deploy.inventory import Board
 from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts, probe
-from litesmith.board.deploy.remote import Remote, connected, done, script
-from litesmith.board.deploy.uploads import path_there, send
+from litesmith.board.deploy.remote import Remote, run_checked, script
+from litesmith.board.deploy.ssh_connection import connected
+from litesmith.board.deploy.uploads import remote_path, upload
 from litesmith.build.manifest import Manifest
 from litesmith.build.request import Request, resolve
 from litesmith.build.session import opened
@@ -150,9 +151,9 @@ def _on_board(
             content = {**package.files, watched: profiling}
             new: list[str] = []
             try:
-                send(remote, content, token, lambda _step: None, new)
+                upload(remote, content, token, lambda _step: None, new)
                 arguments = [
-                    *("--model", path_there(board, package.digests[package.model_name(0)])),
+                    *("--model", remote_path(board, package.digests[package.model_name(0)])),
                     *part.arguments(),
                     *("--json", "--threads", str(threads)),
                 ]
@@ -165,7 +166,7 @@ def _on_board(
             finally:
                 # The next deployment or measurement removes what is left when this does not work.
                 with contextlib.suppress(BoardError):
-                    done(remote, "clean up", script("forget"), board.folder, token, *new)
+                    run_checked(remote, "clean up", script("forget"), board.folder, token, *new)
     times = node_times(observed["nodes"], runs, model.analysis)
     return BoardReport(
         board=board.name,
@@ -210,7 +211,7 @@ def _said(
     """Runs a program there; the JSON that it printed."""
     board = runner.remote.board
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        ended = runner.run(path_there(board, digest), arguments, sample.inputs, Path(scratch))
+        ended = runner.run(remote_path(board, digest), arguments, sample.inputs, Path(scratch))
     if ended.code != 0:
         lines = ended.stderr.strip().splitlines() or [f"exit code {ended.code}"]
         raise BoardError(board.name, _STEP, f"the program failed: {lines[-1]}", "look at it there")
@@ -219,7 +220,7 @@ def _said(
 
 
 def _clock(remote: Remote) -> dict[str, str]:
-    answer = done(remote, _STEP, script("clock"))
+    answer = run_checked(remote, _STEP, script("clock"))
     return dict(line.split("=", 1) for line in answer.stdout.decode(errors="replace").split() if "=" in line)
 
 

@@ -16,7 +16,7 @@ from litesmith.board.deploy.inventory import Board, FlashBoard
 from litesmith.board.deploy.package import Package
 from litesmith.measure.size.elf import Elf
 from litesmith.target import flash_tools, profiles
-from litesmith.target.flash_tools import FlashRunner
+from litesmith.target.flash_tools import FlashTool
 from litesmith.target.profiles import Profile
 from tests import elves
 from tests.conftest import ROOT, Cli, one_error_line
@@ -73,7 +73,7 @@ def test_the_exact_words(name: str, line: list[str]) -> None:
     assert list(flash_tools.load(name).words(GIVEN)) == line
 
 
-def test_every_runner_has_its_words_tested() -> None:
+def test_the_words_of_every_flash_tool_are_tested() -> None:
     (mark,) = test_the_exact_words.pytestmark  # type: ignore[attr-defined]
     assert {case[0] for case in mark.args[1]} == set(flash_tools.available())
 
@@ -92,7 +92,7 @@ def test_a_script_stops_before_a_program_runs_that_differs() -> None:
 
 
 def test_a_value_that_looks_like_a_placeholder() -> None:
-    made = validate({**OWN, "arguments": ["{image}", "{chip}"]}, FlashRunner, "test")
+    made = validate({**OWN, "arguments": ["{image}", "{chip}"]}, FlashTool, "test")
     assert made.words({"image": "{chip}", "chip": "c"}) == ("{chip}", "c")
 
 
@@ -161,7 +161,7 @@ BY_ID = "/dev/serial/by-id/usb-STM_ST-Link_066A:B-if02"
 
 
 def test_every_value_has_a_form_and_hostile_tests() -> None:
-    assert set(HOSTILE) == set(flash_tools.FORMS) == set(flash_tools.Values.model_fields)
+    assert set(HOSTILE) == set(flash_tools.FORMS) == set(flash_tools.PlaceholderValues.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_values(name: str, value: object, read: str) -> None:
 def test_an_inventory_names_no_file_that_has_commands(name: str) -> None:
     """A profile may define runners, and so commands."""
     for entry in ({"target": name, "runner": "gdb-remote"}, {"target": "armv7", "runner": name}):
-        with pytest.raises(UsageError, match="a name is expected, without folders and endings"):
+        with pytest.raises(UsageError, match="a name is expected, without a folder or suffix"):
             validate(entry, FlashBoard, "test")
 
 
@@ -245,15 +245,15 @@ OWN: dict[str, Any] = {
     ("change", "message"),
     [
         ({"arguments": ["{imag}"]}, "the placeholder {imag} is unknown; perhaps you meant 'image'"),
-        ({"arguments": ["{remote}"]}, "the placeholder {image} is in no argument"),
-        ({"arguments": ["{image}", "{script}"]}, "a script and the placeholder {script} belong together"),
-        ({"script": ["load"]}, "a script and the placeholder {script} belong together"),
-        ({"capabilities": ["run"]}, "it cannot flash"),
+        ({"arguments": ["{remote}"]}, "no argument has the placeholder {image}"),
+        ({"arguments": ["{image}", "{script}"]}, "'script' and the placeholder {script} need each other"),
+        ({"script": ["load"]}, "'script' and the placeholder {script} need each other"),
+        ({"capabilities": ["run"]}, "'capabilities' must contain flash"),
         ({"capabilities": ["fly"]}, "capabilities.0"),
         ({"capabilities": []}, "capabilities"),
-        ({"evidence": {"run": "x"}}, "there is evidence for run, which is not among its capabilities"),
-        ({"evidence": {"flash": "("}}, "'(' is no regular expression"),
-        ({"complaint": "["}, "'[' is no regular expression"),
+        ({"evidence": {"run": "x"}}, "'evidence' names run, which is not among its capabilities"),
+        ({"evidence": {"flash": "("}}, "'(' is not a regular expression"),
+        ({"complaint": "["}, "'[' is not a regular expression"),
         ({"tools": ["../loader"]}, "neither the name of a program nor an absolute path"),
         ({"tools": []}, "tools"),
         ({"image": "hex"}, "image"),
@@ -263,7 +263,7 @@ OWN: dict[str, Any] = {
 )
 def test_a_definition_that_makes_no_sense(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        validate({**OWN, **change}, FlashRunner, "test")
+        validate({**OWN, **change}, FlashTool, "test")
     assert message in str(caught.value)
 
 
@@ -272,31 +272,31 @@ def profile_with(**own: object) -> Profile:
     return validate(content, Profile, "test")
 
 
-def test_runners_of_a_profile() -> None:
+def test_flash_tools_of_a_profile() -> None:
     profile = profile_with(**{"gdb-remote": None, "mine": OWN})
-    assert profile.runner("mine").name == "mine"
-    assert profile.runner("gdb-remote").image == "elf"
-    with pytest.raises(UsageError, match=r"has no runner 'openocd'; .* openocd: under 'runners'"):
-        profile.runner("openocd")
-    with pytest.raises(UsageError, match="has no runner 'mime'; perhaps you meant 'mine'"):
-        profile.runner("mime")
+    assert profile.flash_tool("mine").name == "mine"
+    assert profile.flash_tool("gdb-remote").image == "elf"
+    with pytest.raises(UsageError, match=r"has no flash tool 'openocd'; .* openocd: under 'runners'"):
+        profile.flash_tool("openocd")
+    with pytest.raises(UsageError, match="has no flash tool 'mime'; perhaps you meant 'mine'"):
+        profile.flash_tool("mime")
     with pytest.raises(
-        UsageError, match="'opnocd' is unknown, and nothing defines it; perhaps you meant 'openocd'"
+        UsageError, match="'opnocd' is unknown and not defined here; perhaps you meant 'openocd'"
     ):
         profile_with(opnocd=None)
-    with pytest.raises(UsageError, match="'openocd' is built in: give yours another name"):
+    with pytest.raises(UsageError, match="'openocd' is built in: use another name"):
         profile_with(openocd=OWN)
     with pytest.raises(UsageError, match=r"the key 'runners\.mine\.tools' is missing"):
         profile_with(mine={key: value for key, value in OWN.items() if key != "tools"})
 
 
-def test_a_profile_keeps_its_runners() -> None:
+def test_a_profile_keeps_its_flash_tools() -> None:
     profile = profile_with(mine={**OWN, "arguments": [["-b", "{baud}"], "{image}"]})
     chosen, _ = profile.optimised("speed").choose("zig:static")
     assert chosen.runners == profile.runners
 
 
-def test_the_runners_are_no_targets() -> None:
+def test_flash_tools_are_not_targets() -> None:
     assert set(profiles.available()) == {"aarch64", "armv6", "armv7", "riscv64", "x86_64"}
     assert all("gdb-remote" in profiles.load(name).runners for name in profiles.available())
     assert {path.stem for path in (ROOT / "targets/runners").iterdir()} == set(flash_tools.available())
@@ -348,7 +348,7 @@ def board(**values: Any) -> FlashBoard:
     )
 
 
-def _unheard(_step: str) -> None:
+def _ignore(_step: str) -> None:
     pass
 
 
@@ -359,7 +359,7 @@ def flashed(board: FlashBoard, package: Package) -> tuple[str, list[str]]:
 
 def failed(board: FlashBoard, package: Package) -> BoardError:
     with pytest.raises(BoardError) as caught:
-        flashing.flash(board, package, _unheard)
+        flashing.flash(board, package, _ignore)
     assert str(caught.value).startswith(f"bench, {caught.value.step}: ")
     return caught.value
 
@@ -367,7 +367,7 @@ def failed(board: FlashBoard, package: Package) -> BoardError:
 def test_a_tool_gets_the_program_and_nothing_else(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f'printf "%s|" "$@" > {tmp_path}/words; ls -A > {tmp_path}/there; cmp "$3" {program}')
     verdict, steps = flashed(board(), package(program, {}))
-    assert verdict == "flashed, not proven: my-loader 7.1 brings no answers back"
+    assert verdict == "flashed, not verified: my-loader 7.1 returns no outputs"
     assert steps == ["check", "lock", "flash", "done"]
     assert (tmp_path / "words").read_text() == "--to|10.0.0.1:3333|program.elf|"
     assert (tmp_path / "there").read_text().split() == ["commands", "program.elf"]
@@ -411,8 +411,7 @@ def test_all_evidence(tool: Tool, program: Path) -> None:
     tool("echo hello written equal ended")
     verdict, _ = flashed(board(), package(program, EVIDENCE))
     assert (
-        verdict
-        == "flashed and read back, ran to its normal end; my-loader 7.1 brings no answers back to compare"
+        verdict == "flashed and read back, ran to its normal end; my-loader 7.1 returns no outputs to compare"
     )
 
 
@@ -439,14 +438,18 @@ def test_everything_is_checked_before_the_board_is_touched(
         assert error.step == "check"
         assert expected in str(error)
 
-    check("it is a aarch64, and the program is for armv7", board(target="aarch64"), package(program, {}))
-    check("the profile armv7 has no runner 'mine'", board(), package(program))
-    check("the runner mine needs remote: host and port", board(remote=None), package(program, {}))
-    check("the runner mine does not take probe, but remote", board(probe="1"), package(program, {}))
+    check(
+        "its target in the inventory is aarch64, and the program is for armv7",
+        board(target="aarch64"),
+        package(program, {}),
+    )
+    check("the profile armv7 has no flash tool 'mine'", board(), package(program))
+    check("the flash tool mine needs remote: host and port", board(remote=None), package(program, {}))
+    check("the flash tool mine does not take probe; it takes remote", board(probe="1"), package(program, {}))
     device = {"arguments": ["{device}", "{image}"]}
     for path, expected in (
         ("/dev/none", "there is no /dev/none"),
-        ("/dev/shm", "/dev/shm is no serial device"),
+        ("/dev/shm", "/dev/shm is not a serial device"),
     ):
         check(expected, board(remote=None, device=path), package(program, device))
     with socket.socket() as unused:
@@ -466,7 +469,7 @@ def test_everything_is_checked_before_the_board_is_touched(
     check("the program needs a dynamic loader", board(), package(other, {}))
     monkeypatch.setenv("PATH", str(tmp_path))
     check(
-        "the runner mine needs my-loader, which is not installed; ask its maker",
+        "the flash tool mine needs my-loader, which is not installed; ask its maker",
         board(),
         package(program, {}),
     )
@@ -500,10 +503,10 @@ def test_there_is_no_way_back(cli: Cli, tmp_path: Path) -> None:
     )
     done = cli("rollback", "--board", "bench")
     assert done.returncode == 1
-    assert "bench, check: the runner dfu-util cannot go back" in one_error_line(done)
+    assert "bench, check: the flash tool dfu-util cannot roll back" in one_error_line(done)
     done = cli("bench.board", "--target", "armv7", "--model", "m.tflite", "--board", "bench")
     assert done.returncode == 1
-    assert "bench, check: the runner dfu-util brings no answers back" in one_error_line(done)
+    assert "bench, check: the flash tool dfu-util returns no outputs" in one_error_line(done)
 
 
 def test_one_model_at_a_time(cli: Cli, tmp_path: Path) -> None:
@@ -511,7 +514,7 @@ def test_one_model_at_a_time(cli: Cli, tmp_path: Path) -> None:
         "boards: {bench: {target: armv7, runner: gdb-remote, remote: 'h:1'}}"
     )
     done = cli("deploy", "--target", "armv7", "--model", "a.tflite", "--model", "b.tflite", "--all")
-    assert (done.returncode, "bench: what is flashed has one model inside" in one_error_line(done)) == (
+    assert (done.returncode, "bench: a flashed program has one model inside" in one_error_line(done)) == (
         2,
         True,
     )
@@ -548,7 +551,7 @@ def test_images_that_cannot_be(tmp_path: Path) -> None:
     elf = with_segments(tmp_path / "p", (0, b"code"), (0x8000_0000, b"data"))
     made = package(elf.path, {"image": "bin", "tools": ["/bin/true"], "version": []})
     assert "flash of a armv7" in failed(board(), made).message
-    with pytest.raises(ToolError, match="two segments lie at 0x2"):
+    with pytest.raises(ToolError, match="two segments overlap at 0x2"):
         flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), (2, b"data")))
     with pytest.raises(UsageError, match="a segment ends beyond the file"):
         flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), size=100))
