@@ -25,8 +25,8 @@ from litesmith.predict import work
 from litesmith.predict.plan import latency
 from litesmith.predict.work import Work
 from litesmith.runtime import op_registry
-from litesmith.study.bench import on_board as boards
-from litesmith.study.bench.on_board import NodeTime
+from litesmith.study.bench import on_board
+from litesmith.study.bench.profiling import NodeTime, node_times, profiling_program
 from litesmith.study.bench.speed import default_models
 from litesmith.target import profiles
 from litesmith.target.profiles import Arithmetic, Profile, Throughput
@@ -123,7 +123,7 @@ def run(
 
 
 def _on_board(request: Request, board: Board, runs: int) -> Timed:
-    _, found = boards.run(request, board, runs, _WARM_UP, 1)
+    _, found = on_board.run(request, board, on_board.RunOptions(runs=runs, warm_up=_WARM_UP, threads=1))
     return _timed(request, found.nodes)
 
 
@@ -136,12 +136,12 @@ def _here(request: Request, profile: Profile, runs: int) -> Timed:
     arguments = ["--model", str(model.path), *part.arguments()]
     arguments += ["--json", "--runs", str(runs), "--warm-up", str(_WARM_UP)]
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        program = boards.profiling_program(request)
+        program = profiling_program(request)
         done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
     if done.code != 0:
         raise VerificationError(f"{model.analysis.path}: the program failed: {done.stderr.strip()}")
     said = json.loads(done.stdout)
-    return _timed(request, boards.node_times(said["nodes"], runs, model.analysis))
+    return _timed(request, node_times(said["nodes"], runs, model.analysis))
 
 
 def _timed(request: Request, nodes: Sequence[NodeTime]) -> Timed:

@@ -8,7 +8,8 @@ import pytest
 
 from litesmith.base.errors import UsageError
 from litesmith.study.bench.compare import compare
-from litesmith.study.bench.on_board import NodeTime, by_op, latency
+from litesmith.study.bench.on_board import latency
+from litesmith.study.bench.profiling import NodeTime, by_op
 
 
 def node(op: str, us: float, share: float, calls: float = 1) -> NodeTime:

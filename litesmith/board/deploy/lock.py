@@ -4,7 +4,8 @@ A shell on the board (``templates/board/lock.sh``) holds the lock while the conn
 sends it a heartbeat, an empty line, every few seconds; the shell records each one and answers.  When the
 client or the network dies, either the shell reads the end of its input, or the heartbeats stop and the next
 deployment takes the lock over.  When the board hangs, or another deployment has taken the lock, the answers
-stop or say so, and the client closes the connection.  Every script that changes something checks the lock first.
+stop or say so, and the client closes the connection.  Every script that changes something checks the lock
+first.
 """
 
 from __future__ import annotations

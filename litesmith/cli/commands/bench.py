@@ -165,7 +165,8 @@ def bench_board(
     found = inventory.load(Path(boards) if boards else None)
     (chosen,) = found.choose((needed(board, "--board", next(iter(found.boards))),))
     reached = inventory.over_ssh(chosen)
-    path, report = measurements.run(request, reached, runs, warm_up, threads)
+    options = measurements.RunOptions(runs=runs, warm_up=warm_up, threads=threads)
+    path, report = measurements.run(request, reached, options)
     if json:
         print_json(report.to_json())
     else:

@@ -1,8 +1,8 @@
-"""One model on one board: how long, how much memory, and which op takes the time.
+"""One model on one board: latency, memory, and the time of each op.
 
-Two programs travel: the one that ``deploy`` sends, for memory and the first inference, and the same
-with an observed runtime, for single latencies and for the time of each node.  Latencies are taken
-before anything observes, as reading the clock for each node takes time, too.
+Two programs run there: the one that ``deploy`` sends, for memory and the first inference, and its profiling
+program, for the latency of each inference and the time of each node.  Latencies are measured before the
+profiler is turned on, because reading the clock at every node takes time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import contextlib
 import json
 import statistics
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,32 @@ from litesmith.board.deploy.remote import Remote, run_checked, script
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import remote_path, upload
 from litesmith.build.manifest import Manifest
-from litesmith.build.request import Request, resolve
-from litesmith.build.session import opened
+from litesmith.build.request import Request
 from litesmith.model import samples
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.entry_points import Choice
+from litesmith.model.model_file import Model
+from litesmith.study.bench.profiling import NodeTime, OpTime, by_op, node_times, profiling_program
 from litesmith.workflow import build_and_verify
 
 _STEP = "measure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a program is run: measured inferences, warm-up inferences before them, and threads.
+
+    Raises:
+        UsageError: one of them is less than 1.
+    """
+
+    runs: int
+    warm_up: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} {value} is too few", "give at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,38 +68,11 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpTime:
-    """All nodes of one op: how many there are and, for one inference, calls, µs and share of all nodes.
-
-    The µs of a node that runs a subgraph (WHILE, IF) are without those of the nodes in there.
-    """
-
-    op: str
-    nodes: int
-    calls: float
-    us: float
-    share: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeTime:
-    """One node, named by its first output tensor; see :class:`OpTime`."""
-
-    subgraph: int
-    node: int
-    op: str
-    name: str
-    calls: float
-    us: float
-    share: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class BoardReport:
-    """What was measured on a board, and what it was made with.
+    """The measurements on a board, and what they were made with.
 
-    ``clock`` is what the board said of its first core's frequency (kHz), governor, temperature (m°C)
-    and load before and after; a board that says nothing has nothing there.
+    ``made_with["clock"]`` has the frequency (kHz), governor, temperature (m°C) and load of the board's first
+    core before and after the runs, as far as the board reports them.
     """
 
     board: str
@@ -103,129 +94,180 @@ class BoardReport:
         return asdict(self)
 
 
-def run(request: Request, board: Board, runs: int, warm_up: int, threads: int) -> tuple[Path, BoardReport]:
+@dataclass(frozen=True, kw_only=True)
+class _Programs:
+    """The program with its model, the profiling program, and the build that they belong to."""
+
+    package: Package
+    profiling: Path
+    profiling_sha256: str
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def model(self) -> Model:
+        return self.package.models[0]
+
+    @property
+    def content(self) -> Mapping[str, Path]:
+        """The files to send, by digest."""
+        return {**self.package.files, self.profiling_sha256: self.profiling}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """What is measured: the options that choose a part of the model, and its inputs with their name."""
+
+    name: str
+    arguments: tuple[str, ...]
+    sample: samples.Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Readings:
+    """What the board reported; ``released`` and ``profiled`` are the JSON that the two programs printed."""
+
+    facts: Facts
+    released: Mapping[str, Any]
+    profiled: Mapping[str, Any]
+    clock: Mapping[str, Mapping[str, str]]
+
+
+def run(request: Request, board: Board, options: RunOptions) -> tuple[Path, BoardReport]:
     """Builds, measures on the board, and writes ``bench-<board>.json`` beside the build.
 
     Raises:
         LitesmithError: the build failed.
-        BoardError: the board cannot run it, or did not answer; nothing stays there.
+        BoardError: the board cannot run the program, or did not answer; uploaded files are removed.
     """
-    for option, value in (("--runs", runs), ("--warm-up", warm_up), ("--threads", threads)):
-        if value < 1:
-            raise UsageError(f"{option} {value} is too few", "give at least 1")
     if len(request.models) != 1:
-        raise UsageError("one model at a time is measured", "name one with --model")
-    outcome = build_and_verify.build(request)
-    profiling = profiling_program(request)
-    package = pack(outcome.program, outcome.models, outcome.profile, {})
-    report = _on_board(board, package, profiling, request, (runs, warm_up, threads), outcome.manifest)
-    path = outcome.folder / f"bench-{board.name}.json"
+        raise UsageError("only one model can be measured at a time", "name one with --model")
+    programs = _build(request)
+    case = _case(programs.model, request.choice)
+    console.note(f"measuring on {board.name}: {options.runs} inferences")
+    with connected(board) as remote:
+        readings = _measure(remote, programs, case, options)
+    report = _report(board, programs, case, options, readings)
+    path = programs.folder / f"bench-{board.name}.json"
     files.write_atomically(path, files.to_json(report.to_json()))
     return path, report
 
 
-def profiling_program(request: Request) -> Path:
-    """The same program with an observed runtime."""
-    with opened(resolve(request)) as session:
-        return session.builder.stripped(session.project(profiling=True))
-
-
-def _on_board(
-    board: Board,
-    package: Package,
-    profiling: Path,
-    request: Request,
-    how_often: tuple[int, int, int],
-    manifest: Manifest,
-) -> BoardReport:
-    runs, warm_up, threads = how_often
-    (model,) = package.models
-    part, name, sample = samples.for_measuring(model.analysis, model.path, request.choice)
-    console.note(f"measuring on {board.name}: {runs} inferences")
-    with connected(board) as remote:
-        facts = probe(remote)
-        require_fit(board, facts, package)
-        token = lock.new_token()
-        watched = files.sha256(profiling)
-        with lock.locked(remote, token):
-            content = {**package.files, watched: profiling}
-            new: list[str] = []
-            try:
-                upload(remote, content, token, lambda _step: None, new)
-                arguments = [
-                    *("--model", remote_path(board, package.digests[package.model_name(0)])),
-                    *part.arguments(),
-                    *("--json", "--threads", str(threads)),
-                ]
-                before = _clock(remote)
-                runner = BoardRunner(remote=remote, token=token, description=board.name, step=_STEP)
-                released = _said(runner, package.digests["program"], arguments, sample)
-                more = ["--runs", str(runs), "--warm-up", str(warm_up)]
-                observed = _said(runner, watched, [*arguments, *more], sample)
-                clock = {"before": before, "after": _clock(remote)}
-            finally:
-                # The next deployment or measurement removes what is left when this does not work.
-                with contextlib.suppress(BoardError):
-                    run_checked(remote, "clean up", script("forget"), board.folder, token, *new)
-    times = node_times(observed["nodes"], runs, model.analysis)
-    return BoardReport(
-        board=board.name,
-        model=model.analysis.path,
-        input=name,
-        runs=runs,
-        warm_up=warm_up,
-        threads=threads,
-        latency_ms=latency(observed["latencies_us"]),
-        time_to_first_inference_ms=released["time_to_first_inference_ms"],
-        peak_rss_bytes=released["peak_rss_bytes"],
-        arena_bytes=released["arena_bytes"],
-        ops=by_op(times),
-        nodes=times,
-        made_with={
-            "litesmith": __version__,
-            "target": manifest.target,
-            "toolchain": manifest.toolchain,
-            "flags": {key: manifest.flags[key] for key in ("target", "common")},
-            "model_sha256": model.analysis.sha256,
-            "program_sha256": package.digests["program"],
-            "program_bytes": package.program.stat().st_size,
-            "profiling_program_sha256": watched,
-            **_described(board, facts),
-            "clock": clock,
-        },
+def _build(request: Request) -> _Programs:
+    outcome = build_and_verify.build(request)
+    profiling = profiling_program(request)
+    return _Programs(
+        package=pack(outcome.program, outcome.models, outcome.profile, {}),
+        profiling=profiling,
+        profiling_sha256=files.sha256(profiling),
+        manifest=outcome.manifest,
+        folder=outcome.folder,
     )
 
 
-def _described(board: Board, facts: Facts) -> dict[str, Any]:
-    return {
-        "machine": facts.machine,
-        "kernel": facts.kernel,
-        "features": facts.features,
-        "run_prefix": board.run_prefix,
-    }
+def _case(model: Model, choice: Choice) -> _Case:
+    part, name, sample = samples.for_measuring(model.analysis, model.path, choice)
+    return _Case(name=name, arguments=tuple(part.arguments()), sample=sample)
 
 
-def _said(
+def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptions) -> _Readings:
+    """Sends both programs, runs them on the board, and removes them."""
+    package = programs.package
+    facts = probe(remote)
+    require_fit(remote.board, facts, package)
+    token = lock.new_token()
+    runner = BoardRunner(remote=remote, token=token, description=remote.board.name, step=_STEP)
+    arguments = (
+        *("--model", remote_path(remote.board, package.digests[package.model_name(0)])),
+        *case.arguments,
+        *("--json", "--threads", str(options.threads)),
+    )
+    repetitions = ("--runs", str(options.runs), "--warm-up", str(options.warm_up))
+    with lock.locked(remote, token), _uploaded(remote, programs.content, token):
+        before = _clock(remote)
+        released = _run_program(runner, package.digests["program"], arguments, case.sample)
+        profiled = _run_program(runner, programs.profiling_sha256, (*arguments, *repetitions), case.sample)
+        after = _clock(remote)
+    return _Readings(
+        facts=facts, released=released, profiled=profiled, clock={"before": before, "after": after}
+    )
+
+
+@contextlib.contextmanager
+def _uploaded(remote: Remote, content: Mapping[str, Path], token: str) -> Iterator[None]:
+    """Files on the board until the context ends, but for those that a release uses."""
+    sent: list[str] = []
+    try:
+        upload(remote, content, token, lambda _step: None, sent)
+        yield
+    finally:
+        # What cannot be removed now is removed by the next deployment or measurement.
+        with contextlib.suppress(BoardError):
+            run_checked(remote, "clean up", script("forget"), remote.board.folder, token, *sent)
+
+
+def _run_program(
     runner: BoardRunner, digest: str, arguments: Sequence[str], sample: samples.Sample
 ) -> dict[str, Any]:
-    """Runs a program there; the JSON that it printed."""
+    """Runs an uploaded program on the board; returns the JSON that it printed."""
     board = runner.remote.board
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         ended = runner.run(remote_path(board, digest), arguments, sample.inputs, Path(scratch))
     if ended.code != 0:
         lines = ended.stderr.strip().splitlines() or [f"exit code {ended.code}"]
-        raise BoardError(board.name, _STEP, f"the program failed: {lines[-1]}", "look at it there")
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+        raise BoardError(board.name, _STEP, f"the program failed: {lines[-1]}", "run it on the board by hand")
+    printed: dict[str, Any] = json.loads(ended.stdout)
+    return printed
 
 
 def _clock(remote: Remote) -> dict[str, str]:
-    answer = run_checked(remote, _STEP, script("clock"))
-    return dict(line.split("=", 1) for line in answer.stdout.decode(errors="replace").split() if "=" in line)
+    result = run_checked(remote, _STEP, script("clock"))
+    return dict(line.split("=", 1) for line in result.stdout.decode(errors="replace").split() if "=" in line)
+
+
+def _report(
+    board: Board, programs: _Programs, case: _Case, options: RunOptions, readings: _Readings
+) -> BoardReport:
+    analysis = programs.model.analysis
+    nodes = node_times(readings.profiled["nodes"], options.runs, analysis)
+    return BoardReport(
+        board=board.name,
+        model=analysis.path,
+        input=case.name,
+        runs=options.runs,
+        warm_up=options.warm_up,
+        threads=options.threads,
+        latency_ms=latency(readings.profiled["latencies_us"]),
+        time_to_first_inference_ms=readings.released["time_to_first_inference_ms"],
+        peak_rss_bytes=readings.released["peak_rss_bytes"],
+        arena_bytes=readings.released["arena_bytes"],
+        ops=by_op(nodes),
+        nodes=nodes,
+        made_with=_made_with(board, programs, readings),
+    )
+
+
+def _made_with(board: Board, programs: _Programs, readings: _Readings) -> dict[str, Any]:
+    manifest, facts = programs.manifest, readings.facts
+    return {
+        "litesmith": __version__,
+        "target": manifest.target,
+        "toolchain": manifest.toolchain,
+        "flags": {key: manifest.flags[key] for key in ("target", "common")},
+        "model_sha256": programs.model.analysis.sha256,
+        "program_sha256": programs.package.digests["program"],
+        "program_bytes": programs.package.program.stat().st_size,
+        "profiling_program_sha256": programs.profiling_sha256,
+        "machine": facts.machine,
+        "kernel": facts.kernel,
+        "features": facts.features,
+        "run_prefix": board.run_prefix,
+        "clock": readings.clock,
+    }
 
 
 def latency(microseconds: Sequence[int]) -> Latency:
-    """Latencies of single inferences in µs, sorted → their statistics in ms.
+    """Statistics, in ms, of the latencies of single inferences in µs.
 
     p90 is the smallest latency that nine tenths of all inferences do not exceed (nearest rank).
     """
@@ -236,46 +278,3 @@ def latency(microseconds: Sequence[int]) -> Latency:
         p90=ranked[-(-9 * len(ranked) // 10) - 1] / 1000,
         max=ranked[-1] / 1000,
     )
-
-
-def node_times(
-    nodes: Sequence[Mapping[str, Any]], runs: int, analysis: ModelAnalysis
-) -> tuple[NodeTime, ...]:
-    """What a profiling program printed of ``runs`` inferences → the time of each node in one."""
-    whole = sum(node["ns"] for node in nodes) or 1
-    return tuple(
-        NodeTime(
-            subgraph=node["subgraph"],
-            node=node["node"],
-            op=node["op"],
-            name=_name(analysis, node["subgraph"], node["node"]),
-            calls=node["calls"] / runs,
-            us=node["ns"] / runs / 1000,
-            share=node["ns"] / whole,
-        )
-        for node in nodes
-    )
-
-
-def _name(analysis: ModelAnalysis, subgraph: int, node: int) -> str:
-    graph = analysis.subgraphs[subgraph]
-    outputs = graph.nodes[node].outputs
-    return graph.tensors[outputs[0]].name if outputs and outputs[0] >= 0 else ""
-
-
-def by_op(nodes: Sequence[NodeTime]) -> tuple[OpTime, ...]:
-    """The nodes of each op in one line, the slowest op first."""
-    found: dict[str, list[NodeTime]] = defaultdict(list)
-    for node in nodes:
-        found[node.op].append(node)
-    made = (
-        OpTime(
-            op=op,
-            nodes=len(of_op),
-            calls=sum(node.calls for node in of_op),
-            us=sum(node.us for node in of_op),
-            share=sum(node.share for node in of_op),
-        )
-        for op, of_op in found.items()
-    )
-    return tuple(sorted(made, key=lambda time: (-time.us, time.op)))
