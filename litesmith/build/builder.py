@@ -1,42 +1,37 @@
 """Project + toolchain → :class:`Binary`, with a cache of objects and programs by content.
 
 An upstream object depends on its source, the source tree, the toolchain and its flags, and
-on nothing else: every model of a target shares it.  Our own files are keyed by their text.
+on nothing else: every model of a target shares it.  The project's own files are keyed by their text.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from litesmith.base import console, files, paths, process
+from litesmith.base import console, files, process
 from litesmith.base.errors import BuildError
-from litesmith.build.generate import (
+from litesmith.build import cache
+from litesmith.build.compile_units import CompileUnit, compile_units
+from litesmith.build.project import Project
+from litesmith.runtime.engines.interpreter.glue import registration_variants
+from litesmith.runtime.engines.interpreter.sources import (
     MODEL_FILE,
     REGISTRATION,
     REGISTRATION_SYMBOL,
     SELECTED_OPS,
-    Project,
-    registration_variants,
 )
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
-
-# Bump when the layout of cached programs changes.
-_PROGRAM_FORMAT = 1
-
-_IN_USE = ".in-use"
 
 Seen = TypeVar("Seen")
 
@@ -46,8 +41,8 @@ class Binary:
     """A linked program in the cache.
 
     ``program`` is stripped, ``debug`` the same with symbols, ``map_file`` the linker's map.
-    ``objects`` maps each object's path in the cache to its source (``component/path``, or the
-    bare name of a file of ours).
+    ``objects`` maps each object's path in the cache to its source: ``component/path``, or the
+    bare name of a file of the project.
     """
 
     program: Path
@@ -58,6 +53,8 @@ class Binary:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
+    """One run of the compiler: ``argument`` is the source file, relative to ``folder``."""
+
     source: str
     argument: str
     folder: Path
@@ -66,33 +63,13 @@ class _Job:
 
 
 @contextmanager
-def workshop(
-    profile: Profile, toolchain: Toolchain, tree: SourceTree, defines: tuple[str, ...]
-) -> Iterator[Builder]:
-    """A :class:`Builder` with its scratch folder, for as long as commands of the toolchain run.
-
-    The scratch folder lies in the cache: what is finished moves into it in one rename.
-    """
-    cache = paths.cache_folder()
-    objects, work = cache / "objects", cache / "work"
-    for folder in (objects, work):
-        folder.mkdir(parents=True, exist_ok=True)
-    _sweep(work)
-    with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as name:
-        scratch = Path(name)
-        with (
-            files.locked(scratch / _IN_USE),
-            toolchain.session(readable=(tree.root, objects), writable=scratch),
-        ):
-            yield Builder(profile=profile, toolchain=toolchain, tree=tree, defines=defines, scratch=scratch)
-
-
-def _sweep(work: Path) -> None:
-    """Removes what builds that were killed have left; those that run hold their mark."""
-    for mark in work.glob(f"*/{_IN_USE}"):
-        with contextlib.suppress(OSError), mark.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(mark.parent, ignore_errors=True)
+def workshop(profile: Profile, toolchain: Toolchain, tree: SourceTree) -> Iterator[Builder]:
+    """A :class:`Builder` with its scratch folder, for as long as commands of the toolchain run."""
+    with (
+        cache.scratch_folder() as scratch,
+        toolchain.session(readable=(tree.root, cache.objects_folder()), writable=scratch),
+    ):
+        yield Builder(profile=profile, toolchain=toolchain, tree=tree, scratch=scratch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +79,6 @@ class Builder:
     profile: Profile
     toolchain: Toolchain
     tree: SourceTree
-    defines: tuple[str, ...]
     scratch: Path
 
     def build(self, project: Project) -> Binary:
@@ -123,7 +99,7 @@ class Builder:
 
     def finished(self, project: Project) -> Path | None:
         """The stripped program when it is in the cache already, else None."""
-        # Keys depend on content: no file of ours needs to lie anywhere.
+        # Keys depend on content alone: the project's files need not be written for that.
         program = self._program(self._jobs(self.scratch, project))
         return program if program.exists() else None
 
@@ -138,7 +114,7 @@ class Builder:
     def examine(
         self, projects: Mapping[str, Project], look: Callable[[str, Binary], Seen]
     ) -> dict[str, Seen]:
-        """The same, linked with symbols and a map; what ``look`` makes of them is all that stays.
+        """The same, linked with symbols and a map; only what ``look`` makes of them is kept.
 
         Raises:
             BuildError: the compiler or the linker refused.
@@ -168,7 +144,7 @@ class Builder:
             jobs: dict[str, list[_Job]] = {}
             for name, project in projects.items():
                 smaller = dataclasses.replace(project, files={**project.files, REGISTRATION: text})
-                own = stack.enter_context(self._own_folder(smaller.files, smaller.embedded))
+                own = stack.enter_context(self._own_folder(smaller))
                 jobs[name] = self._jobs(own, smaller)
             self._compile(job for one in jobs.values() for job in one)
             pool = stack.enter_context(ThreadPoolExecutor(max_workers=os.cpu_count() or 1))
@@ -184,75 +160,62 @@ class Builder:
             return seen
 
     def _compiled(self, project: Project) -> list[_Job]:
-        with self._own_folder(project.files, project.embedded) as own:
+        with self._own_folder(project) as own:
             jobs = self._jobs(own, project)
             self._compile(jobs)
         return jobs
 
-    def _jobs(self, own: Path, project: Project) -> list[_Job]:
-        ours = [self._own_job(own, name, project) for name in project.own_sources]
-        return ours + [self._upstream_job(source, project) for source in project.sources]
-
     @contextmanager
-    def _own_folder(self, contents: Mapping[str, str], embedded: Path | None) -> Iterator[Path]:
-        """Our C++ files in a scratch folder; compilers see relative names only."""
+    def _own_folder(self, project: Project) -> Iterator[Path]:
+        """The project's own files in a scratch folder; compilers see relative names only."""
         with tempfile.TemporaryDirectory(prefix="own-", dir=self.scratch) as name:
             folder = Path(name)
-            for file, text in contents.items():
-                if file.endswith((".cc", ".c", ".h")):
-                    (folder / file).write_text(text, encoding="utf-8")
-            if embedded is not None:
-                shutil.copyfile(embedded, folder / MODEL_FILE)
+            for file, text in project.files.items():
+                (folder / file).write_text(text, encoding="utf-8")
+            if project.embedded is not None:
+                shutil.copyfile(project.embedded, folder / MODEL_FILE)
             yield folder
 
-    def _object(self, *parts: object) -> Path:
-        key = files.digest_of(self.toolchain.identity(self.profile), *parts)
-        return paths.cache_folder() / "objects" / key[:2] / f"{key}.o"
-
-    def _upstream_job(self, source: str, project: Project) -> _Job:
-        flags = self.toolchain.compile_flags(self.profile).for_file(source)
-        defines = [f"-D{define}" for define in (*self.defines, *project.source_defines(source))]
-        local = self.tree.local.get(source.partition("/")[0])
-        group = self.tree.group_of(source)
-        own = self.tree.local_include_folders() if local else ()
-        folders = [*self.tree.include_folders(group), *own]
-        include = [f"-I{folder}" for folder in folders]
-        remap = [
-            # What a file calls itself (asserts, errors) must not depend on our folders.
-            f"-ffile-prefix-map={folder}/="
-            for folder in (*self.tree.prefix_maps(group), *([local.folder] if local else ()))
+    def _jobs(self, own: Path, project: Project) -> list[_Job]:
+        headers = {name: text for name, text in project.files.items() if name.endswith(".h")}
+        units = compile_units(project, self.profile, self.toolchain, self.tree)
+        return [
+            self._own_job(unit, own, project, headers) if unit.own else self._upstream_job(unit)
+            for unit in units
         ]
-        own_flags = project.source_flags(source, self.toolchain.name)
-        every = (*flags, *own_flags, *defines, *include, *remap)
+
+    def _upstream_job(self, unit: CompileUnit) -> _Job:
+        defines = (f"-D{define}" for define in unit.defines)
+        include = (f"-I{folder}" for folder in unit.include)
+        flags = (*unit.common, *unit.flags, *defines, *include, *_hidden(unit.prefixes))
+        identity = self.toolchain.identity(self.profile)
         return _Job(
-            source=source,
-            argument=self.tree.locate(source),
+            source=unit.source,
+            argument=self.tree.locate(unit.source),
             folder=self.tree.root,
-            flags=every,
-            output=self._object("upstream", source, self.tree.identity(group), every),
+            flags=flags,
+            output=cache.object_path(
+                identity, "upstream", unit.source, self.tree.identity(unit.group), flags
+            ),
         )
 
-    def _own_job(self, folder: Path, name: str, project: Project) -> _Job:
-        contents = project.files
-        group = project.group
-        flags = self.toolchain.compile_flags(self.profile).for_file(name)
-        headers = {file: text for file, text in contents.items() if file.endswith(".h")}
-        model = files.sha256(project.embedded) if project.embedded and name == SELECTED_OPS else ""
-        every = (
-            *flags,
-            *project.own_flags(name),
-            *(f"-D{define}" for define in (*self.defines, *project.defines_of(name))),
-            "-I.",
-        )
-        key = self._object("own", name, contents[name], headers, self.tree.identity(group), every, model)
-        include = (f"-I{self.tree.root / inner}" for inner in self.tree.include_folders(group))
-        remap = (f"-ffile-prefix-map={self.tree.root / inner}/=" for inner in self.tree.prefix_maps(group))
+    def _own_job(self, unit: CompileUnit, folder: Path, project: Project, headers: Mapping[str, str]) -> _Job:
+        name = unit.source
+        flags = (*unit.common, *unit.flags, *(f"-D{define}" for define in unit.defines), "-I.")
+        # The include path names folders of the cache, which the object does not depend on.
+        include = (f"-I{self.tree.root / inner}" for inner in unit.include)
+        hidden = _hidden([str(self.tree.root / inner) for inner in unit.prefixes])
+        embedded = project.embedded if name == SELECTED_OPS else None
         return _Job(
             source=name,
             argument=name,
             folder=folder,
-            flags=(*every, *include, *remap),
-            output=key,
+            flags=(*flags, *include, *hidden),
+            output=cache.object_path(
+                self.toolchain.identity(self.profile),
+                *("own", name, project.files[name], headers, self.tree.identity(unit.group), flags),
+                files.sha256(embedded) if embedded else "",
+            ),
         )
 
     def _compile(self, jobs: Iterable[_Job]) -> None:
@@ -282,12 +245,12 @@ class Builder:
             try:
                 self.toolchain.compile(self.profile, job.argument, job.flags, aside / "object.o", job.folder)
             except BuildError as error:
-                raise self._where_the_user_has_it(error) from None
+                raise self._with_paths_of_the_user(error) from None
             (aside / "object.o").rename(job.output)
         advance(1, job.source.rsplit("/", 1)[-1])
 
-    def _where_the_user_has_it(self, error: BuildError) -> BuildError:
-        """An error in one of the user's own files with the path that the user knows."""
+    def _with_paths_of_the_user(self, error: BuildError) -> BuildError:
+        """An error in a custom op's source, with the path that the user knows instead of the copy's."""
         message = error.message
         for local in self.tree.local.values():
             message = message.replace(f"{local.folder}/", f"{local.origin}/")
@@ -314,14 +277,12 @@ class Builder:
         return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
 
     def _program(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
-        key = files.digest_of(
-            _PROGRAM_FORMAT,
+        return cache.program_path(
             self.toolchain.identity(self.profile),
             self.toolchain.link_flags(self.profile),
             [job.output.name for job in jobs],
             aliases,
         )
-        return paths.cache_folder() / "programs" / key[:2] / key / "program"
 
     def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
         program = self._program(jobs, aliases)
@@ -335,5 +296,10 @@ class Builder:
         return program
 
 
+def _hidden(prefixes: Sequence[str]) -> tuple[str, ...]:
+    """What a file calls itself (in asserts and errors) must not depend on the cache's folders."""
+    return tuple(f"-ffile-prefix-map={folder}/=" for folder in prefixes)
+
+
 def _silent(_amount: float, _what: str = "") -> None:
-    """Progress of what is done in no time."""
+    """No progress is shown: it takes no time."""

@@ -12,7 +12,7 @@ from litesmith import __version__
 from litesmith.base import files
 from litesmith.base.errors import UsageError
 from litesmith.build.builder import Binary
-from litesmith.build.generate import Project
+from litesmith.build.project import Project
 from litesmith.runtime.pruning import NOTHING
 from litesmith.runtime.selection import SelectedModel, upstream_path
 from litesmith.target.profiles import Profile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litesmith import __version__
-from litesmith.build.generate import Project
+from litesmith.build.project import Project
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.build import generate
 from litesmith.build.builder import Builder, workshop
-from litesmith.build.generate import Project
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.build.request import Request, ResolvedRequest
 from litesmith.model.model_file import Model, joint_name
 from litesmith.predict.xnnpack import kernel_choice
@@ -51,18 +50,20 @@ class Session:
         profiling: bool = False,
         delegates: Delegates | None = None,
     ) -> Project:
-        """The project of a selection, the request's own when none is given, with delegates of its own."""
-        return generate.generate(
-            self.name,
-            self.selection if chosen is None else chosen,
-            self.profile,
-            self.toolchain,
-            self.tree,
-            self.registry.runtime,
-            self.models[0].path if self.request.embed_model else None,
+        """The project of a selection: by default the request's own, with the delegates chosen for it."""
+        options = ProjectOptions(
+            name=self.name,
+            embedded=self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
             delegates=delegates or self.kernels.delegates,
+        )
+        return Project.of(
+            self.selection if chosen is None else chosen,
+            options,
+            profile=self.profile,
+            tree=self.tree,
+            runtime=self.registry.runtime,
         )
 
 
@@ -86,8 +87,10 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
     if request.custom_ops is not None:
         extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
         registry, tree = extension.registry, extension.tree
-    chosen = selection.select([model.analysis for model in resolved.models], registry)
-    with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+    document = selection.select([model.analysis for model in resolved.models], registry).to_json()
+    # From here on, models decide about the program by way of selection.json only.
+    chosen = Selection.from_json(document, registry)
+    with workshop(profile, toolchain, tree) as builder:
         yield Session(
             request=request,
             name=joint_name(resolved.models),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,25 @@ class SelectedOp:
             "dtypes": self.dtypes,
             "registration": self.registration,
             "sources": [upstream_path(source) for source in self.sources],
+            **({"depthwise": [dataclasses.asdict(row) for row in self.depthwise]} if self.depthwise else {}),
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], registry: Registry) -> SelectedOp:
+        """An entry of ``selection.json``; the registry says what its kernel is.
+
+        Raises:
+            KeyError: the registry has no such op.
+        """
+        op = registry.customs[content["name"]] if content["custom"] else registry.builtins[content["code"]]
+        lowest, highest = content["versions"]
+        return cls.of(
+            op,
+            dtypes=content["dtypes"],
+            versions=(lowest, highest),
+            count=content["count"],
+            depthwise=(DepthwiseRow(**row) for row in content.get("depthwise", ())),
+        )
 
     @property
     def dtype_mask(self) -> int:
@@ -130,7 +148,21 @@ class Selection:
         return {
             "models": [dataclasses.asdict(model) for model in self.models],
             "ops": [op.to_json() for op in self.ops],
+            "sparse": self.sparse,
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], registry: Registry) -> Selection:
+        """The selection of a ``selection.json``: together with the registry it holds all that a build reads.
+
+        Raises:
+            KeyError: the registry has not all of its ops.
+        """
+        return cls(
+            models=tuple(SelectedModel(**model) for model in content["models"]),
+            ops=tuple(SelectedOp.from_json(op, registry) for op in content["ops"]),
+            sparse=content["sparse"],
+        )
 
 
 def upstream_path(source: str) -> str:

@@ -66,14 +66,6 @@ class SourceTree:
         known = self.local.get(component) or self.sources[component]
         return f"{known.folder}/{rest}"
 
-    def local_include_folders(self) -> tuple[str, ...]:
-        """What the user's own files add to the include path, relative to ``root``."""
-        return tuple(
-            f"{source.folder}/{inner}" if inner != "." else source.folder
-            for source in self.local.values()
-            for inner in source.include
-        )
-
     def include_folders(self, group: str = "") -> tuple[str, ...]:
         """The include path of files of a group, relative to ``root``, in order."""
         return tuple(
@@ -91,9 +83,21 @@ class SourceTree:
         component = name.partition("/")[0]
         return "" if component in self.local else self.sources[component].component.group
 
-    def prefix_maps(self, group: str = "") -> tuple[str, ...]:
-        """The folders that no file of a group may call itself after."""
+    def prefixes(self, group: str = "") -> tuple[str, ...]:
+        """The folders of the components that files of a group see, relative to ``root``."""
         return tuple(source.folder for source in self._seen_by(group))
+
+    def include_folders_of(self, name: str) -> tuple[str, ...]:
+        """The include path of one ``component/path``; that of a custom op goes on with its own folders."""
+        local = self.local.get(name.partition("/")[0])
+        inner = local.include if local else ()
+        own = (f"{local.folder}/{folder}" if folder != "." else local.folder for folder in inner if local)
+        return (*self.include_folders(self.group_of(name)), *own)
+
+    def prefixes_of(self, name: str) -> tuple[str, ...]:
+        """The folders whose names no object of a ``component/path`` may contain."""
+        local = self.local.get(name.partition("/")[0])
+        return (*self.prefixes(self.group_of(name)), *([local.folder] if local else ()))
 
     def _seen_by(self, group: str) -> list[Source]:
         return [source for source in self.sources.values() if source.component.group in ("", group)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import files, paths, process
+from litesmith.base import files, paths, process, templates
 from litesmith.base.errors import ToolError
 from litesmith.container import docker_client, toolchain_images
 from litesmith.container.docker_client import Container
@@ -105,3 +105,16 @@ class Docker(Gcc):
         """What the manifest says about the compiler and its image."""
         image = self.image(profile)
         return {**super().describe(profile), "image": {"tag": image.tag, "base": image.base}}
+
+    def cmake_files(self, profile: Profile, values: Mapping[str, object]) -> dict[str, str]:
+        """``toolchain.cmake``, and the script that runs the compiler in its image."""
+        del profile
+        return {
+            "toolchain.cmake": templates.render("toolchain.docker.cmake", values),
+            "in-container": templates.render("in-container", values),
+        }
+
+    def cmake_requirement(self, profile: Profile) -> str:
+        """The image, which the build has made."""
+        tag = self.image(profile).tag
+        return f". The compiler runs in the image `{tag}`, which litesmith's build has made."

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import files, paths, process
+from litesmith.base import files, paths, process, templates
 from litesmith.base.errors import ToolError
 from litesmith.target.profiles import Profile, ToolchainName, ToolchainOptions
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
@@ -292,6 +292,15 @@ class Gcc:
         done = self._call(words, output.parent, COMPILE_SECONDS)
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
+
+    def cmake_files(self, profile: Profile, values: Mapping[str, object]) -> dict[str, str]:
+        """``toolchain.cmake``."""
+        del profile
+        return {"toolchain.cmake": templates.render("toolchain.gcc.cmake", values)}
+
+    def cmake_requirement(self, profile: Profile) -> str:
+        """The compiler, on the PATH."""
+        return f". `{self.options(profile).target}-g++` {self.version(profile)} must be on the PATH."
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """A folder with loader and shared libraries, copied once, for programs that need them.

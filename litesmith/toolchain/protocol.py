@@ -11,12 +11,6 @@ from typing import Any, Protocol
 
 from litesmith.target.profiles import Profile, ToolchainName
 
-OWN_SOURCE_FLAGS: Mapping[str, tuple[str, ...]] = {
-    # Else the compiler recognises the loop of memcpy and calls memcpy.
-    "libc_replacements.cc": ("-fno-builtin",),
-}
-"""Flags that single files of ours need, on every toolchain."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class CompileFlags:
@@ -45,10 +39,10 @@ class CompileFlags:
             for flag in flags
         )
 
-    def for_file(self, source: str) -> tuple[str, ...]:
-        """All flags for one source file, in order."""
+    def for_language(self, source: str) -> tuple[str, ...]:
+        """The flags that all files in the language of a source file have."""
         language = self.cxx if source.endswith(".cc") else ()
-        return (*self.target, *self.common, *language, *self.for_source(source))
+        return (*self.target, *self.common, *language)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +113,15 @@ class Toolchain(Protocol):
         Raises:
             BuildError: the linker refused; the message has its first error.
         """
+
+    def cmake_files(self, profile: Profile, values: Mapping[str, object]) -> dict[str, str]:
+        """``toolchain.cmake``, which makes CMake use this compiler, and the files that it calls.
+
+        ``values`` are those that all templates of ``templates/project`` know.
+        """
+
+    def cmake_requirement(self, profile: Profile) -> str:
+        """What must be there to build a project by hand, as the end of a sentence after a comma or a stop."""
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """Loader and shared libraries that programs of the profile need to run; None for static ones.

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files, paths, process
+from litesmith.base import console, files, paths, process, templates
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
@@ -247,6 +247,16 @@ class Zig:
         done = self._call(words, output.parent, COMPILE_SECONDS)
         if done.code != 0:
             raise refusal("the program does not link", done.stderr)
+
+    def cmake_files(self, profile: Profile, values: Mapping[str, object]) -> dict[str, str]:
+        """``toolchain.cmake``."""
+        del profile
+        return {"toolchain.cmake": templates.render("toolchain.zig.cmake", values)}
+
+    def cmake_requirement(self, profile: Profile) -> str:
+        """zig, which lies in the cache or is named."""
+        del profile
+        return f", and so is zig {self._version} (or name one in `ZIG`)."
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """None: every program is static."""

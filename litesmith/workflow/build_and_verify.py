@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files
+from litesmith.base import console
 from litesmith.base.errors import UsageError, VerificationError
+from litesmith.build.artifact.program import Program, publish, require_replaceable
 from litesmith.build.builder import Binary, Builder
-from litesmith.build.generate import Project
+from litesmith.build.cmake_project import cmake_files
 from litesmith.build.manifest import Manifest
 from litesmith.build.notice import notice
+from litesmith.build.project import Project
 from litesmith.build.request import Request, resolve
 from litesmith.build.session import opened
 from litesmith.measure.size import elf
@@ -74,7 +76,7 @@ def build(request: Request) -> Outcome:
     resolved = resolve(request)
     profile, models = resolved.profile, resolved.models
     folder = Path(request.out) if request.out else default_folder(profile, models)
-    _require_ours(folder)
+    require_replaceable(folder)
     with opened(resolved) as session:
         toolchain, tree = session.toolchain, session.tree
         project = session.project()
@@ -83,25 +85,23 @@ def build(request: Request) -> Outcome:
         unpruned = session.project(pruned=False)
         stock = _stock(session.builder, unpruned, request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
-        manifest = Manifest.of(
-            project,
-            profile,
-            toolchain,
-            binary,
-            sizes=asdict(measured.binary),
-            kernels=session.kernels.to_json(),
-            sources=tree.manifest(),
+        built = Program(
+            project=project,
+            cmake=cmake_files(project, profile, toolchain, tree),
+            binary=binary,
+            manifest=Manifest.of(
+                project,
+                profile,
+                toolchain,
+                binary,
+                sizes=asdict(measured.binary),
+                kernels=session.kernels.to_json(),
+                sources=tree.manifest(),
+            ),
+            notice=notice(project, profile, tree, toolchain),
         )
-        licenses = notice(project, profile, tree, toolchain)
     verdicts = _verify_all(request, binary, profile, models, sysroot)
-
-    # Written aside first: a build that fails leaves the old one as it was.
-    with files.staging_folder(folder) as staged:
-        staged_out = staged / "out"
-        _write(staged_out, project, binary, anatomy, measured, verdicts)
-        (staged_out / "NOTICE").write_text(licenses, encoding="utf-8")
-        manifest.write(staged_out)
-        files.publish(staged_out, folder, optional=["verify.json"])
+    publish(built, _reports(anatomy, measured, verdicts), folder)
     return Outcome(
         folder=folder,
         program=folder / "bin" / project.name,
@@ -111,26 +111,22 @@ def build(request: Request) -> Outcome:
         stock=stock,
         profile=profile,
         models=models,
-        manifest=manifest,
+        manifest=built.manifest,
     )
+
+
+def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The JSON files that say how large the program is and whether it is right, by name."""
+    reports: dict[str, Any] = {"size.json": measured.to_json(), "symbols.json": anatomy.to_json()}
+    if verdicts:
+        reports["verify.json"] = {"verdicts": [verdict.to_json() for verdict in verdicts]}
+    return reports
 
 
 def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
     """Code of the program without pruning, in bytes: when it is wanted, or there already."""
     program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
     return elf.sections(program).code if program else None
-
-
-def _require_ours(folder: Path) -> None:
-    """A build replaces ``bin`` and ``project`` of its folder: they must not be the user's."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
-    ours = (folder / "selection.json").exists() or (folder / "manifest.json").exists()
-    if folder.is_dir() and not ours and any(folder.iterdir()):
-        raise UsageError(
-            f"the output folder {folder} holds other things than a build of litesmith",
-            "name a new or empty one with --out",
-        )
 
 
 def _verify_all(
@@ -156,28 +152,6 @@ def _verify_all(
             wrong.line(), "nothing was written; build with --no-verify to look at the program"
         )
     return verdicts
-
-
-def _write(
-    folder: Path,
-    project: Project,
-    binary: Binary,
-    anatomy: Anatomy,
-    measured: SizeReport,
-    verdicts: Sequence[Verdict],
-) -> None:
-    (folder / "bin").mkdir(parents=True)
-    for source, name in ((binary.program, project.name), (binary.debug, f"{project.name}.debug")):
-        target = folder / "bin" / name
-        target.write_bytes(source.read_bytes())
-        target.chmod(0o755)
-    project.write(folder / "project")
-    (folder / "selection.json").write_text(files.to_json(project.selection.to_json()), encoding="utf-8")
-    (folder / "size.json").write_text(files.to_json(measured.to_json()), encoding="utf-8")
-    (folder / "symbols.json").write_text(files.to_json(anatomy.to_json()), encoding="utf-8")
-    if verdicts:
-        content = {"verdicts": [verdict.to_json() for verdict in verdicts]}
-        (folder / "verify.json").write_text(files.to_json(content), encoding="utf-8")
 
 
 def verify_build(

@@ -11,8 +11,8 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 from litesmith.base import files
-from litesmith.build import generate
 from litesmith.build.builder import Binary, workshop
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify import reference, verification
 from litesmith.measure.verify.reference import Answer, Question
 from litesmith.measure.verify.verification import Runner
@@ -150,10 +150,9 @@ def build_binary(
         REGISTRY.runtime,
     )
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
-    with workshop(profile, toolchain, tree, runtime.defines) as builder:
-        project = generate.generate(
-            "ops", chosen, profile, toolchain, tree, runtime, pruned=pruned, delegates=delegates
-        )
+    with workshop(profile, toolchain, tree) as builder:
+        options = ProjectOptions(name="ops", pruned=pruned, delegates=delegates)
+        project = Project.of(chosen, options, profile=profile, tree=tree, runtime=runtime)
         more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))
         return builder.build(dataclasses.replace(project, pruning=more))
 

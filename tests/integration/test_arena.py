@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from litesmith.base import process
-from litesmith.build import generate
 from litesmith.build.builder import workshop
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify.verification import Runner
 from litesmith.model import contents, model_file
 from litesmith.model.entry_points import Choice
@@ -116,8 +116,10 @@ def program(made: list[Model]) -> list[str]:
     analyses = [contents.analyse(one.path) for one in made]
     cases = [contents.analyse_bytes(case.content, case.name) for case in all_cases()]
     chosen = selection.select([*analyses, *cases], REGISTRY)
-    with workshop(profile, toolchain, tree, runtime.defines) as builder:
-        project = generate.generate("made", chosen, profile, toolchain, tree, runtime, pruned=False)
+    with workshop(profile, toolchain, tree) as builder:
+        project = Project.of(
+            chosen, ProjectOptions(name="made", pruned=False), profile=profile, tree=tree, runtime=runtime
+        )
         return [str(builder.build(project).program)]
 
 

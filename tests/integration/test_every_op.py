@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.build import generate
 from litesmith.build.builder import workshop
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify.verification import Runner
 from litesmith.runtime import selection, source_tree
 from litesmith.study.op_models import WITHOUT_A_MODEL, all_cases
@@ -71,8 +71,10 @@ def test_each_op_links_alone(prepared: list[Prepared]) -> None:
     profile, name = profiles.load("x86_64").choose(None)
     toolchain, tree, runtime = load_toolchain(name), source_tree.source_tree(), REGISTRY.runtime
     chosen = selection.select([one.analysis for one in prepared], REGISTRY)
-    with workshop(profile, toolchain, tree, runtime.defines) as builder:
-        project = generate.generate("ops", chosen, profile, toolchain, tree, runtime, pruned=False)
+    with workshop(profile, toolchain, tree) as builder:
+        project = Project.of(
+            chosen, ProjectOptions(name="ops", pruned=False), profile=profile, tree=tree, runtime=runtime
+        )
         alone = builder.variants({op: project.reduced(chosen.only(op)) for op in EVERY_OP})
     sizes = {op: path.stat().st_size for op, path in alone.items()}
     assert set(sizes) == set(EVERY_OP)

@@ -121,7 +121,7 @@ def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> No
     ],
 )
 def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, name: str, op: str) -> None:
-    from litesmith.build import generate
+    from litesmith.build.project import Project, ProjectOptions
     from litesmith.runtime import selection
 
     reported = build("armv7", EXAMPLES / f"{name}.tflite").json("size.json")
@@ -130,8 +130,10 @@ def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, 
     model = model_file.open_model(str(EXAMPLES / f"{name}.tflite"))
     # A project generated for the smaller selection from the start.
     smaller = selection.select([model.analysis], registry).without(op)
-    project = generate.generate(name, smaller, profile, toolchain, tree, registry.runtime)
-    with building.workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+    project = Project.of(
+        smaller, ProjectOptions(name=name), profile=profile, tree=tree, runtime=registry.runtime
+    )
+    with building.workshop(profile, toolchain, tree) as builder:
         code = elf.sections(builder.build(project).program).code
     assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.build import generate
+from litesmith.build.artifact.program import write_project
+from litesmith.build.cmake_project import cmake_files
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.cli.render import size_page
 from litesmith.measure.size import elf, snapshot
 from litesmith.measure.size.anatomy import MODEL, UNATTRIBUTED
@@ -100,9 +102,11 @@ def test_marginal_costs_are_those_of_programs_made_by_hand(
     codes = {}
     for dropped in ("", "CONV_2D", "SOFTMAX", "FULLY_CONNECTED"):
         chosen = whole.without(dropped)
-        project = generate.generate("digits", chosen, profile, toolchain, tree, registry.runtime)
+        project = Project.of(
+            chosen, ProjectOptions(name="digits"), profile=profile, tree=tree, runtime=registry.runtime
+        )
         # The same folder: CMake compiles what is different.
-        project.write(folder)
+        write_project(project, cmake_files(project, profile, toolchain, tree), folder)
         build_by_hand(folder)
         codes[dropped] = elf.sections(folder / "out/digits").code
     assert codes.pop("") == reported["binary"]["code"]

@@ -60,8 +60,8 @@ def test_flags_for_the_cpu(target: str, flags: tuple[str, ...]) -> None:
     found = load_toolchain("gcc").compile_flags(profiles.load(target))
     assert found.target == flags
     assert "-ffp-contract=off" in found.common
-    assert "-fno-rtti" in found.for_file("tensorflow/x.cc")
-    assert "-fno-rtti" not in found.for_file("fft2d/fftsg.c")
+    assert "-fno-rtti" in found.for_language("tensorflow/x.cc")
+    assert "-fno-rtti" not in found.for_language("fft2d/fftsg.c")
 
 
 def test_thumb_and_neon_on_armv7() -> None:

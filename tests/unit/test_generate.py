@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
-from litesmith.build import generate
-from litesmith.build.generate import Project
+from litesmith.build import cmake_project
+from litesmith.build.compile_units import compile_units
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.model import contents
 from litesmith.runtime import op_registry, selection
+from litesmith.runtime.engines.interpreter.glue import registration_variants
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.pins import COMPONENTS
 from litesmith.runtime.selection import Selection
@@ -35,9 +38,19 @@ def det(registry: Registry) -> Selection:
 
 
 def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: Path | None = None) -> Project:
-    profile = profiles.load(target)
-    toolchain = load_toolchain("zig")
-    return generate.generate("det", det, profile, toolchain, tree, op_registry.load().runtime, embedded)
+    return Project.of(
+        det,
+        ProjectOptions(name="det", embedded=embedded),
+        profile=profiles.load(target),
+        tree=tree,
+        runtime=op_registry.load().runtime,
+    )
+
+
+def files_of(made: Project, tree: SourceTree, target: str = "armv7") -> dict[str, str]:
+    """All files of a project, those that build it by hand among them."""
+    profile, toolchain = profiles.load(target), load_toolchain("zig")
+    return {**made.files, **cmake_project.cmake_files(made, profile, toolchain, tree)}
 
 
 @pytest.mark.parametrize(
@@ -45,35 +58,42 @@ def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: P
 )
 def test_generated_files_are_the_golden_ones(det: Selection, tree: SourceTree, name: str) -> None:
     """After a deliberate change: write the new text into tests/data/golden and review the diff."""
-    made = project(det, tree).files[name]
+    made = files_of(project(det, tree), tree)[name]
     assert made == (GOLDEN / name).read_text()
 
 
 def test_files_of_a_project(det: Selection, tree: SourceTree) -> None:
     made = project(det, tree)
-    assert set(generate.OWN_SOURCES) <= set(made.files)
-    assert {"CMakeLists.txt", "toolchain.cmake", "README.md", "selected_ops.h", "model_check.h"} <= set(
-        made.files
-    )
+    assert {*made.own_sources, "selected_ops.h", "model_check.h"} <= set(made.files)
     assert made.sources[0].startswith("tensorflow/")
     assert len(set(made.sources)) == len(made.sources)
 
 
 def test_a_project_names_no_absolute_path(det: Selection, tree: SourceTree) -> None:
-    for name, text in project(det, tree).files.items():
+    for name, text in files_of(project(det, tree), tree).items():
         assert str(tree.root) not in text, name
         assert str(EXAMPLES.parent) not in text, name
 
 
-def test_an_embedded_model_is_copied_and_its_size_is_known(
-    det: Selection, tree: SourceTree, tmp_path: Path
-) -> None:
+def test_every_file_has_the_defines_that_it_is_built_with(det: Selection, tree: SourceTree) -> None:
+    """What CMake gives to a file, shared and its own, is what the builder gives to it."""
+    profile, toolchain = profiles.load("armv7"), load_toolchain("zig")
+    made = project(det, tree)
+    text = files_of(made, tree)["CMakeLists.txt"]
+    shared = re.search(r"target_compile_definitions\(\S+ PRIVATE (.*)\)", text)
+    assert shared is not None
+    for unit in compile_units(made, profile, toolchain, tree):
+        path = unit.source if unit.own else f"${{SOURCES}}/{tree.locate(unit.source)}"
+        own = re.search(rf'\({re.escape(path)} PROPERTIES COMPILE_DEFINITIONS "(.*)"\)', text)
+        given = {*shared[1].split(), *(own[1].split(";") if own else [])}
+        assert given == set(unit.defines), unit.source
+
+
+def test_the_size_of_an_embedded_model_is_known(det: Selection, tree: SourceTree) -> None:
     made = project(det, tree, embedded=EXAMPLES / "det.tflite")
     size = (EXAMPLES / "det.tflite").stat().st_size
     assert f"kEmbeddedModelSize = {size};" in made.files["selected_ops.cc"]
     assert r".incbin \"model.tflite\"" in made.files["selected_ops.cc"]
-    made.write(tmp_path / "p")
-    assert (tmp_path / "p/model.tflite").read_bytes() == (EXAMPLES / "det.tflite").read_bytes()
 
 
 def test_without_an_op_only_its_own_sources_go(det: Selection, tree: SourceTree) -> None:
@@ -89,7 +109,7 @@ def test_without_an_op_only_its_own_sources_go(det: Selection, tree: SourceTree)
 
 def test_registrations_of_fewer_ops(det: Selection) -> None:
     selections = {"one": det.only("CONV_2D"), "none": dataclasses.replace(det, ops=())}
-    text, functions = generate.registration_variants(selections)
+    text, functions = registration_variants(selections)
     bodies = {
         name: text.partition(f"void {function}(")[2].partition("\n}")[0]
         for name, function in functions.items()
@@ -106,10 +126,10 @@ def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:
 
 
 def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceTree) -> None:
-    text = project(det, tree, "x86_64").files["CMakeLists.txt"]
+    text = files_of(project(det, tree, "x86_64"), tree, "x86_64")["CMakeLists.txt"]
     assert 'kernel_avx2_fma.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx2;-mfma"' in text
     assert 'kernel_avx.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx"' in text
-    assert 'libc_replacements.cc PROPERTIES COMPILE_OPTIONS "-fno-builtin;-O2"' in text
+    assert 'libc_replacements.cc PROPERTIES COMPILE_OPTIONS "-O2;-fno-builtin"' in text
 
 
 def test_flags_of_single_files() -> None:
@@ -117,7 +137,7 @@ def test_flags_of_single_files() -> None:
     assert flags.optimisation == "-Os"
     assert flags.for_source("tensorflow/tensorflow/lite/kernels/conv.cc") == ("-O2",)
     assert flags.for_source("tensorflow/tensorflow/lite/core/subgraph.cc") == ()
-    assert flags.for_file("ruy/ruy/kernel_avx512.cc")[-1] == "-mavx512dq"
-    assert "-std=c++17" in flags.for_file("tensorflow/x.cc")
-    assert "-std=c++17" not in flags.for_file("fft2d/fftsg.c")
-    assert flags.for_file("ruy/ruy/trmul.cc")[:3] == ("-target", "x86_64-linux-musl", "-mcpu=x86_64_v2")
+    assert flags.for_source("ruy/ruy/kernel_avx512.cc")[-1] == "-mavx512dq"
+    assert "-std=c++17" in flags.for_language("tensorflow/x.cc")
+    assert "-std=c++17" not in flags.for_language("fft2d/fftsg.c")
+    assert flags.for_language("ruy/ruy/trmul.cc")[:3] == ("-target", "x86_64-linux-musl", "-mcpu=x86_64_v2")

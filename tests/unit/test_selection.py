@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from litesmith.base.errors import UnsupportedModelError
 from litesmith.model import contents
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.selection import Selection
 from tests.conftest import EXAMPLES
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, INT8, INT32, QUANTIZE, Op, build_model
 
@@ -64,10 +66,10 @@ def test_without_an_op(tmp_path: Path, registry: Registry) -> None:
 
 def test_selection_json_has_the_contracts_keys(registry: Registry) -> None:
     content = selection.select([contents.analyse(EXAMPLES / "det.tflite")], registry).to_json()
-    assert set(content) == {"models", "ops"}
+    assert set(content) == {"models", "ops", "sparse"}
     assert set(content["models"][0]) == {"path", "sha256"}
     for op in content["ops"]:
-        assert list(op) == [
+        assert [key for key in op if key != "depthwise"] == [
             "name",
             "code",
             "custom",
@@ -93,3 +95,10 @@ def test_selection_json_has_the_contracts_keys(registry: Registry) -> None:
 )
 def test_upstream_paths(source: str, upstream: str) -> None:
     assert selection.upstream_path(source) == upstream
+
+
+@pytest.mark.parametrize("name", ["det", "gesture", "words"])
+def test_selection_json_is_all_that_a_build_reads(registry: Registry, name: str) -> None:
+    chosen = selection.select([contents.analyse(EXAMPLES / f"{name}.tflite")], registry)
+    text = json.dumps(chosen.to_json())
+    assert Selection.from_json(json.loads(text), registry) == chosen

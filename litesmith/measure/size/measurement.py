@@ -7,8 +7,8 @@ from typing import Any
 
 from litesmith.base.errors import UsageError
 from litesmith.build.builder import Binary, Builder
-from litesmith.build.generate import Project
 from litesmith.build.manifest import made_with
+from litesmith.build.project import Project
 from litesmith.build.request import Request, ResolvedRequest, resolve
 from litesmith.build.session import Session, opened
 from litesmith.measure.size import elf, size_report

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import files
-from litesmith.build import generate
 from litesmith.build.builder import Builder, workshop
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.size import elf
 from litesmith.model import contents
 from litesmith.model.model_file import open_model
@@ -71,7 +71,7 @@ def run(target: str, toolchain_name: str | None, kernels: str | None = None) -> 
     toolchain, tree, registry = load_toolchain(name), source_tree.source_tree(), op_registry.load()
     cases = _cases(registry)
     wanted = _programs(cases)
-    with workshop(profile, toolchain, tree, registry.runtime.defines) as builder:
+    with workshop(profile, toolchain, tree) as builder:
         make = functools.partial(_project, profile=profile, toolchain=toolchain, tree=tree, registry=registry)
         base, programs, codes = _measure(builder, registry, make, wanted)
         sparse = dataclasses.replace(_nothing(), sparse=True)
@@ -147,9 +147,13 @@ def _alone(op: Op, program: Program) -> Selection:
     return Selection(models=(), ops=(chosen,), sparse=False)
 
 
-def _project(chosen: Selection, **known: Any) -> generate.Project:
-    return generate.generate(
-        "program", chosen, known["profile"], known["toolchain"], known["tree"], known["registry"].runtime
+def _project(chosen: Selection, **known: Any) -> Project:
+    return Project.of(
+        chosen,
+        ProjectOptions(name="program"),
+        profile=known["profile"],
+        tree=known["tree"],
+        runtime=known["registry"].runtime,
     )
 
 

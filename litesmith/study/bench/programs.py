@@ -10,7 +10,7 @@ from pathlib import Path
 
 from litesmith.base import paths
 from litesmith.build.builder import Binary
-from litesmith.build.generate import Project
+from litesmith.build.project import Project
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import DELEGATE, HEADERS
 from litesmith.measure.size.measurement import anatomise

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from litesmith.build.generate import Project
+from litesmith.build.project import Project
 from litesmith.build.request import Request, resolve
 from litesmith.build.session import opened
 from litesmith.measure.size import elf

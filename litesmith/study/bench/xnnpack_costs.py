@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import files
-from litesmith.build import generate
 from litesmith.build.builder import Builder, workshop
-from litesmith.build.generate import Project
+from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.size import elf
 from litesmith.model import contents
 from litesmith.model.model_file import Model, open_model
@@ -79,14 +78,12 @@ class _Bench:
 
     def project(self, chosen: Selection, delegates: Delegates | None) -> Project:
         """The project of a selection."""
-        return generate.generate(
-            "program",
+        return Project.of(
             chosen,
-            self.profile,
-            self.toolchain,
-            self.tree,
-            self.registry.runtime,
-            delegates=delegates,
+            ProjectOptions(name="program", delegates=delegates),
+            profile=self.profile,
+            tree=self.tree,
+            runtime=self.registry.runtime,
         )
 
     def only(self, atoms: Atoms) -> tuple[Selection, Delegates]:
@@ -120,7 +117,7 @@ def run(profile: Profile, name: ToolchainName) -> tuple[Path, str, Accuracy, tup
         registry=op_registry.load(),
     )
     wanted = atoms(profile, bench.registry)
-    with workshop(profile, toolchain, bench.tree, bench.registry.runtime.defines) as builder:
+    with workshop(profile, toolchain, bench.tree) as builder:
         made, codes = _measured(bench, builder, builtin, wanted)
         rows = _compared(bench, builder, builtin, made, wanted)
     unseen = list(_without_themselves(bench, builtin, made, wanted, codes))

@@ -1,0 +1,1 @@
+"""What a build leaves in its output folder: one module for each kind of artifact."""

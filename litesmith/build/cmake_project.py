@@ -1,0 +1,71 @@
+"""Compile units → the files that make a project build by hand: CMake's, and a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litesmith import __version__
+from litesmith.base import templates
+from litesmith.build.compile_units import CompileUnit, compile_units
+from litesmith.build.project import Project
+from litesmith.runtime.source_tree import SourceTree
+from litesmith.target.profiles import Profile
+from litesmith.toolchain.protocol import Toolchain
+
+
+def cmake_files(project: Project, profile: Profile, toolchain: Toolchain, tree: SourceTree) -> dict[str, str]:
+    """``CMakeLists.txt``, ``README.md``, and the toolchain's own files, by name."""
+    flags = toolchain.compile_flags(profile)
+    values: dict[str, object] = {
+        "version": __version__,
+        "name": project.name,
+        "models": [_c_string(model.path) for model in project.selection.models],
+        "target": profile.name,
+        "architecture": profile.architecture,
+        "compiler": profile.toolchains[toolchain.name].target,
+        "toolchain": toolchain.describe(profile),
+        "target_flags": (*flags.target, flags.optimisation),
+    }
+    listed = {
+        **values,
+        "flags": flags.common,
+        "cxx_flags": flags.cxx,
+        "link_options": toolchain.driver_link_flags(profile),
+        "tensorflow": tree.sources["tensorflow"].folder,
+        **_units(compile_units(project, profile, toolchain, tree), tree),
+        "embedded": project.embedded is not None,
+    }
+    described = {
+        **values,
+        "requirement": toolchain.cmake_requirement(profile),
+        "own_sources": project.own_sources,
+        "ops": project.selection.ops,
+    }
+    return {
+        "CMakeLists.txt": templates.render("CMakeLists.txt", listed),
+        **toolchain.cmake_files(profile, values),
+        "README.md": templates.render("README.md", described),
+    }
+
+
+def _units(units: Sequence[CompileUnit], tree: SourceTree) -> dict[str, object]:
+    """What all units share, and what single ones have beside it."""
+    paths = {
+        unit.source: unit.source if unit.own else f"${{SOURCES}}/{tree.locate(unit.source)}" for unit in units
+    }
+    shared = [define for define in units[0].defines if all(define in unit.defines for unit in units)]
+    own_defines = {
+        paths[unit.source]: [define for define in unit.defines if define not in shared] for unit in units
+    }
+    return {
+        "sources": list(paths.values()),
+        "include_folders": list(dict.fromkeys(folder for unit in units for folder in unit.include)),
+        "prefixes": list(dict.fromkeys(folder for unit in units for folder in unit.prefixes)),
+        "defines": shared,
+        "source_defines": {path: defines for path, defines in own_defines.items() if defines},
+        "source_flags": {paths[unit.source]: unit.flags for unit in units if unit.flags},
+    }
+
+
+def _c_string(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

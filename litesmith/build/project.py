@@ -1,0 +1,164 @@
+"""Selection + profile → :class:`Project`: the files of a program, and what each is compiled with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from litesmith.runtime.engines.interpreter import glue, sources
+from litesmith.runtime.op_registry import Runtime
+from litesmith.runtime.pins import XNNPACK
+from litesmith.runtime.pruning import NOTHING, Pruning, prune, watched
+from litesmith.runtime.selection import Selection
+from litesmith.runtime.source_tree import SourceTree
+from litesmith.runtime.xnnpack import substitutes
+from litesmith.runtime.xnnpack.program import Delegates, XnnProgram
+from litesmith.target.profiles import Profile
+
+_NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectOptions:
+    """What decides about a program beside selection and profile.
+
+    ``embedded`` is the model that goes into the program, if any.  Without ``pruned`` it is the stock
+    selective program.  With ``profiling`` the program has ``--warm-up`` and reports the time of each node.
+    ``delegates`` are the nodes that XNNPACK runs.
+    """
+
+    name: str
+    embedded: Path | None = None
+    pruned: bool = True
+    profiling: bool = False
+    delegates: Delegates | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The files of a program, and what they are compiled with.
+
+    ``files`` maps the names of the project's own C++ files and headers to their content.  ``sources`` are
+    the upstream files, as ``component/path`` names in link order.  ``embedded`` is the model in the
+    program, if any.  ``pruning`` says what the files are compiled without, ``xnnpack`` what the program
+    has of XNNPACK.
+    """
+
+    name: str
+    selection: Selection
+    files: Mapping[str, str]
+    sources: tuple[str, ...]
+    runtime: Runtime
+    embedded: Path | None
+    model_check: bool
+    pruning: Pruning
+    xnnpack: XnnProgram | None
+
+    @classmethod
+    def of(
+        cls,
+        selection: Selection,
+        options: ProjectOptions,
+        *,
+        profile: Profile,
+        tree: SourceTree,
+        runtime: Runtime,
+    ) -> Project:
+        """The project of a selection."""
+        xnnpack = None
+        if options.delegates is not None:
+            selection = options.delegates.without_kernels(selection)
+            xnnpack = XnnProgram.of(options.delegates, selection, profile, tree)
+        pruning = prune(selection, runtime) if options.pruned else NOTHING
+        return cls(
+            name=options.name,
+            selection=selection,
+            files=glue.files(
+                selection,
+                embedded_size=_size(options.embedded),
+                profiling=options.profiling,
+                xnnpack=xnnpack,
+            ),
+            sources=sources.upstream_sources(selection, runtime, xnnpack),
+            runtime=runtime,
+            embedded=options.embedded,
+            model_check=profile.model_check,
+            pruning=watched(pruning) if options.profiling else pruning,
+            xnnpack=xnnpack,
+        )
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """Defines of all files, pruned or not."""
+        return self.runtime.defines
+
+    @property
+    def own_sources(self) -> tuple[str, ...]:
+        """The project's own C and C++ files that are compiled, in link order."""
+        xnnpack = self.xnnpack.own_sources() if self.xnnpack else ()
+        return (*sources.own_sources(model_check=self.model_check), *xnnpack)
+
+    @property
+    def group(self) -> str:
+        """The group of components whose headers the project's own files see."""
+        return XNNPACK if self.xnnpack else ""
+
+    def own_defines(self, name: str) -> tuple[str, ...]:
+        """Defines of one of the project's own files, beyond those of the runtime."""
+        if self.xnnpack and name in self.xnnpack.own_sources():
+            return (*self.pruning.everywhere, *self.xnnpack.defines)
+        check = () if self.model_check else (_NO_MODEL_CHECK,)
+        xnnpack = self.xnnpack.own_defines() if self.xnnpack else ()
+        return (*self.pruning.everywhere, *self.pruning.own, *check, *xnnpack)
+
+    def own_flags(self, name: str) -> tuple[str, ...]:
+        """Flags of one of the project's own files: its own, and those of the upstream file it replaces."""
+        original = substitutes.ORIGINALS.get(name, "")
+        defines = (f"-D{define}" for define in self.pruning.by_source.get(original, ()))
+        xnnpack = self.xnnpack.file_flags(name) if self.xnnpack else ()
+        return (*sources.OWN_SOURCE_FLAGS.get(name, ()), *defines, *xnnpack)
+
+    def source_defines(self, source: str) -> tuple[str, ...]:
+        """Defines of one upstream file, beyond those of the runtime."""
+        pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
+        return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
+
+    def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
+        """Flags of one upstream file, beyond those of the profile."""
+        return self.xnnpack.source_flags(source, toolchain) if self.xnnpack else ()
+
+    def unchecked(self) -> Project:
+        """The same project without the check of models before they are loaded."""
+        return dataclasses.replace(self, model_check=False)
+
+    def reduced(self, smaller: Selection) -> Project:
+        """The same project for fewer of its ops, with the registration of all of them.
+
+        It is linked with a function of :func:`glue.registration_variants` in the registration's place.
+        What all files are compiled with stays the same, so that the objects of the whole project are used.
+        """
+        xnnpack = self.xnnpack.for_ops(smaller) if self.xnnpack else None
+        changed = glue.files_of_selection(smaller, embedded_size=_size(self.embedded), xnnpack=xnnpack)
+        return dataclasses.replace(
+            self,
+            selection=smaller,
+            files={**self.files, **changed},
+            sources=sources.upstream_sources(smaller, self.runtime, xnnpack),
+            pruning=self._pruning_of(smaller),
+            xnnpack=xnnpack,
+        )
+
+    def _pruning_of(self, smaller: Selection) -> Pruning:
+        if self.pruning is NOTHING:
+            return NOTHING
+        return dataclasses.replace(prune(smaller, self.runtime), everywhere=self.pruning.everywhere)
+
+    def bare(self) -> Project:
+        """The same project without any op: the runtime alone."""
+        return self.reduced(self.selection.none())
+
+
+def _size(embedded: Path | None) -> int:
+    return embedded.stat().st_size if embedded else 0

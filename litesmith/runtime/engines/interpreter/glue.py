@@ -1,0 +1,85 @@
+"""The C++ that is generated for a selection: the registration of its ops, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from litesmith import __version__
+from litesmith.base import templates
+from litesmith.model.options_schema import SWITCH
+from litesmith.runtime.engines.interpreter.sources import REGISTRATION, SELECTED_OPS
+from litesmith.runtime.selection import SelectedOp, Selection
+from litesmith.runtime.xnnpack.program import HARDWARE, XnnProgram
+
+
+def files(
+    selection: Selection, *, embedded_size: int, profiling: bool, xnnpack: XnnProgram | None
+) -> dict[str, str]:
+    """The C++ files and headers of a project, by name; ``embedded_size`` is 0 without an embedded model."""
+    return {
+        **templates.copied("runtime"),
+        **(templates.copied("profiling") if profiling else {}),
+        REGISTRATION: _registration(selection),
+        **files_of_selection(selection, embedded_size=embedded_size, xnnpack=xnnpack),
+    }
+
+
+def files_of_selection(
+    selection: Selection, *, embedded_size: int, xnnpack: XnnProgram | None
+) -> dict[str, str]:
+    """Those files that depend on the selection, without the registration."""
+    return {
+        SELECTED_OPS: _selected_ops(selection, embedded_size),
+        **(_xnnpack_files(xnnpack) if xnnpack else {}),
+    }
+
+
+def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dict[str, str]]:
+    """One C++ file with a registration for each selection: its text, and the function of each, by name.
+
+    It is one file because nearly all of the compile time goes into the headers.
+    """
+    functions = {name: f"RegisterVariant{number}" for number, name in enumerate(selections)}
+    variants = [{"function": functions[name], "ops": smaller.ops} for name, smaller in selections.items()]
+    ops = (op for smaller in selections.values() for op in smaller.ops)
+    values = {"version": __version__, "namespaces": _namespaces(ops), "variants": variants}
+    return templates.render("registration_variants.cc", values), functions
+
+
+def _registration(selection: Selection) -> str:
+    """``RegisterSelectedOps``.  It names no model: models with the same ops share a program."""
+    values = {"version": __version__, "namespaces": _namespaces(selection.ops), "ops": selection.ops}
+    return templates.render(REGISTRATION, values)
+
+
+def _selected_ops(selection: Selection, embedded_size: int) -> str:
+    """The table of the ops that the program was built for."""
+    readers = {op.options.reader for op in selection.ops if op.options}
+    values = {
+        "version": __version__,
+        "ops": selection.ops,
+        "readers": sorted(readers - {SWITCH}),
+        "switched": SWITCH in readers,
+        "sparse": selection.sparse,
+        "embedded": embedded_size,
+    }
+    return templates.render(SELECTED_OPS, values)
+
+
+def _xnnpack_files(program: XnnProgram) -> dict[str, str]:
+    """The project's own files in a program with XNNPACK."""
+    values = {"version": __version__, **program.template_values()}
+    return {
+        **templates.copied("xnnpack"),
+        **program.files(),
+        HARDWARE: templates.render(HARDWARE, values),
+    }
+
+
+def _namespaces(ops: Iterable[SelectedOp]) -> dict[str, list[str]]:
+    """Registration functions by their C++ namespace."""
+    found: dict[str, set[str]] = {}
+    for op in ops:
+        namespace, _, function = op.registration.rpartition("::")
+        found.setdefault(namespace, set()).add(function)
+    return {namespace: sorted(functions) for namespace, functions in sorted(found.items())}
