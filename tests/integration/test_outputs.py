@@ -198,7 +198,13 @@ def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Pat
     compiled = []
     for source in (str(tmp_path / "registration.cc"), upstream):
         output = tmp_path / (Path(source).name + ".o")
-        toolchain.compile(profile, source, [*flags.for_file(source), *defines, *include], output, tree.root)
+        toolchain.compile(
+            profile,
+            source,
+            [*flags.for_language(source), *flags.for_source(source), *defines, *include],
+            output,
+            tree.root,
+        )
         compiled.append(output)
     symbols = [_symbols(path) for path in compiled]
     assert "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE" in symbols[0]["defined"]

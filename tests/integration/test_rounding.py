@@ -46,7 +46,9 @@ def test_our_portable_rounding_is_that_of_the_x86_kernels(tmp_path: Path) -> Non
     objects = []
     for source in (tmp_path / "main.cc", own):
         objects.append(tmp_path / f"{source.name}.o")
-        toolchain.compile(profile, str(source), [*flags.for_file("x.cc"), *include], objects[-1], tree.root)
+        toolchain.compile(
+            profile, str(source), [*flags.for_language("x.cc"), *include], objects[-1], tree.root
+        )
     toolchain.link(profile, objects, tmp_path / "program", strip=True)
 
     rng = random.Random(1)
