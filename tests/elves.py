@@ -15,7 +15,7 @@ ARM, X86_64 = 40, 62
 
 @dataclass(frozen=True)
 class Part:
-    """A section.  What takes no place in the file has a size instead of content."""
+    """A section.  One without content in the file has a ``size`` instead of ``content``."""
 
     name: str
     flags: int
@@ -27,7 +27,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Name:
-    """A symbol in one of the sections, by its number from 1."""
+    """A symbol; ``section`` is the number of its section, from 1."""
 
     name: str
     section: int
@@ -39,7 +39,7 @@ class Name:
 def write(
     path: Path, parts: Sequence[Part], names: Sequence[Name] = (), *, bits: int = 32, machine: int = ARM
 ) -> Path:
-    """Writes a file with one segment that starts with the file and ends with the last allocated section."""
+    """Writes a file with one segment, from the start of the file to the end of the last allocated section."""
     header = 52 if bits == 32 else 64
     program_header = 32 if bits == 32 else 56
     data = bytearray(header + program_header)

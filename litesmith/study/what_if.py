@@ -105,7 +105,7 @@ def ask(session: Session, changes: Changes) -> Answer:
     programs = session.builder.variants(
         {name: session.project(one, delegates=_delegates(session, one)) for name, one in variants.items()}
     )
-    codes = {name: elf.sections(program).code for name, program in programs.items()}
+    codes = {name: elf.program_size(program).code for name, program in programs.items()}
     before = codes[_BEFORE]
     steps = {name: code - before for name, code in codes.items() if name not in {_BEFORE, _AFTER}}
     return Answer(

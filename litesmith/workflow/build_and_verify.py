@@ -126,7 +126,7 @@ def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]
 def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
     """Code of the program without pruning, in bytes: when it is wanted, or there already."""
     program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
-    return elf.sections(program).code if program else None
+    return elf.program_size(program).code if program else None
 
 
 def _verify_all(

@@ -99,7 +99,7 @@ def test_sizes_equal_those_of_other_tools(det_armv7: Built) -> None:
 
 def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> None:
     debug = det_armv7.folder / "bin/det.debug"
-    stripped, full = elf.sections(det_armv7.program), elf.sections(debug)
+    stripped, full = elf.program_size(det_armv7.program), elf.program_size(debug)
     assert (stripped.text, stripped.rodata, stripped.data, stripped.bss) == (
         full.text,
         full.rodata,
@@ -134,7 +134,7 @@ def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, 
         smaller, ProjectOptions(name=name), profile=profile, tree=tree, runtime=registry.runtime
     )
     with building.workshop(profile, toolchain, tree) as builder:
-        code = elf.sections(builder.build(project).program).code
+        code = elf.program_size(builder.build(project).program).code
     assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code
 
 

@@ -108,7 +108,7 @@ def test_marginal_costs_are_those_of_programs_made_by_hand(
         # The same folder: CMake compiles what is different.
         write_project(project, cmake_files(project, profile, toolchain, tree), folder)
         build_by_hand(folder)
-        codes[dropped] = elf.sections(folder / "out/digits").code
+        codes[dropped] = elf.program_size(folder / "out/digits").code
     assert codes.pop("") == reported["binary"]["code"]
     for op, code in codes.items():
         assert reported["ops"][op]["marginal"] == reported["binary"]["code"] - code

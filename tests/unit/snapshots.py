@@ -11,7 +11,7 @@ from typing import Any
 from litesmith.build.manifest import MadeWith
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy, Owner, Part
-from litesmith.measure.size.elf import Sections
+from litesmith.measure.size.elf import ProgramSize
 from litesmith.measure.size.size_report import OpSize, SizeReport
 from litesmith.measure.size.snapshot import Snapshot
 from tests import elves
@@ -43,7 +43,7 @@ def snapshot(
     parts.append(part("headers", 52, "headers", ()))
     code = core + sum(ops.values()) + sum(shared.values())
     report = SizeReport(
-        binary=Sections(file=code + 200, text=code, rodata=0, data=0, bss=64, code=code, loaded=code + 52),
+        binary=ProgramSize(file=code + 200, text=code, rodata=0, data=0, bss=64, code=code, loaded=code + 52),
         core=core,
         ops={name: OpSize(attributed=size, marginal=size + 8) for name, size in ops.items()},
         buckets={"headers": 52, **({"shared by ops": sum(shared.values())} if shared else {})},
@@ -67,7 +67,7 @@ def build_folder(folder: Path, content: bytes = b"code") -> Path:
     (folder / "bin").mkdir(parents=True)
     program = elves.write(folder / "bin/m", sections)
     debug = elves.write(folder / "bin/m.debug", sections, [Name("f", 1, 0x1000, len(content))])
-    totals = elf.sections(program)
+    totals = elf.program_size(program)
     parts = (
         part("f", totals.code),
         part("headers", totals.loaded - totals.code, "headers", ()),

@@ -93,7 +93,7 @@ class Program:
         )
         binary.map_file.write_text("\n".join(lines) + "\n")
         found = dissect(binary, selection, frozenset({CORE}))
-        totals = elf.sections(binary.program)
+        totals = elf.program_size(binary.program)
         assert sum(found.buckets().values()) == totals.loaded
         assert sum(found.buckets(loaded=False).values()) == totals.bss
         return found

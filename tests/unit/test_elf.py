@@ -27,9 +27,9 @@ NAMES = (
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_sizes(tmp_path: Path, bits: int) -> None:
+def test_the_size_of_a_program(tmp_path: Path, bits: int) -> None:
     path = elves.write(tmp_path / "x", PARTS, NAMES, bits=bits)
-    found = elf.sections(path)
+    found = elf.program_size(path)
     assert (found.text, found.rodata, found.data, found.bss) == (64, 8 + 8, 12, 300)
     assert found.code == 64 + 16 + 12
     headers = 52 + 32 if bits == 32 else 64 + 56
@@ -54,7 +54,7 @@ def test_thumb_functions_have_even_addresses(tmp_path: Path) -> None:
     file = Elf.read(elves.write(tmp_path / "x", PARTS, NAMES))
     assert {s.name: (s.address, s.size) for s in file.symbols()} == {
         "thumb": (0x2000, 32),
-        # Data may well begin at an odd one.
+        # Data may begin at an odd address.
         "table": (0x1001, 3),
     }
     other = Elf.read(elves.write(tmp_path / "y", PARTS, NAMES, bits=64, machine=elves.X86_64))
@@ -71,34 +71,34 @@ def test_thumb_functions_have_even_addresses(tmp_path: Path) -> None:
         (b"\x7fELF\x07\x01" + bytes(100), "is not an ELF program"),
     ],
 )
-def test_other_files(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_little_endian_elf(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(UsageError, match=message):
-        elf.sections(tmp_path / "x")
+        elf.program_size(tmp_path / "x")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        elf.sections(tmp_path / "x")
+        elf.program_size(tmp_path / "x")
 
 
-def test_a_file_that_was_cut(tmp_path: Path) -> None:
+def test_a_truncated_file(tmp_path: Path) -> None:
     path = elves.write(tmp_path / "x", PARTS, NAMES)
     path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(UsageError, match="damaged: its tables end beyond the file"):
-        elf.sections(path)
+    with pytest.raises(UsageError, match="damaged: a table ends beyond the end of the file"):
+        elf.program_size(path)
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_damaged_files_are_said_to_be(tmp_path: Path, seed: int) -> None:
-    """Random bytes changed: nothing but a UsageError comes out, if anything does."""
+def test_damaged_files_raise_nothing_but_usage_errors(tmp_path: Path, seed: int) -> None:
+    """Random bytes are changed; reading either works or raises a UsageError."""
     random = Random(seed)
     data = bytearray(elves.write(tmp_path / "x", PARTS, NAMES, bits=random.choice([32, 64])).read_bytes())
     for _ in range(random.randint(1, 12)):
         data[random.randrange(8, len(data))] = random.randrange(256)
     (tmp_path / "x").write_bytes(data)
     with contextlib.suppress(UsageError):
-        elf.sections(tmp_path / "x")
+        elf.program_size(tmp_path / "x")
         Elf.read(tmp_path / "x").symbols()
 
 

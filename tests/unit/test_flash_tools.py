@@ -553,5 +553,5 @@ def test_images_that_cannot_be(tmp_path: Path) -> None:
     assert "flash of a armv7" in failed(board(), made).message
     with pytest.raises(ToolError, match="two segments overlap at 0x2"):
         flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), (2, b"data")))
-    with pytest.raises(UsageError, match="a segment ends beyond the file"):
+    with pytest.raises(UsageError, match="a segment ends beyond the end of the file"):
         flashing.flat_image(with_segments(tmp_path / "p", (0, b"code"), size=100))

@@ -27,11 +27,11 @@ def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy
     names = [op.name for op in project.selection.ops]
     without = {name: project.reduced(project.selection.without(name)) for name in names}
     smaller = builder.variants({**without, _BARE: project.bare()})
-    codes = {name: elf.sections(program).code for name, program in smaller.items()}
-    unchecked = elf.sections(builder.stripped(project.unchecked())).code if project.model_check else None
+    codes = {name: elf.program_size(program).code for name, program in smaller.items()}
+    unchecked = elf.program_size(builder.stripped(project.unchecked())).code if project.model_check else None
     found = anatomise(project, binary)
     return found, size_report.report(
-        elf.sections(binary.program),
+        elf.program_size(binary.program),
         found,
         without={name: codes[name] for name in names},
         without_ops=codes[_BARE],

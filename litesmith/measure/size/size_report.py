@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from litesmith.measure.size.anatomy import CORE, OP, SHARED, Anatomy
-from litesmith.measure.size.elf import Sections
+from litesmith.measure.size.elf import ProgramSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class SizeReport:
     same program with no op at all.
     """
 
-    binary: Sections
+    binary: ProgramSize
     core: int
     ops: Mapping[str, OpSize]
     buckets: Mapping[str, int]
@@ -64,7 +64,7 @@ class SizeReport:
             KeyError, TypeError, ValueError: the content is of another kind.
         """
         return cls(
-            binary=Sections(**{name: int(size) for name, size in content["binary"].items()}),
+            binary=ProgramSize(**{name: int(size) for name, size in content["binary"].items()}),
             core=int(content["core"]),
             ops={
                 str(name): OpSize(attributed=int(size["attributed"]), marginal=int(size["marginal"]))
@@ -83,7 +83,7 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
 
 
 def report(
-    binary: Sections,
+    binary: ProgramSize,
     anatomy: Anatomy,
     *,
     without: Mapping[str, int],

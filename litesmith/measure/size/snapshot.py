@@ -12,7 +12,7 @@ from litesmith.base import files
 from litesmith.base.errors import UsageError
 from litesmith.build.manifest import AGAIN, MANIFEST, MadeWith, Manifest
 from litesmith.measure.size.anatomy import Anatomy
-from litesmith.measure.size.elf import Elf, sections
+from litesmith.measure.size.elf import Elf, program_size
 from litesmith.measure.size.size_report import SizeReport
 
 
@@ -60,7 +60,7 @@ def read(folder: Path) -> Snapshot:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"{folder} was built by another version of litesmith", AGAIN) from None
-    if sections(program) != report.binary:
+    if program_size(program) != report.binary:
         raise UsageError(f"{folder}/size.json is of another build than {program}", AGAIN)
     sums = [sum(anatomy.buckets(loaded=loaded).values()) for loaded in (True, False)]
     if sums != [report.binary.loaded, report.binary.bss]:

@@ -75,7 +75,7 @@ def run(target: str, toolchain_name: str | None, kernels: str | None = None) -> 
         make = functools.partial(_project, profile=profile, toolchain=toolchain, tree=tree, registry=registry)
         base, programs, codes = _measure(builder, registry, make, wanted)
         sparse = dataclasses.replace(_nothing(), sparse=True)
-        more = elf.sections(builder.variants({"": make(sparse)})[""]).code
+        more = elf.program_size(builder.variants({"": make(sparse)})[""]).code
         linkage = profile.toolchains[name].linkage
         made = Costs(
             key=costs.key_of(profile, toolchain),
@@ -95,7 +95,7 @@ def run(target: str, toolchain_name: str | None, kernels: str | None = None) -> 
             n: Compared(
                 model=n,
                 estimated=costs.estimate(made, s, registry.runtime).code,
-                measured=elf.sections(measured[n]).code,
+                measured=elf.program_size(measured[n]).code,
             )
             for n, s in {**chosen, **single}.items()
         }

@@ -60,7 +60,7 @@ def symbols(project: Project, binary: Binary) -> tuple[Mapping[str, int], int]:
         for text in _texts(binary, substitutes.DELEGATE):
             found[f"text {text!r}"] = len(text) + 1
             found[f"strings {DELEGATE}"] -= len(text) + 1
-    return found, elf.sections(binary.program).code
+    return found, elf.program_size(binary.program).code
 
 
 def _texts(binary: Binary, source: str) -> set[bytes]:

@@ -45,7 +45,7 @@ def run(target: str, model: str, toolchain_name: str | None = None) -> StepsRepo
         linkage = profile.toolchains[toolchain.name].linkage
 
         def code(one: Project) -> int:
-            return elf.sections(session.builder.stripped(one)).code
+            return elf.program_size(session.builder.stripped(one)).code
 
         pruned = code(project)
         steps = {

@@ -382,7 +382,7 @@ def _compared(
         Compared(
             model=label,
             estimated=xnnpack_costs.estimate(builtin, made, *one, bench.registry.runtime).code,
-            measured=elf.sections(measured[label]).code,
+            measured=elf.program_size(measured[label]).code,
         )
         for label, one in asked.items()
     ]
