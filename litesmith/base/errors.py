@@ -55,6 +55,10 @@ class ToolError(LitesmithError):
     """An outside program is missing or failed."""
 
 
+class NoExecutorError(ToolError):
+    """Programs of a profile cannot be run on this machine: their emulator is not installed."""
+
+
 class TimeOutError(ToolError):
     """An outside program did not end in time; it and its children are gone."""
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import console, files
-from litesmith.base.errors import UsageError, VerificationError
+from litesmith.base.errors import NoExecutorError, UsageError, VerificationError
 from litesmith.board.deploy.inventory import Board
 from litesmith.build.request import Request
-from litesmith.measure.verify import verification
+from litesmith.measure.verify.executor import find_executor
 from litesmith.model import samples
 from litesmith.model.model_file import open_model
 from litesmith.predict import work
@@ -128,16 +128,17 @@ def _on_board(request: Request, board: Board, runs: int) -> Timed:
 
 
 def _here(request: Request, profile: Profile, runs: int) -> Timed:
-    runner = verification.find_runner(profile)
-    if isinstance(runner, str):
-        raise VerificationError(runner, "or measure on a board: --board NAME")
+    try:
+        executor = find_executor(profile)
+    except NoExecutorError as error:
+        raise VerificationError(str(error), "or measure on a board: --board NAME") from None
     model = open_model(request.models[0])
     part, _, sample = samples.for_measuring(model.analysis, model.path)
     arguments = ["--model", str(model.path), *part.arguments()]
     arguments += ["--json", "--runs", str(runs), "--warm-up", str(_WARM_UP)]
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         program = profiling_program(request)
-        done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
+        done = executor.run(str(program), arguments, sample.inputs, Path(scratch))
     if done.code != 0:
         raise VerificationError(f"{model.analysis.path}: the program failed: {done.stderr.strip()}")
     said = json.loads(done.stdout)

@@ -13,7 +13,7 @@ import numpy as np
 from litesmith.base import paths
 from litesmith.base.errors import ToolError, VerificationError
 from litesmith.build.request import Request
-from litesmith.measure.verify import verification
+from litesmith.measure.verify.executor import find_executor
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
@@ -51,7 +51,7 @@ def run(target: str, out: str, seed: int) -> Demo:
     """Builds ``examples/det.tflite`` for ``target``, runs it on a drawn scene, writes a PNG.
 
     Raises:
-        ToolError: the emulator is missing.
+        NoExecutorError: the emulator is not installed.
         VerificationError: the program failed.
     """
     from PIL import Image, ImageDraw
@@ -62,15 +62,13 @@ def run(target: str, out: str, seed: int) -> Demo:
         built = build_and_verify.build(
             Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"))
         )
-        runner = verification.find_runner(profile, sysroot=built.sysroot)
-        if isinstance(runner, str):
-            raise ToolError("the demo runs the program here, and cannot", runner)
+        executor = find_executor(profile, sysroot=built.sysroot)
         shapes = drawing()
         scene = shapes.scene(np.random.default_rng(seed))
         pixels = np.round(scene.image * 255 - 128).astype(np.int8)[None]
         folder = Path(scratch) / "run"
         folder.mkdir()
-        done = runner.run(str(built.program), ["--model", str(model)], [pixels], folder)
+        done = executor.run(str(built.program), ["--model", str(model)], [pixels], folder)
         if done.code != 0:
             raise VerificationError(f"the program failed: {done.stderr.strip()}")
         boxes, classes, scores = (np.fromfile(folder / f"out{i}.bin", np.float32) for i in range(3))
@@ -95,4 +93,4 @@ def run(target: str, out: str, seed: int) -> Demo:
     aside = picture.with_name(f".{picture.name}.part")
     image.save(aside, format="PNG")
     aside.rename(picture)
-    return Demo(picture=picture, found=tuple(found), ran_with=runner.description)
+    return Demo(picture=picture, found=tuple(found), ran_with=executor.description)

@@ -18,7 +18,7 @@ from litesmith.base import paths
 from litesmith.build.request import Request
 from litesmith.container import docker_client
 from litesmith.container.docker_client import EngineError
-from litesmith.measure.verify import verification
+from litesmith.measure.verify.executor import find_executor
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from litesmith.workflow import build_and_verify
@@ -70,11 +70,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         )
         outcome = build_and_verify.build(request)
         profile, name = profiles.load(target).choose(toolchain)
-        runner = verification.find_runner(profile, sysroot=load_toolchain(name).sysroot(profile))
-        assert isinstance(runner, verification.Runner), f"tests need the emulator: {runner}"
+        executor = find_executor(profile, sysroot=load_toolchain(name).sysroot(profile))
         for verdict in outcome.verdicts:
             assert verdict.passed, verdict.line()
-        return Built(folder=out, program=outcome.program, runner=runner.argv)
+        return Built(folder=out, program=outcome.program, runner=executor.argv)
 
     return make
 

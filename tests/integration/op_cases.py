@@ -14,8 +14,8 @@ from litesmith.base import files
 from litesmith.build.builder import Binary, workshop
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify import reference, verification
+from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.measure.verify.reference import Answer, Question
-from litesmith.measure.verify.verification import Runner
 from litesmith.model import contents, entry_points, samples
 from litesmith.model.contents import ModelAnalysis
 from litesmith.model.entry_points import Part
@@ -123,12 +123,11 @@ def rounds(cases: Sequence[Prepared]) -> list[Round]:
 
 def build_program(
     target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
-) -> tuple[Path, Runner]:
+) -> tuple[Path, LocalExecutor]:
     """A program for all ``cases``, and how it runs here; ``defines`` go to all upstream files."""
     binary = build_binary(target, cases, pruned=pruned, defines=defines)
-    runner = verification.find_runner(profiles.load(target))
-    assert isinstance(runner, Runner), runner
-    return binary.program, runner
+    executor = find_executor(profiles.load(target))
+    return binary.program, executor
 
 
 def build_binary(
@@ -157,7 +156,7 @@ def build_binary(
         return builder.build(dataclasses.replace(project, pruning=more))
 
 
-def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
+def check(program: Path, executor: LocalExecutor, case: Prepared, target: str) -> str:
     """What is wrong with the answers of one case; nothing when all is right."""
     names = case.inputs_to_try(target)
     if not names:
@@ -165,7 +164,7 @@ def check(program: Path, runner: Runner, case: Prepared, target: str) -> str:
     for name in names:
         sample = case.tried[name]
         worst = verification.verify_sample(
-            program, runner, case.path, case.part, name, sample.inputs, case.answers[name].outputs
+            program, executor, case.path, case.part, name, sample.inputs, case.answers[name].outputs
         )
         if worst is not None and worst.error > worst.tolerance:
             return f"{case.path.stem}, {name}: output {worst.output} off by {worst.error}"
@@ -177,12 +176,12 @@ def is_different(case: Prepared, target: str) -> bool:
     return case.path.stem in DIFFERENT or (target == "aarch64" and case.path.stem in DIFFERENT_ON_AARCH64)
 
 
-def output_bytes(program: Path, runner: Runner, case: Prepared, name: str) -> list[bytes]:
+def output_bytes(program: Path, executor: LocalExecutor, case: Prepared, name: str) -> list[bytes]:
     """The outputs of a case on the inputs ``name``, byte by byte."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         arguments = ["--model", str(case.path), *case.part.arguments()]
-        done = runner.run(str(program), arguments, case.tried[name].inputs, folder)
+        done = executor.run(str(program), arguments, case.tried[name].inputs, folder)
         assert done.code == 0, f"{case.path.stem}, {name}: exit code {done.code}: {done.stderr}"
         return [(folder / f"out{i}.bin").read_bytes() for i in range(len(case.part.outputs))]
 

@@ -12,7 +12,7 @@ import pytest
 from litesmith.base import process
 from litesmith.build.builder import workshop
 from litesmith.build.project import Project, ProjectOptions
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.model import contents, model_file
 from litesmith.model.entry_points import Choice
 from litesmith.model.tensors import to_bytes
@@ -67,9 +67,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
     return prepare(tmp_path_factory.mktemp("ops"))
 
 
-def _reported(program: Path, runner: Runner, case: Prepared, folder: Path) -> int:
+def _reported(program: Path, executor: LocalExecutor, case: Prepared, folder: Path) -> int:
     (name, *_) = case.inputs_to_try("armv7")
-    words = [*runner.argv, str(program), "--model", str(case.path), "--json", *case.part.arguments()]
+    words = [*executor.argv, str(program), "--model", str(case.path), "--json", *case.part.arguments()]
     for position, value in enumerate(case.tried[name].inputs):
         path = folder / f"{case.path.stem}.{position}"
         path.write_bytes(to_bytes(value))
@@ -84,9 +84,9 @@ def _arena_of(words: list[str]) -> int:
 
 
 def test_every_op(prepared: list[Prepared], tmp_path: Path) -> None:
-    program, runner = build_program("x86_64", prepared, pruned=False)
+    program, executor = build_program("x86_64", prepared, pruned=False)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        reported = pool.map(lambda case: _reported(program, runner, case, tmp_path), prepared)
+        reported = pool.map(lambda case: _reported(program, executor, case, tmp_path), prepared)
     wrong = []
     for case, found in zip(prepared, reported, strict=True):
         plan = prediction.predict(case.analysis, case.path.read_bytes(), registry=REGISTRY)

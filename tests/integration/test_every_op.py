@@ -9,7 +9,7 @@ import pytest
 
 from litesmith.build.builder import workshop
 from litesmith.build.project import Project, ProjectOptions
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.runtime import selection, source_tree
 from litesmith.study.op_models import WITHOUT_A_MODEL, all_cases
 from litesmith.target import profiles
@@ -26,7 +26,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
 
 
 @pytest.fixture(scope="module")
-def program(prepared: list[Prepared]) -> tuple[Path, Runner]:
+def program(prepared: list[Prepared]) -> tuple[Path, LocalExecutor]:
     """The stock program with all ops."""
     return build_program("x86_64", prepared, pruned=False)
 
@@ -39,7 +39,7 @@ def test_every_op_has_a_model_or_a_reason() -> None:
 
 
 @pytest.mark.parametrize("op", EVERY_OP)
-def test_answers(prepared: list[Prepared], program: tuple[Path, Runner], op: str) -> None:
+def test_answers(prepared: list[Prepared], program: tuple[Path, LocalExecutor], op: str) -> None:
     cases = [case for case in prepared if case.op == op and not is_different(case, "x86_64")]
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         results = pool.map(lambda case: check(*program, case, "x86_64"), cases)

@@ -17,8 +17,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from litesmith.build.request import Request
-from litesmith.measure.verify import verification
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import find_executor
 from litesmith.model import entry_points, samples
 from litesmith.model.model_file import open_model
 from litesmith.study.bench.speed import default_models
@@ -45,15 +44,14 @@ def outcome(target: str, model: str, folder: Path, *, prune: bool, toolchain: st
 def test_outputs_are_bit_identical(tmp_path: Path, target: str, name: str) -> None:
     model = open_model(name)
     (part, *_) = entry_points.parts(model.analysis)
-    runner = verification.find_runner(profiles.load(target))
-    assert isinstance(runner, Runner), runner
+    executor = find_executor(profiles.load(target))
     programs = [outcome(target, name, tmp_path / str(p), prune=p).program for p in (True, False)]
     for sample in samples.samples(model.analysis, model.path, part).values():
         answers = []
         for program in programs:
             with tempfile.TemporaryDirectory() as scratch:
                 arguments = ["--model", str(model.path)]
-                done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
+                done = executor.run(str(program), arguments, sample.inputs, Path(scratch))
                 assert done.code == 0, done.stderr
                 outputs = range(len(part.outputs))
                 answers.append([(Path(scratch) / f"out{i}.bin").read_bytes() for i in outputs])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.runtime import selection
 from tests.integration.op_cases import (
     REGISTRY,
@@ -47,7 +47,7 @@ def every_round(prepared: list[Prepared]) -> list[Round]:
 
 
 @pytest.fixture(scope="module")
-def stock(prepared: list[Prepared]) -> Callable[[str], tuple[Path, Runner]]:
+def stock(prepared: list[Prepared]) -> Callable[[str], tuple[Path, LocalExecutor]]:
     """The stock program of a target with all ops."""
     return functools.cache(lambda target: build_program(target, prepared, pruned=False))
 
@@ -99,7 +99,7 @@ def test_answers(every_round: list[Round], target: str, number: int) -> None:
 
 @pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else [("x86_64", 0), ("x86_64", 1)])
 def test_outputs_are_those_of_the_stock_program(
-    every_round: list[Round], stock: Callable[[str], tuple[Path, Runner]], target: str, number: int
+    every_round: list[Round], stock: Callable[[str], tuple[Path, LocalExecutor]], target: str, number: int
 ) -> None:
     cases = every_round[number].cases
     # With traps the program is there already.
@@ -125,7 +125,7 @@ def test_a_model_of_another_dtype_is_refused_by_name(
 ) -> None:
     """For each kernel file a model of one of its ops, with a dtype that the program is without."""
     first = next(one for one in every_round if source in one.dtypes)
-    program, runner = build_program("x86_64", first.cases, pruned=True, defines=TRAPS)
+    program, executor = build_program("x86_64", first.cases, pruned=True, defines=TRAPS)
     selected = {op.name: op for op in selection.select([c.analysis for c in first.cases], REGISTRY).ops}
 
     def missing(case: Prepared) -> tuple[str, set[str]]:
@@ -143,7 +143,7 @@ def test_a_model_of_another_dtype_is_refused_by_name(
         assert all(set(dtypes) <= set(first.dtypes[source]) for dtypes in kept)
         return
     case, op, dtypes = found
-    done = runner.run(str(program), ["--model", str(case.path)], [], tmp_path)
+    done = executor.run(str(program), ["--model", str(case.path)], [], tmp_path)
     assert done.code == 3, done.stderr
     assert "error: this program was built without" in done.stderr
     named = [f"the dtype {dtype} for {op};" in done.stderr for dtype in dtypes]

@@ -44,17 +44,17 @@ def test_right_answers(build: Build, target: str, model: str) -> None:
 )
 def test_the_kernels_are_chosen_on_the_boards_cpu(build: Build, target: str, cpu: str, expected: str) -> None:
     from litesmith.measure.verify import verification
+    from litesmith.measure.verify.executor import find_executor
     from litesmith.model import model_file
     from litesmith.study.bench import ruy_kernels
     from litesmith.target import profiles
 
     built = build(target, "zoo:vww")
     profile = profiles.load(target)
-    runner = verification.find_runner(profile, cpu)
-    assert isinstance(runner, verification.Runner)
+    executor = find_executor(profile, cpu)
     model = model_file.open_model("zoo:vww")
     debug = built.program.with_name(f"{built.program.name}.debug")
-    executed = ruy_kernels.executed_kernels(runner, debug, model.path)
+    executed = ruy_kernels.executed_kernels(executor, debug, model.path)
     assert expected in executed
     assert any("Dotprod" in name for name in executed) == (cpu == "max")
     verdict = verification.verify(built.program, profile, model.analysis, model.path, cpu=cpu)

@@ -114,14 +114,14 @@ def test_upstreams_own_aarch64_build_differs_in_the_same_way(
 ) -> None:
     command, site = upstream_aarch64
     found = prepared[name]
-    binary, runner = build_program("aarch64", [found], pruned=True)
+    binary, executor = build_program("aarch64", [found], pruned=True)
     differences = []
     for sample in ("random 0", "random 1", "random 2"):
         inputs = found.tried[sample].inputs
         expected = asked(
             [*command, "-c"], f"import sys; sys.path.insert(0, {str(site)!r})", found.path, inputs, tmp_path
         )
-        worst = verification.verify_sample(binary, runner, found.path, found.part, sample, inputs, expected)
+        worst = verification.verify_sample(binary, executor, found.path, found.part, sample, inputs, expected)
         assert worst is not None
         assert worst.error == 0
         newest = found.answers[sample].outputs
@@ -152,11 +152,11 @@ def test_upstreams_own_build_differs_in_the_same_way(
     name: str,
 ) -> None:
     found = prepared[name]
-    binary, runner = build_program(target, [found], pruned=True)
+    binary, executor = build_program(target, [found], pruned=True)
     sample = found.tried["random 0"]
     expected = asked([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
     worst = verification.verify_sample(
-        binary, runner, found.path, found.part, "random 0", sample.inputs, expected
+        binary, executor, found.path, found.part, "random 0", sample.inputs, expected
     )
     assert worst is not None
     assert worst.error == 0

@@ -14,7 +14,6 @@ import yaml
 
 from litesmith.build.request import Request
 from litesmith.measure.verify import verification
-from litesmith.measure.verify.verification import Runner
 from litesmith.model import contents, entry_points
 from litesmith.model.model_file import open_model
 from litesmith.study.op_models import all_cases
@@ -228,8 +227,6 @@ def test_auto_takes_xnnpack_where_most_of_the_work_is_its(build: Build) -> None:
 
 
 def test_the_program_reports_its_memory(build: Build) -> None:
-    runner = verification.find_runner(profiles.load("x86_64"))
-    assert isinstance(runner, Runner)
     done = build("x86_64", VWW, kernels="xnnpack").run("--model", open_model(VWW).path, "--json")
     report = json.loads(done.stdout)
     assert report["packed_weights_bytes"] > 200_000

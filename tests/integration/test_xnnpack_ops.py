@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from litesmith.measure.verify import verification
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.model.tensors import from_bytes
 from litesmith.predict.arena import prediction
 from litesmith.predict.xnnpack import delegation
@@ -56,22 +56,21 @@ def target(request: pytest.FixtureRequest) -> str:
 def said(target: str, taken: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, Said]]:
     """By case and sample."""
     program = build_binary(target, [case for case, _ in taken], pruned=True, kernels="xnnpack").program
-    runner = verification.find_runner(profiles.load(target))
-    assert isinstance(runner, Runner), runner
+    executor = find_executor(profiles.load(target))
 
     def ask(case: Prepared) -> dict[str, Said]:
-        return {name: _run(runner, program, case, name) for name in case.inputs_to_try(target)}
+        return {name: _run(executor, program, case, name) for name in case.inputs_to_try(target)}
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         answers = pool.map(ask, (case for case, _ in taken))
         return {case.path.stem: answer for (case, _), answer in zip(taken, answers, strict=True)}
 
 
-def _run(runner: Runner, program: Path, case: Prepared, name: str) -> Said:
+def _run(executor: LocalExecutor, program: Path, case: Prepared, name: str) -> Said:
     sample = case.tried[name]
     arguments = ["--model", str(case.path), *case.part.of_size(sample.inputs).arguments(), "--json"]
     with tempfile.TemporaryDirectory() as scratch:
-        done = runner.run(str(program), arguments, sample.inputs, Path(scratch))
+        done = executor.run(str(program), arguments, sample.inputs, Path(scratch))
         assert done.code == 0, f"{case.path.stem}, {name}: {done.stderr}"
         paths = sorted(Path(scratch).glob("out*.bin"), key=lambda path: int(path.stem[3:]))
         return Said(report=json.loads(done.stdout), outputs=tuple(path.read_bytes() for path in paths))

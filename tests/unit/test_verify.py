@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from litesmith.base import files, process
-from litesmith.base.errors import UsageError
+from litesmith.base.errors import NoExecutorError, UsageError
 from litesmith.measure.verify import verification
+from litesmith.measure.verify.executor import find_executor
 from litesmith.measure.verify.reference import Question
 from litesmith.measure.verify.verification import FLOAT_TOLERANCE, HOPELESS, Verdict, Worst
 from litesmith.model import contents, entry_points, samples
@@ -126,21 +127,18 @@ def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
 
 def test_a_missing_emulator_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (
-        verification.find_runner(profiles.load("armv7"))
-        == "qemu-arm is not installed; apt-get install qemu-user"
-    )
+    with pytest.raises(NoExecutorError) as error:
+        find_executor(profiles.load("armv7"))
+    assert str(error.value) == "qemu-arm is not installed; apt-get install qemu-user"
 
 
 def test_the_build_machine_needs_no_emulator() -> None:
-    runner = verification.find_runner(profiles.load("x86_64"))
-    assert not isinstance(runner, str)
-    assert runner.argv == ()
+    assert find_executor(profiles.load("x86_64")).argv == ()
 
 
 def test_another_cpu_needs_an_emulator() -> None:
     with pytest.raises(UsageError, match="has no emulator"):
-        verification.find_runner(profiles.load("x86_64"), "max")
+        find_executor(profiles.load("x86_64"), "max")
 
 
 def verdict(passed: bool | None, dtype: str = "int8") -> Verdict:

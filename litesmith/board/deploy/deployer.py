@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from litesmith.base.errors import BoardError, VerificationError
 from litesmith.board.deploy import lock
-from litesmith.board.deploy.executor import BoardRunner
+from litesmith.board.deploy.executor import BoardExecutor
 from litesmith.board.deploy.inventory import AnyBoard, Board
 from litesmith.board.deploy.package import Package
 from litesmith.board.deploy.probe import Facts, misfit, probe
@@ -156,12 +156,12 @@ def _pruned(remote: Remote, token: str) -> str:
 def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str:
     """Runs the program on the board and compares its outputs with the reference; returns the verdicts."""
     board = remote.board
-    runner = BoardRunner(remote=remote, token=token, description=f"the board {board.name}")
+    executor = BoardExecutor(remote=remote, token=token, description=f"the board {board.name}")
     lines = []
     try:
         for number, model in enumerate(package.models):
             verdict = verification.verify_with(
-                runner,
+                executor,
                 remote_path(board, package.digests["program"]),
                 remote_path(board, package.digests[package.model_name(number)]),
                 model.analysis,

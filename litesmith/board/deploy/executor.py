@@ -1,4 +1,4 @@
-"""Programs that run on a board: tensors travel there, outputs come back."""
+"""The executor of programs on a board: inputs are sent there, outputs come back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from litesmith.model.tensors import Array, to_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardRunner:
-    """Runs a package's program on its board, for :mod:`litesmith.measure.verify.verification`."""
+class BoardExecutor:
+    """Runs programs that were uploaded to a board; an :class:`~litesmith.measure.verify.executor.Executor`.
+
+    ``token`` is that of the board's lock, which the caller holds.  ``step`` names the step of a deployment
+    or a measurement in error messages.
+    """
 
     remote: Remote
     token: str
@@ -25,7 +29,11 @@ class BoardRunner:
     def run(
         self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
     ) -> process.Completed:
-        """Inputs travel there, outputs come back."""
+        """See :class:`~litesmith.measure.verify.executor.Executor`.
+
+        Raises:
+            BoardError: the connection failed, or the outputs are incomplete.
+        """
         board = self.remote.board
         tensors = [to_bytes(value) for value in inputs]
         sizes = " ".join(str(len(tensor)) for tensor in tensors)
@@ -35,17 +43,28 @@ class BoardRunner:
             script("run"),
             *(board.folder, self.token, str(math.ceil(board.run_timeout)), sizes, *words),
             stdin=b"".join(tensors),
-            # The board ends the program by itself; what it says then takes its time, too.
+            # The board itself ends a program that takes too long; its report must still get through.
             seconds=board.run_timeout + board.timeout,
         )
-        said = b""
+        stdout = b""
         if answer.code == 0:
-            head, _, rest = answer.stdout.partition(b"\n")
-            said_size, *sizes_back = map(int, head.split())
-            if len(rest) != said_size + sum(sizes_back):
-                raise BoardError(board.name, self.step, "its answer was cut short", "deploy again")
-            said, rest = rest[:said_size], rest[said_size:]
-            for position, size in enumerate(sizes_back):
-                (outputs / f"out{position}.bin").write_bytes(rest[:size])
-                rest = rest[size:]
-        return process.Completed(argv=words, code=answer.code, stdout=said, stderr=answer.stderr)
+            stdout, tensors_back = self._split(answer.stdout)
+            for position, tensor in enumerate(tensors_back):
+                (outputs / f"out{position}.bin").write_bytes(tensor)
+        return process.Completed(argv=words, code=answer.code, stdout=stdout, stderr=answer.stderr)
+
+    def _split(self, answer: bytes) -> tuple[bytes, list[bytes]]:
+        """What the script sends back → the program's standard output, and its output tensors.
+
+        The first line has the size of each part in bytes; the parts follow without separators.
+        """
+        head, _, rest = answer.partition(b"\n")
+        sizes = [int(word) for word in head.split()]
+        if len(rest) != sum(sizes):
+            raise BoardError(self.remote.board.name, self.step, "its answer was cut short", "deploy again")
+        pieces = []
+        for size in sizes:
+            pieces.append(rest[:size])
+            rest = rest[size:]
+        stdout, *tensors = pieces
+        return stdout, tensors

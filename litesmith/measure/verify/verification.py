@@ -5,23 +5,23 @@ from __future__ import annotations
 import functools
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from litesmith.base import files, paths, process
-from litesmith.base.errors import UsageError, VerificationError
+from litesmith.base.errors import NoExecutorError, VerificationError
 from litesmith.measure.verify import reference
+from litesmith.measure.verify.executor import Executor, find_executor
 from litesmith.measure.verify.reference import Question
 from litesmith.model.contents import ModelAnalysis
 from litesmith.model.entry_points import EVERYTHING, Choice, Part, parts
 from litesmith.model.samples import Sample, samples
-from litesmith.model.tensors import Array, from_bytes, to_bytes
+from litesmith.model.tensors import Array, from_bytes
 from litesmith.target.profiles import Profile
 
 FLOAT_TOLERANCE = 1e-5
@@ -29,8 +29,6 @@ FLOAT_TOLERANCE = 1e-5
 
 HOPELESS = 1e9
 """Error of an output whose size or whose NaNs and infinities differ; JSON has no infinity."""
-
-_RUN_SECONDS = 300
 
 _MOST_ELEMENTS = 1 << 28
 
@@ -92,88 +90,6 @@ class Verdict:
         )
 
 
-class Runs(Protocol):
-    """Whatever runs a program of ours: this machine, an emulator, a board."""
-
-    @property
-    def description(self) -> str:
-        """What it runs with, in a few words."""
-
-    def run(
-        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
-    ) -> process.Completed:
-        """Runs a program on ``inputs``; its outputs land in the folder ``outputs``, which is here.
-
-        Raises:
-            ToolError: it did not end in time.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runner:
-    """How programs of a profile are run on this machine."""
-
-    argv: tuple[str, ...]
-    description: str
-
-    def run(
-        self, program: str, arguments: Sequence[str], inputs: Sequence[Array], outputs: Path
-    ) -> process.Completed:
-        """See :class:`Runs`."""
-        words = [*self.argv, program, *arguments, "--output-dir", str(outputs)]
-        for position, value in enumerate(inputs):
-            path = outputs / f"in{position}.bin"
-            path.write_bytes(to_bytes(value))
-            words += ["--input", str(path)]
-        return process.run(words, timeout=_RUN_SECONDS)
-
-
-def find_runner(profile: Profile, cpu: str | None = None, sysroot: Path | None = None) -> Runner | str:
-    """The runner of a profile, or the line that says what to install.
-
-    ``cpu`` replaces the emulated CPU of the profile.  ``sysroot`` has loader and shared
-    libraries for programs that are linked dynamically.
-
-    Raises:
-        UsageError: ``cpu`` for a profile without an emulator.
-    """
-    if profile.emulator is None:
-        if cpu is not None:
-            raise UsageError(f"--cpu {cpu}: the profile {profile.name} has no emulator", "leave it out")
-        return _native_runner(sysroot)
-    emulator = profile.emulator
-    program = shutil.which(emulator.program)
-    if program is None:
-        return f"{emulator.program} is not installed; {emulator.install}"
-    arguments = list(emulator.arguments)
-    if cpu is not None:
-        if "-cpu" in arguments:
-            arguments[arguments.index("-cpu") + 1] = cpu
-        else:
-            arguments += ["-cpu", cpu]
-    version = process.run([program, "--version"], timeout=20).stdout.decode().splitlines()[0]
-    description = " ".join([_short(version, emulator.program), *arguments])
-    if sysroot is not None:
-        arguments += ["-L", str(sysroot)]
-        description += f" and {sysroot.name}"
-    return Runner(argv=(program, *arguments), description=description)
-
-
-def _native_runner(sysroot: Path | None) -> Runner:
-    if sysroot is None:
-        return Runner(argv=(), description="this machine")
-    # The libraries that the program was linked with, not those that this machine has.
-    (loader,) = (sysroot / "lib").glob("ld-linux*")
-    argv = (str(loader), "--library-path", str(sysroot / "lib"))
-    return Runner(argv=argv, description=f"this machine and {sysroot.name}")
-
-
-def _short(version: str, program: str) -> str:
-    words = version.split()
-    number = next((w for w in words if w[:1].isdigit()), "")
-    return f"{program} {number}".strip()
-
-
 def compare(expected: Array, actual: Array) -> tuple[float, float]:
     """Error and tolerance of one output; see :class:`Worst` for the unit."""
     if expected.dtype.kind in "bO":
@@ -213,7 +129,7 @@ def verify(
 ) -> Verdict:
     """Runs the program on all samples and compares with the reference.
 
-    ``cpu`` and ``sysroot`` are those of :func:`find_runner`.  A verdict is cached by the
+    ``cpu`` and ``sysroot`` are those of :func:`find_executor`.  A verdict is cached by the
     digests of everything that it depends on.
 
     Raises:
@@ -221,10 +137,13 @@ def verify(
         UsageError: the inputs beside the model do not fit it, or ``choice`` does not.
     """
     digest = files.sha256(program)
-    runner = find_runner(profile, cpu, sysroot)
     chosen = parts(analysis, choice)
-    obstacle = runner if isinstance(runner, str) else _not_comparable(analysis, chosen)
-    if isinstance(runner, str) or obstacle:
+    try:
+        executor = find_executor(profile, cpu, sysroot)
+    except NoExecutorError as error:
+        return _unverified(analysis, str(error), digest)
+    obstacle = _not_comparable(analysis, chosen)
+    if obstacle:
         return _unverified(analysis, obstacle, digest)
     inputs_file = model.with_suffix(".inputs.npz")
     key = files.digest_of(
@@ -234,7 +153,7 @@ def verify(
         analysis.path,
         files.sha256(inputs_file) if inputs_file.is_file() else "",
         reference.describe(),
-        runner.description,
+        executor.description,
         embedded,
         choice.signature,
         {name: list(shape) for name, shape in choice.shapes.items()},
@@ -243,13 +162,13 @@ def verify(
     if cached.is_file():
         return _from_json(cached)
     inside = None if embedded else str(model)
-    verdict = _compare_all(str(program), runner, inside, analysis, model, chosen, digest)
+    verdict = _compare_all(str(program), executor, inside, analysis, model, chosen, digest)
     files.write_atomically(cached, files.to_json(verdict.to_json()))
     return verdict
 
 
 def verify_with(
-    runner: Runs,
+    executor: Executor,
     program: str,
     model_there: str,
     analysis: ModelAnalysis,
@@ -268,7 +187,7 @@ def verify_with(
     obstacle = _not_comparable(analysis, chosen)
     if obstacle:
         return _unverified(analysis, obstacle, program_digest)
-    return _compare_all(program, runner, model_there, analysis, model, chosen, program_digest)
+    return _compare_all(program, executor, model_there, analysis, model, chosen, program_digest)
 
 
 def _unverified(analysis: ModelAnalysis, reason: str, digest: str) -> Verdict:
@@ -286,7 +205,7 @@ def _unverified(analysis: ModelAnalysis, reason: str, digest: str) -> Verdict:
 
 def _compare_all(
     program: str,
-    runner: Runs,
+    executor: Executor,
     model_there: str | None,
     analysis: ModelAnalysis,
     model: Path,
@@ -332,7 +251,7 @@ def _compare_all(
             label = f"{part.signature}, {name}" if part.signature is not None else name
             try:
                 result = verify_sample(
-                    *(program, runner, model_there, part, label, sample.inputs, expected),
+                    *(program, executor, model_there, part, label, sample.inputs, expected),
                     delegated=functools.partial(delegated.tolerance, number, name, known),
                 )
             except VerificationError as failure:
@@ -356,7 +275,7 @@ def _compare_all(
         samples=compared,
         worst=worst,
         reference=reference.describe(),
-        ran_with=runner.description,
+        ran_with=executor.description,
         program_sha256=digest,
     )
 
@@ -522,7 +441,7 @@ def _badness(worst: Worst) -> tuple[bool, float]:
 
 def verify_sample(
     program: Path | str,
-    runner: Runs,
+    executor: Executor,
     model: Path | str | None,
     part: Part,
     sample: str,
@@ -544,11 +463,11 @@ def verify_sample(
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         folder = Path(scratch)
         arguments = [*([] if model is None else ["--model", str(model)]), *part.arguments(), "--json"]
-        done = runner.run(str(program), arguments, inputs, folder)
+        done = executor.run(str(program), arguments, inputs, folder)
         if done.code != 0:
             raise VerificationError(
                 f"the program failed on {sample} with exit code {done.code}: {_complaint(done)}",
-                f"it ran with {runner.description}; the program is {program}",
+                f"it ran with {executor.description}; the program is {program}",
             )
         for position, (tensor, value) in enumerate(zip(part.outputs, expected, strict=True)):
             actual = from_bytes((folder / f"out{position}.bin").read_bytes(), value.dtype, value.shape)

@@ -19,8 +19,8 @@ from typing import Any
 from litesmith.base import console, files, paths, process
 from litesmith.base.errors import ToolError, UsageError, VerificationError
 from litesmith.build.request import Request
-from litesmith.measure.verify import reference, verification
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify import reference
+from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.model import samples
 from litesmith.model.model_file import Model, open_model
 from litesmith.study.bench.speed import Turns, default_models, short_name
@@ -145,18 +145,17 @@ def instructions(program: Path, target: str, model: Model) -> int:
         ToolError: the emulator is missing, or takes no plugins.
         VerificationError: the program failed.
     """
-    runner = verification.find_runner(profiles.load(target))
-    if not isinstance(runner, Runner):
-        raise ToolError(runner)
-    if not runner.argv:
+    executor = find_executor(profiles.load(target))
+    if not executor.argv:
         raise UsageError(f"{target} needs no emulator", "time it instead")
-    more, once = (_count(runner, program, model, runs) for runs in (_COUNTED + 1, 1))
+    more, once = (_count(executor, program, model, runs) for runs in (_COUNTED + 1, 1))
     return round((more - once) / _COUNTED)
 
 
-def _count(runner: Runner, program: Path, model: Model, runs: int) -> int:
-    counting = Runner(
-        argv=(runner.argv[0], "-plugin", str(_plugin()), *runner.argv[1:]), description=runner.description
+def _count(executor: LocalExecutor, program: Path, model: Model, runs: int) -> int:
+    emulator, *more = executor.argv
+    counting = LocalExecutor(
+        argv=(emulator, "-plugin", str(_plugin()), *more), description=executor.description
     )
     _, _, sample = samples.for_measuring(model.analysis, model.path)
     arguments = ["--model", str(model.path), "--runs", str(runs)]

@@ -21,7 +21,7 @@ from litesmith.base import console, files
 from litesmith.base.errors import BoardError, UsageError
 from litesmith.board.deploy import lock
 from litesmith.board.deploy.deployer import require_fit
-from litesmith.board.deploy.executor import BoardRunner
+from litesmith.board.deploy.executor import BoardExecutor
 from litesmith.board.deploy.inventory import Board
 from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts, probe
@@ -176,7 +176,7 @@ def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptio
     facts = probe(remote)
     require_fit(remote.board, facts, package)
     token = lock.new_token()
-    runner = BoardRunner(remote=remote, token=token, description=remote.board.name, step=_STEP)
+    executor = BoardExecutor(remote=remote, token=token, description=remote.board.name, step=_STEP)
     arguments = (
         *("--model", remote_path(remote.board, package.digests[package.model_name(0)])),
         *case.arguments,
@@ -185,8 +185,8 @@ def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptio
     repetitions = ("--runs", str(options.runs), "--warm-up", str(options.warm_up))
     with lock.locked(remote, token), _uploaded(remote, programs.content, token):
         before = _clock(remote)
-        released = _run_program(runner, package.digests["program"], arguments, case.sample)
-        profiled = _run_program(runner, programs.profiling_sha256, (*arguments, *repetitions), case.sample)
+        released = _run_program(executor, package.digests["program"], arguments, case.sample)
+        profiled = _run_program(executor, programs.profiling_sha256, (*arguments, *repetitions), case.sample)
         after = _clock(remote)
     return _Readings(
         facts=facts, released=released, profiled=profiled, clock={"before": before, "after": after}
@@ -207,12 +207,12 @@ def _uploaded(remote: Remote, content: Mapping[str, Path], token: str) -> Iterat
 
 
 def _run_program(
-    runner: BoardRunner, digest: str, arguments: Sequence[str], sample: samples.Sample
+    executor: BoardExecutor, digest: str, arguments: Sequence[str], sample: samples.Sample
 ) -> dict[str, Any]:
     """Runs an uploaded program on the board; returns the JSON that it printed."""
-    board = runner.remote.board
+    board = executor.remote.board
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        ended = runner.run(remote_path(board, digest), arguments, sample.inputs, Path(scratch))
+        ended = executor.run(remote_path(board, digest), arguments, sample.inputs, Path(scratch))
     if ended.code != 0:
         lines = ended.stderr.strip().splitlines() or [f"exit code {ended.code}"]
         raise BoardError(board.name, _STEP, f"the program failed: {lines[-1]}", "run it on the board by hand")

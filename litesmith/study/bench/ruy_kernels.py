@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import process
-from litesmith.base.errors import VerificationError
+from litesmith.base.errors import NoExecutorError, VerificationError
 from litesmith.build.request import Request
 from litesmith.measure.verify import verification
-from litesmith.measure.verify.verification import Runner
+from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.model.model_file import open_model
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
@@ -53,7 +53,7 @@ def kernels_in_log(log: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def executed_kernels(runner: Runner, debug_program: Path, model: Path) -> tuple[str, ...]:
+def executed_kernels(executor: LocalExecutor, debug_program: Path, model: Path) -> tuple[str, ...]:
     """Kernels that one inference on zeros executes; the program must have its symbols.
 
     Raises:
@@ -61,7 +61,7 @@ def executed_kernels(runner: Runner, debug_program: Path, model: Path) -> tuple[
     """
     with tempfile.TemporaryDirectory(prefix="litesmith-") as folder:
         log = Path(folder) / "executed.log"
-        words = [*runner.argv, "-d", "in_asm", "-D", str(log), str(debug_program)]
+        words = [*executor.argv, "-d", "in_asm", "-D", str(log), str(debug_program)]
         done = process.run([*words, "--model", str(model)], timeout=_RUN_SECONDS)
         if done.code != 0:
             raise VerificationError(f"{model}: the program failed: {done.stderr.strip()}")
@@ -77,8 +77,9 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
     opened = open_model(model)
     for target, cpu in _CPUS:
         profile = profiles.load(target)
-        runner = verification.find_runner(profile, cpu)
-        if isinstance(runner, str):
+        try:
+            executor = find_executor(profile, cpu)
+        except NoExecutorError:
             continue
         built = build_and_verify.build(Request(target=target, models=(model,), out=str(scratch / target)))
         verdict = verification.verify(built.program, profile, opened.analysis, opened.path, cpu=cpu)
@@ -88,7 +89,7 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
                 target=target,
                 cpu=cpu,
                 model=model,
-                kernels=executed_kernels(runner, debug, opened.path),
+                kernels=executed_kernels(executor, debug, opened.path),
                 verdict="right" if verdict.passed else "WRONG",
             )
         )

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from litesmith.base import console, paths
 from litesmith.base.errors import UsageError, VerificationError
 from litesmith.build.request import Request
-from litesmith.measure.verify import reference, verification
+from litesmith.measure.verify import reference
+from litesmith.measure.verify.executor import find_executor
 from litesmith.model import samples
 from litesmith.model.model_file import Model, open_model
 from litesmith.study.bench.ruy_kernels import KernelRun, kernel_runs
@@ -118,12 +119,9 @@ class Turns:
     """Programs of one model and the wheel, which take turns on the same input."""
 
     def __init__(self, model: Model, programs: Sequence[Path]) -> None:
-        runner = verification.find_runner(profiles.load("x86_64"))
-        if isinstance(runner, str):
-            raise VerificationError(runner)
         _, _, sample = samples.for_measuring(model.analysis, model.path)
         self._inputs = sample.inputs
-        self._runner = runner
+        self._executor = find_executor(profiles.load("x86_64"))
         self._model = model
         self._programs = programs
 
@@ -151,7 +149,7 @@ class Turns:
     def _program(self, program: Path, runs: int) -> float:
         arguments = ["--model", str(self._model.path), "--runs", str(runs), "--json"]
         with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-            done = self._runner.run(str(program), arguments, self._inputs, Path(scratch))
+            done = self._executor.run(str(program), arguments, self._inputs, Path(scratch))
         if done.code != 0:
             raise VerificationError(f"{self._model.analysis.path}: the program failed: {done.stderr.strip()}")
         return float(json.loads(done.stdout)["latency_ms"]["median"])
