@@ -8,20 +8,16 @@ mirror, and every image says in a label on which of the two it stands.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.base import console, files, paths, process
-from litesmith.base.errors import ToolError, UsageError
+from litesmith.base import console, files, paths
+from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import nearest
-from litesmith.container import docker_client
+from litesmith.container import debian_root, docker_client
 from litesmith.container.docker_client import EngineError
-from litesmith.runtime.source_tree import debian_suites
 
 LOCAL_BASE = "litesmith-base:bookworm"
 """The base that :func:`make_base` makes."""
@@ -32,7 +28,6 @@ _BASE_LABEL = "litesmith.base"
 _OFFLINE = ("Temporary failure resolving", "Failed to fetch", "Could not resolve", "Could not connect")
 _PULL_SECONDS = 600
 _BUILD_SECONDS = 1800
-_DEBOOTSTRAP_SECONDS = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,65 +208,23 @@ def make_base() -> Image:
 
     Raises:
         EngineError: there is no engine.
-        ToolError: debootstrap is missing or failed, there is no mirror, or we are not root.
+        ToolError: debootstrap is missing or failed, there is no mirror, or this is not root.
     """
     docker_client.require()
-    program = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is None:
-        raise ToolError("debootstrap is not installed", "on Debian: apt-get install debootstrap")
-    if os.getuid() != 0:
-        raise ToolError("debootstrap needs root to make a base", "run './inv docker.base' as root, once")
-    suites = debian_suites(_RELEASE)
-    if not suites:
-        raise ToolError("no Debian mirror is known", "name one in LITESMITH_DEBIAN_MIRROR")
+    suites = debian_root.require(_RELEASE, "a base", "./inv docker.base")
     # Without certificates, apt in the container cannot use a mirror with https.
     more = ["--include=ca-certificates"] if any(suite.startswith("https") for suite in suites) else []
+
+    def prepare(root: Path) -> None:
+        (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
+
     console.note(f"making a base of Debian {_RELEASE} with debootstrap, once: half a minute")
     with tempfile.TemporaryDirectory(prefix="litesmith-base-") as scratch:
-        root, archive = Path(scratch) / "root", Path(scratch) / "base.tar"
-        bootstrap(program, ("--variant=minbase", *more), (_RELEASE, suites[0].split()[0]), root)
-        (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
-        pack(root, archive)
+        archive = Path(scratch) / "base.tar"
+        debian_root.make(archive, _RELEASE, suites[0].split()[0], more, prepare)
         label = f'LABEL {_BASE_LABEL}="debootstrap {_RELEASE}"'
         done = docker_client.call("import", f"--change={label}", archive, LOCAL_BASE, timeout=_BUILD_SECONDS)
     found = find(LOCAL_BASE)
     if done.code != 0 or found is None:
         raise EngineError(f"the engine did not take the base: {done.stderr.strip()}", "see 'docker info'")
     return found
-
-
-def bootstrap(program: str, options: Sequence[str], release: tuple[str, str], root: Path) -> None:
-    """Runs debootstrap for a release and its mirror into the new folder ``root``.
-
-    Raises:
-        ToolError: it failed.
-    """
-    name, mirror = release
-    # In a mount namespace of its own: what it mounts goes with it, even when it is killed.
-    words: list[str | Path] = ["unshare", "--mount", program, "--force-check-gpg"]
-    done = process.run([*words, *options, name, root, mirror], timeout=_DEBOOTSTRAP_SECONDS)
-    if done.code != 0:
-        lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
-        errors = [line for line in lines if line.startswith("E: ")] or lines[-1:]
-        raise ToolError(
-            f"debootstrap failed: {errors[0] if errors else 'no message'}",
-            "check the network connection, the mirror and the free disk space",
-        )
-
-
-def pack(root: Path, archive: Path) -> None:
-    """Packs a root file system without what package management left behind.
-
-    Raises:
-        ToolError: tar failed.
-    """
-    packed = process.run(
-        [
-            *("tar", "--create", f"--file={archive}", f"--directory={root}", "--sort=name"),
-            *("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*"),
-            ".",
-        ],
-        timeout=_BUILD_SECONDS,
-    )
-    if packed.code != 0:
-        raise ToolError(f"tar failed: {packed.stderr.strip()}", "check the free disk space")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
 import threading
@@ -20,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
-from litesmith.base import console, files, paths
+from litesmith.base import apt, console, files, paths
 from litesmith.base.errors import SourceError
 from litesmith.runtime.edits import Patch
 from litesmith.runtime.pins import COMPONENTS, Component, Origin
@@ -178,57 +176,10 @@ def _find(root: Path, component: Component) -> Source | None:
     return None
 
 
-def debian_mirrors() -> tuple[str, ...]:
-    """Addresses of the machine's own Debian mirrors, from its apt configuration.
-
-    ``LITESMITH_DEBIAN_MIRROR`` goes first.  Empty on a machine without apt.
-    """
-    named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
-    found = [named.rstrip("/") + "/"] if named else []
-    found += [line.rstrip("/") + "/" for line in _apt_targets("$(REPO_URI)") if line.startswith("http")]
-    # Security mirrors hold no pool of the main archive; asking them last costs nothing.
-    unique = dict.fromkeys(found)
-    return tuple(sorted(unique, key=lambda address: "security" in address))
-
-
-def debian_suites(release: str) -> tuple[str, ...]:
-    """``address suite component`` of a release's suites, the main one first.
-
-    Those of Debian that the machine's own apt uses; ``LITESMITH_DEBIAN_MIRROR`` replaces the
-    main one's address.  Empty when neither is known.
-    """
-    named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
-    pattern = re.compile(rf"Debian (https?\S+) ({release}(?:-\S+)?) main$")
-    lines = _apt_targets("$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)")
-    found = dict.fromkeys((m[1], m[2]) for line in lines if (m := pattern.match(line)))
-    if named:
-        rest = [(address, suite) for address, suite in found if suite != release]
-        found = dict.fromkeys([(named, release), *rest])
-    elif not any(suite == release for _, suite in found) and (mirrors := debian_mirrors()):
-        found = {(mirrors[0], release): None, **found}
-    ordered = sorted(found, key=lambda item: item[1] != release)
-    return tuple(f"{address} {suite} main" for address, suite in ordered)
-
-
-def _apt_targets(template: str) -> list[str]:
-    """Lines about what apt downloads from where; none on a machine without apt."""
-    try:
-        listing = subprocess.run(
-            ["apt-get", "indextargets", "--format", template],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return listing.splitlines()
-
-
 def _addresses(origin: Origin) -> tuple[str, ...]:
     if origin.kind == "upstream":
         return (origin.location,)
-    return tuple(mirror + origin.location for mirror in debian_mirrors())
+    return tuple(mirror + origin.location for mirror in apt.debian_mirrors())
 
 
 class _UnreachableError(Exception):

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 
 from litesmith.base import process
+from litesmith.base.apt import debian_mirrors
 from litesmith.base.errors import ToolError
 from litesmith.container import docker_client
-from litesmith.runtime.source_tree import debian_mirrors
 from litesmith.target import flash_tools, profiles
 from litesmith.toolchain.gcc import package_of
 

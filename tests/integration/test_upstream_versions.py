@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litesmith.base import paths
+from litesmith.base import apt, paths
 from litesmith.measure.verify import verification
 from litesmith.model.tensors import Array
-from litesmith.runtime import source_tree
 from tests.integration.conftest import require_or_skip
 from tests.integration.op_cases import DIFFERENT, DIFFERENT_ON_AARCH64, Prepared, build_program, prepare
 
@@ -81,7 +80,7 @@ def upstream_aarch64() -> tuple[list[str], Path]:
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         site.mkdir(parents=True)
-        mirror = source_tree.debian_suites("bookworm")[0].split()[0]
+        mirror = apt.debian_suites("bookworm")[0].split()[0]
         names = ",".join((*PYTHON, *LIBRARIES))
         words = [debootstrap, "--foreign", "--arch=arm64", "--variant=minbase", f"--include={names}"]
         subprocess.run([*words, "bookworm", root, mirror], check=True, capture_output=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,6 @@ def test_what_kills_a_compiler() -> None:
 
 def test_a_base_without_debootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker_client, "require", lambda: "1.0")
-    monkeypatch.setattr(toolchain_images.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError, match="debootstrap is not installed"):
         toolchain_images.make_base()

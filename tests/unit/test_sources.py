@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from litesmith.base import apt
 from litesmith.base.errors import SourceError
 from litesmith.runtime import source_tree
 from litesmith.runtime.pins import COMPONENTS, Component, Origin, Patch
@@ -147,7 +148,7 @@ def test_a_wrong_digest_is_an_error_and_no_reason_to_ask_elsewhere(
 def test_no_network_names_the_file_and_all_origins(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_tree, "debian_mirrors", lambda: ("http://127.0.0.1:1/",))
+    monkeypatch.setattr(apt, "debian_mirrors", lambda: ("http://127.0.0.1:1/",))
     first = upstream("http://127.0.0.1:1/a/t.tar", "0" * 64)
     second = Origin(kind="debian", location="pool/t.tar", sha256="1" * 64)
     with pytest.raises(SourceError) as caught:
@@ -163,7 +164,7 @@ def test_an_http_error_is_named(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, address = served
-    monkeypatch.setattr(source_tree, "debian_mirrors", lambda: ())
+    monkeypatch.setattr(apt, "debian_mirrors", lambda: ())
     second = Origin(kind="debian", location="pool/t.tar", sha256="1" * 64)
     with pytest.raises(SourceError, match=r"HTTP 404.*no apt configuration"):
         source_tree.source_tree((component(upstream(f"{address}/none", "0" * 64), second),))

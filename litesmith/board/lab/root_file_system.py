@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import console, files, paths
-from litesmith.base.errors import ToolError
-from litesmith.container import docker_client, toolchain_images
+from litesmith.container import debian_root, docker_client, toolchain_images
 from litesmith.container.docker_client import EngineError
-from litesmith.runtime.source_tree import debian_suites
 
 USER = "board"
 """Who logs in on a board; the install folder is this user's."""
@@ -73,26 +71,13 @@ def ensure(architecture: str) -> str:
 
 
 def _make(debian: _Debian, packed: Path) -> None:
-    program = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is None:
-        raise ToolError("debootstrap is not installed", "on Debian: apt-get install debootstrap")
-    if os.getuid() != 0:
-        raise ToolError("debootstrap needs root to make a board", "run './inv lab.up' as root, once")
-    suites = debian_suites(debian.release)
-    if not suites:
-        raise ToolError("no Debian mirror is known", "name one in LITESMITH_DEBIAN_MIRROR")
+    suites = debian_root.require(debian.release, "a board", "./inv lab.up")
     console.note(f"making a board of Debian {debian.release} for {debian.architecture}, once: some minutes")
     packed.parent.mkdir(parents=True, exist_ok=True)
+    options = (f"--arch={debian.architecture}", "--include=openssh-server")
     with tempfile.TemporaryDirectory(prefix="litesmith-lab-") as scratch:
-        root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
-        toolchain_images.bootstrap(
-            program,
-            ("--variant=minbase", f"--arch={debian.architecture}", "--include=openssh-server"),
-            (debian.release, suites[0].split()[0]),
-            root,
-        )
-        _prepare(root)
-        toolchain_images.pack(root, archive)
+        archive = Path(scratch) / "root.tar"
+        debian_root.make(archive, debian.release, suites[0].split()[0], options, _prepare)
         partial = packed.with_suffix(f".{os.getpid()}")
         shutil.move(archive, partial)
         partial.replace(packed)
