@@ -1,10 +1,18 @@
+"""The tiers of the tests, and the fixtures that all of them share.
+
+A test in ``tests/unit`` belongs to the tier ``unit``, one in ``tests/integration`` to ``full``.  A marker
+``build`` or ``exhaustive`` on a file, a test or a parameter moves it from there.  ``--tier`` runs a tier with
+those before it.
+"""
+
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +22,86 @@ from litesmith.runtime.op_registry import Registry
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
-# A test that builds or runs programs says so by where it lies.
+TIERS = ("unit", "build", "full", "exhaustive")
+"""From fast to slow; each runs the tests of those before it, too."""
+
+_UNIT = Path(__file__).parent / "unit"
 _INTEGRATION = Path(__file__).parent / "integration"
+_STARTS_A_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork")
+_USES_THE_NETWORK = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=TIERS, default="full", help="how much to run (default: full)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # The modules there import much that the unit tests do not need.
+    return True if config.getoption("tier") == "unit" and collection_path == _INTEGRATION else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _INTEGRATION in item.path.parents:
-            item.add_marker(pytest.mark.integration)
+        item.add_marker(_tier(item))
+    last = TIERS.index(config.getoption("tier"))
+    deselected = [item for item in items if TIERS.index(_tier(item)) > last]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if TIERS.index(_tier(item)) <= last]
+
+
+def _tier(item: pytest.Item) -> str:
+    marked = [mark.name for mark in item.iter_markers() if mark.name in TIERS]
+    by_folder = "unit" if _UNIT in item.path.parents else "full"
+    return max(marked, key=TIERS.index) if marked else by_folder
+
+
+class _Isolation:
+    """Makes a unit test fail that starts a process or talks to another machine."""
+
+    def __init__(self) -> None:
+        self.test = ""
+        self.broken: list[str] = []
+        sys.addaudithook(self._check)
+
+    def _check(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.test:
+            return
+        if event in _STARTS_A_PROCESS:
+            self._fail(f"a unit test starts a process: {event} {arguments[:1]}")
+        # A server in a thread of the test itself is fine.
+        if event in _USES_THE_NETWORK and not (
+            isinstance(arguments[1], tuple) and arguments[1][0] in _LOOPBACK
+        ):
+            self._fail(f"a unit test uses the network: {event} {arguments[1]}")
+
+    def _fail(self, message: str) -> None:
+        self.broken.append(message)
+        pytest.fail(message)
+
+
+_isolation = _Isolation()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if _tier(item) != "unit":
+        return (yield)
+    _isolation.test, _isolation.broken = item.nodeid, []
+    try:
+        return (yield)
+    finally:
+        _isolation.test = ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    found = yield
+    # The code under test may have caught the exception.
+    if _tier(item) == "unit" and _isolation.broken:
+        pytest.fail(_isolation.broken[0])
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +122,7 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """Runs the command line in an empty folder, as a user would."""
+    """Runs the command line in an empty folder, as a user would; the unit tier has its own."""
 
     def run(
         *arguments: str | Path,

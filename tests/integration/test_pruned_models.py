@@ -1,12 +1,11 @@
 """Pruned programs of whole models beside the stock selective ones: the same answers, fewer bytes.
 
-By default on x86_64; with LITESMITH_EXHAUSTIVE=1 on four targets.
+On x86_64; in the tier ``exhaustive`` on four targets.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -27,8 +26,10 @@ from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 from tests.conftest import EXAMPLES, Cli
 
-EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
-TARGETS = ("x86_64", "armv7", "aarch64", "riscv64") if EXHAUSTIVE else ("x86_64",)
+TARGETS = (
+    "x86_64",
+    *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("armv7", "aarch64", "riscv64")),
+)
 VWW = "zoo:vww"
 
 

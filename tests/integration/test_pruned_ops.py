@@ -1,16 +1,16 @@
 """Pruned programs of single ops: their answers, and that no kernel sees a dtype that was left out.
 
-By default the first rounds, which have nearly every op.  With LITESMITH_EXHAUSTIVE=1 all of them, on
-four targets, and their outputs byte by byte beside those of the stock program of the same target.
+The first rounds, which have nearly every op; in the tier ``exhaustive`` all of them, on four targets,
+and their outputs byte by byte beside those of the stock program of the same target.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +30,18 @@ from tests.integration.op_cases import (
     weak_functions,
 )
 
-EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
 ROUNDS = 59
 TRAPS = ("LITESMITH_TRAP_UNLISTED",)
 WORKERS = 2
+
+FIRST = 2
+"""The rounds of the tier ``full``."""
+
+
+def _rounds(*first: tuple[str, int]) -> list[Any]:
+    """All rounds on four targets, of which the tier ``full`` runs the named ones."""
+    every = [(target, n) for target in ("x86_64", "armv7", "aarch64", "riscv64") for n in range(ROUNDS)]
+    return [pytest.param(*one, marks=() if one in first else pytest.mark.exhaustive) for one in every]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,10 @@ def test_every_case_is_in_a_round(prepared: list[Prepared], every_round: list[Ro
     assert len(every_round) == ROUNDS
 
 
-@pytest.mark.parametrize("number", range(ROUNDS if EXHAUSTIVE else 2))
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=() if n < FIRST else pytest.mark.exhaustive) for n in range(ROUNDS)],
+)
 def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], number: int) -> None:
     """Also among temporaries, and tensors of other nodes: the program would end in a trap."""
     cases = every_round[number].cases
@@ -66,10 +77,11 @@ def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], numb
     assert not wrong, "\n".join(wrong)
 
 
-def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[Round]) -> None:
+@pytest.mark.parametrize("rounds", [FIRST, pytest.param(ROUNDS, marks=pytest.mark.exhaustive)])
+def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[Round], rounds: int) -> None:
     """The linker keeps one copy of an inline function: it must be the same in every file."""
     copies: dict[str, dict[str, set[str]]] = {}
-    for one in every_round[: ROUNDS if EXHAUSTIVE else 2]:
+    for one in every_round[:rounds]:
         objects = build_binary("x86_64", one.cases, pruned=True, defines=TRAPS).objects
         # The core is compiled with another optimisation level, its copies differ anyway.
         kernels = {path: source for path, source in objects.items() if "/lite/kernels/" in source}
@@ -85,11 +97,7 @@ def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[
     assert len(copies) > 1000
 
 
-_SOME = [("armv7", 0), ("aarch64", 1)]
-_ALL = [(target, n) for target in ("x86_64", "armv7", "aarch64", "riscv64") for n in range(ROUNDS)]
-
-
-@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else _SOME)
+@pytest.mark.parametrize(("target", "number"), _rounds(("armv7", 0), ("aarch64", 1)))
 def test_answers(every_round: list[Round], target: str, number: int) -> None:
     cases = every_round[number].cases
     program = build_program(target, cases, pruned=True)
@@ -97,13 +105,14 @@ def test_answers(every_round: list[Round], target: str, number: int) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("target", "number"), _ALL if EXHAUSTIVE else [("x86_64", 0), ("x86_64", 1)])
+@pytest.mark.parametrize(("target", "number"), _rounds(("x86_64", 0), ("x86_64", 1)))
 def test_outputs_are_those_of_the_stock_program(
     every_round: list[Round], stock: Callable[[str], tuple[Path, LocalExecutor]], target: str, number: int
 ) -> None:
     cases = every_round[number].cases
-    # With traps the program is there already.
-    program = build_program(target, cases, pruned=True, defines=() if EXHAUSTIVE else TRAPS)
+    # The programs with traps have been built already.
+    defines = TRAPS if target == "x86_64" and number < FIRST else ()
+    program = build_program(target, cases, pruned=True, defines=defines)
     reference = stock(target)
 
     def compare(case: Prepared) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,7 +22,6 @@ from litesmith.workflow import build_and_verify
 from tests.conftest import EXAMPLES, ROOT
 from tests.integration.conftest import DET, Build, Built, build_by_hand
 
-EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
 VWW = "zoo:vww"
 LIMITS = {"x86_64": 420_000, "aarch64": 330_000, "armv7": 230_000}
 HALF = (0.5, 0)
@@ -139,8 +137,9 @@ def test_models_inside_and_stock_programs(build: Build) -> None:
     assert stock.json("verify.json")["verdicts"][0]["passed"] is True
 
 
-@pytest.mark.skipif(not EXHAUSTIVE, reason="it compiles for two minutes; LITESMITH_EXHAUSTIVE=1 runs it")
+@pytest.mark.exhaustive
 def test_the_project_builds_by_hand(build: Build, tmp_path: Path) -> None:
+    """It compiles for two minutes."""
     built = build("x86_64", "zoo:kws", kernels="xnnpack")
     project = tmp_path / "project"
     shutil.copytree(built.folder / "project", project)

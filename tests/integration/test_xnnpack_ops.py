@@ -1,12 +1,11 @@
 """Every op that XNNPACK takes: which nodes, their answers, and the memory that was predicted for them.
 
-With LITESMITH_EXHAUSTIVE=1 on all targets.
+On x86_64 and armv7; in the tier ``exhaustive`` on all targets.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,8 +27,10 @@ from tests.integration.op_cases import REGISTRY, Prepared, build_binary, prepare
 
 TAKEN = 134
 ONE_STEP = {"int8", "uint8"}
-EXHAUSTIVE = bool(os.environ.get("LITESMITH_EXHAUSTIVE"))
-TARGETS = ("x86_64", "armv7", *(("aarch64", "riscv64", "armv6") if EXHAUSTIVE else ()))
+TARGETS = (
+    *("x86_64", "armv7"),
+    *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("aarch64", "riscv64", "armv6")),
+)
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,7 @@ def test_every_truncation_is_refused_or_understood(tmp_path: Path, name: str) ->
     assert refused > 250
 
 
+@pytest.mark.build
 def test_two_thousand_mutated_models() -> None:
     """In a process of its own, so that memory can be measured; see mutations.py."""
     script = Path(__file__).parent.parent / "mutations.py"

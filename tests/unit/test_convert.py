@@ -365,6 +365,7 @@ def names(wanted: Wanted) -> list[str]:
     return sorted(path.name for path in wanted.out.parent.iterdir())
 
 
+@pytest.mark.build
 def test_files_appear_whole(fake: Any, wanted: Wanted) -> None:
     fake(
         {"event": "step", "text": "reading"},
@@ -379,6 +380,7 @@ def test_files_appear_whole(fake: Any, wanted: Wanted) -> None:
     json.dumps(found.to_json(), allow_nan=False)
 
 
+@pytest.mark.build
 def test_samples_of_the_user_stay(fake: Any, wanted: Wanted) -> None:
     fake(result_of())
     npz(wanted.samples.parent, wanted.samples.name, mine_0=np.ones(2))
@@ -391,6 +393,7 @@ def test_samples_of_the_user_stay(fake: Any, wanted: Wanted) -> None:
     assert wanted.samples.read_bytes() == b"no archive"
 
 
+@pytest.mark.build
 def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: Wanted) -> None:
     import dataclasses
 
@@ -400,6 +403,7 @@ def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: Wanted) -> None:
     assert names(wanted) == ["m.tflite"]
 
 
+@pytest.mark.build
 def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
     fake: Any, wanted: Wanted, tmp_path: Path
 ) -> None:
@@ -421,6 +425,7 @@ def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
     assert any("no estimate of the program" in note for note in found.notes)
 
 
+@pytest.mark.build
 def test_variables_without_values_are_refused(fake: Any, wanted: Wanted, tmp_path: Path) -> None:
     model = tmp_path / "x.tflite"
     model.write_bytes(build_model([Op(142), Op(143)]))
@@ -449,6 +454,7 @@ def test_variables_without_values_are_refused(fake: Any, wanted: Wanted, tmp_pat
         ),
     ],
 )
+@pytest.mark.build
 def test_a_converter_that_fails(
     fake: Any, wanted: Wanted, events: list[dict[str, Any]], code: str, kind: type[Exception], expected: str
 ) -> None:
@@ -468,12 +474,14 @@ def test_an_interpreter_that_is_no_program(monkeypatch: pytest.MonkeyPatch) -> N
         environment.interpreter()
 
 
+@pytest.mark.build
 def test_an_interpreter_without_tensorflow(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.VARIABLE, sys.executable)
     with pytest.raises(ToolError, match=r"has no TensorFlow.*LITESMITH_CONVERTER"):
         conversion.run(wanted, "armv7")
 
 
+@pytest.mark.build
 def test_no_network(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(environment.VARIABLE, raising=False)
     for name, value in {

@@ -364,6 +364,7 @@ def failed(board: FlashBoard, package: Package) -> BoardError:
     return caught.value
 
 
+@pytest.mark.build
 def test_a_tool_gets_the_program_and_nothing_else(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f'printf "%s|" "$@" > {tmp_path}/words; ls -A > {tmp_path}/there; cmp "$3" {program}')
     verdict, steps = flashed(board(), package(program, {}))
@@ -373,6 +374,7 @@ def test_a_tool_gets_the_program_and_nothing_else(tool: Tool, program: Path, tmp
     assert (tmp_path / "there").read_text().split() == ["commands", "program.elf"]
 
 
+@pytest.mark.build
 def test_a_flat_image(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f'cp "$3" {tmp_path}/image')
     flashed(board(), package(program, {"image": "bin"}))
@@ -398,6 +400,7 @@ EVIDENCE = {
         (r"printf 'E: \033[2Jgone\007\n'; exit 1", "connect", "my-loader: E:  [2Jgone "),
     ],
 )
+@pytest.mark.build
 def test_what_a_tool_says_is_what_counts(
     tool: Tool, program: Path, script: str, step: str, message: str
 ) -> None:
@@ -407,6 +410,7 @@ def test_what_a_tool_says_is_what_counts(
     assert error.next_step
 
 
+@pytest.mark.build
 def test_all_evidence(tool: Tool, program: Path) -> None:
     tool("echo hello written equal ended")
     verdict, _ = flashed(board(), package(program, EVIDENCE))
@@ -415,11 +419,13 @@ def test_all_evidence(tool: Tool, program: Path) -> None:
     )
 
 
+@pytest.mark.build
 def test_a_tool_that_fails_without_evidence(tool: Tool, program: Path) -> None:
     tool("echo first; echo second; exit 3")
     assert failed(board(), package(program, {})).message == "bench, flash: my-loader: second"
 
 
+@pytest.mark.build
 def test_a_tool_that_hangs(tool: Tool, program: Path) -> None:
     tool("sleep 60")
     error = failed(board(timeout=0.3), package(program, {}))
@@ -427,6 +433,7 @@ def test_a_tool_that_hangs(tool: Tool, program: Path) -> None:
     assert "did not end within" in error.message
 
 
+@pytest.mark.build
 def test_everything_is_checked_before_the_board_is_touched(
     tool: Tool, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +483,7 @@ def test_everything_is_checked_before_the_board_is_touched(
     assert not touched.exists()
 
 
+@pytest.mark.build
 def test_a_tool_that_does_not_start(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool("")
     (tmp_path / "bin/my-loader").write_text("#!/none/sh\n")
@@ -484,6 +492,7 @@ def test_a_tool_that_does_not_start(tool: Tool, program: Path, tmp_path: Path) -
     assert "cannot be started" in flashing.examine(board(), package(program, {}).profile).problem
 
 
+@pytest.mark.build
 def test_two_at_one_board_wait_for_each_other(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f"mkdir {tmp_path}/busy || exit 1; sleep 0.3; rmdir {tmp_path}/busy")
     made = package(program, {})

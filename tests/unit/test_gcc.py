@@ -87,6 +87,7 @@ def test_linkage_decides_about_flags_and_libraries() -> None:
     assert toolchain.sysroot(static) is None
 
 
+@pytest.mark.build
 def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("sh", "true"):
         (tmp_path / name).symlink_to(shutil.which(name) or "")
@@ -96,6 +97,7 @@ def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert "apt-get install g++-arm-linux-gnueabihf" in caught.value.next_step
 
 
+@pytest.mark.build
 def test_a_compiler_that_is_not_gcc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake = tmp_path / "aarch64-linux-gnu-g++"
     fake.write_text("#!/bin/sh\necho 'clang version 19'\n")
@@ -117,6 +119,7 @@ def test_what_a_refusal_says() -> None:
     assert "LITESMITH_CACHE" in full.next_step
 
 
+@pytest.mark.build
 def test_the_environment_does_not_reach_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CPATH", "LD_RUN_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"):
         monkeypatch.setenv(name, "/somewhere")

@@ -112,6 +112,7 @@ def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["a b", "$(touch x)", "a'b", '"', ";rm -rf /", "", "\\", "*", "-n"])
+@pytest.mark.build
 def test_everything_is_quoted(word: str) -> None:
     import subprocess
 

@@ -118,6 +118,7 @@ def test_a_deep_root_stops_at_its_end(served: tuple[Path, str], empty_cache: Pat
     assert empty_cache.is_dir()
 
 
+@pytest.mark.build
 def test_the_second_origin_is_asked_when_the_first_does_not_answer(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_no_imports_run_in_a_circle() -> None:
             pytest.fail(f"a circle in {'.'.join(package)}: {[name[-1] for name in error.args[1]]}")
 
 
+@pytest.mark.build
 def test_listing_the_tasks_imports_nothing_heavy() -> None:
     code = (
         "import sys; import litesmith.cli.commands as c; c.namespace(development=True); "
@@ -90,6 +91,7 @@ def test_listing_the_tasks_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+@pytest.mark.build
 def test_an_analysis_imports_no_interpreter() -> None:
     code = (
         "import sys; from litesmith.model import model_file; "
@@ -117,6 +119,7 @@ def test_lock_files_record_hashes_and_no_addresses() -> None:
             assert text.count("--hash=sha256:") >= len(pinned)
 
 
+@pytest.mark.build
 def test_no_registry_or_mirror_is_named() -> None:
     forbidden = re.compile(
         r"(deb|ftp|security)\.debian\.org|pypi\.org|pythonhosted|registry\.npmjs|/opt/pypi"
@@ -127,6 +130,7 @@ def test_no_registry_or_mirror_is_named() -> None:
             assert not forbidden.search(path.read_text(errors="replace")), path
 
 
+@pytest.mark.build
 def test_shell_scripts_have_no_syntax_errors() -> None:
     for script in ("inv", "requirements/lock", ".ci/run"):
         subprocess.run(["sh", "-n", str(ROOT / script)], check=True)

@@ -30,15 +30,28 @@ def derive(ctx: Context) -> None:
     print(f"{len(registry) + 1} files: {written} written, {removed} removed")
 
 
+TIERS = ("unit", "build", "full", "exhaustive")
+"""From fast to slow; each runs the tests of those before it, too (``tests/conftest.py``)."""
+
+
 @command(
     name="test",
-    help={"arguments": "more arguments for pytest", "integration": "also build and run programs"},
+    help={
+        "arguments": "more arguments for pytest",
+        "tier": "unit: no process is started, half a minute; build: programs for one target, minutes; "
+        "full: everything that CI runs (the default); exhaustive: every op on four targets, hours",
+        "integration": "--no-integration is --tier unit",
+    },
 )
-def run_tests(ctx: Context, arguments: str = "", integration: bool = True) -> None:
-    """Run the tests."""
-    words = [sys.executable, "-m", "pytest"]
-    if not integration:
-        words += ["-m", "not integration"]
+def run_tests(ctx: Context, arguments: str = "", tier: str = "full", integration: bool = True) -> None:
+    """Run the tests: --tier unit, build, full or exhaustive."""
+    from litesmith.base.errors import UsageError
+    from litesmith.base.yaml_files import nearest
+
+    tier = tier if integration else "unit"
+    if tier not in TIERS:
+        raise UsageError(f"--tier {tier} is unknown", nearest(tier, TIERS) or f"known: {', '.join(TIERS)}")
+    words = [sys.executable, "-m", "pytest", "--tier", tier]
     with ctx.cd(checkout()):
         result = ctx.run(f"{shlex.join(words)} {arguments}", warn=True, pty=False)
     if result is None or result.failed:

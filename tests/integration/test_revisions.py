@@ -9,6 +9,8 @@ from litesmith.base.errors import UsageError
 from litesmith.model import git_revision, model_file
 from tests.models import ADD, RESHAPE, Op, build_model
 
+pytestmark = pytest.mark.build
+
 _WHO = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
 
 

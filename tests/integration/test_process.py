@@ -11,6 +11,8 @@ import pytest
 from litesmith.base import process
 from litesmith.base.errors import ToolError
 
+pytestmark = pytest.mark.build
+
 
 def alive(pid: int) -> bool:
     try:

@@ -1,0 +1,63 @@
+"""Fixtures of the unit tier, whose tests start no process and use no network."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest import mock
+
+import cxxfilt  # noqa: F401  # runs ldconfig when it is first imported, which a unit test may not
+import pytest
+
+from litesmith.__main__ import main
+from tests.conftest import Cli
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    """Takes back what the command line changes in its process."""
+    signals = (signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(one) for one in signals]
+    hook, folder = sys.unraisablehook, Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        sys.unraisablehook = hook
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Calls the command line in this process, in an empty folder; what it prints is returned."""
+
+    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None):
+        words = ["litesmith", *map(str, arguments)]
+        with (
+            _restored(),
+            mock.patch.object(sys, "argv", words),
+            mock.patch.dict(os.environ, env or {}),
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+        ):
+            os.chdir(cwd or tmp_path)
+            code: str | int | None = 0
+            with redirect_stdout(out), redirect_stderr(err):
+                try:
+                    main()
+                except SystemExit as end:
+                    code = end.code
+            texts = []
+            for stream in (out, err):
+                stream.seek(0)
+                texts.append(stream.read())
+        return subprocess.CompletedProcess(words, code or 0, *texts)
+
+    return run
