@@ -246,9 +246,9 @@ def _xnnpack_parts(project: Project) -> dict[str, Any]:
     """What the program has of XNNPACK."""
     if project.xnnpack is None:
         return {}
-    parts = project.xnnpack.parts
+    library = project.xnnpack.library
     return {
-        "instruction_sets": parts.sets,
-        "operators": sorted(parts.operators),
-        "microkernels": [kernel.symbol for kernel in parts.kernels],
+        "instruction_sets": library.sets,
+        "operators": sorted(library.operators),
+        "microkernels": [kernel.symbol for kernel in library.kernels],
     }

@@ -13,8 +13,9 @@ from litesmith.runtime.pins import XNNPACK
 from litesmith.runtime.pruning import NOTHING, Pruning, prune, watched
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack import substitutes
-from litesmith.runtime.xnnpack.program import Delegates, XnnProgram
+from litesmith.runtime.xnnpack import patched_sources
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
+from litesmith.runtime.xnnpack.project_files import XnnpackFiles
 from litesmith.target.profiles import Profile
 
 _NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
@@ -26,14 +27,14 @@ class ProjectOptions:
 
     ``embedded`` is the model that goes into the program, if any.  Without ``pruned`` it is the stock
     selective program.  With ``profiling`` the program has ``--warm-up`` and reports the time of each node.
-    ``delegates`` are the nodes that XNNPACK runs.
+    ``delegated_ops`` are the nodes that XNNPACK runs.
     """
 
     name: str
     embedded: Path | None = None
     pruned: bool = True
     profiling: bool = False
-    delegates: Delegates | None = None
+    delegated_ops: DelegatedOps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Project:
     embedded: Path | None
     model_check: bool
     pruning: Pruning
-    xnnpack: XnnProgram | None
+    xnnpack: XnnpackFiles | None
 
     @classmethod
     def of(
@@ -68,9 +69,9 @@ class Project:
     ) -> Project:
         """The project of a selection."""
         xnnpack = None
-        if options.delegates is not None:
-            selection = options.delegates.without_kernels(selection)
-            xnnpack = XnnProgram.of(options.delegates, selection, profile, tree)
+        if options.delegated_ops is not None:
+            selection = options.delegated_ops.without_kernels(selection)
+            xnnpack = XnnpackFiles.of(options.delegated_ops, selection, profile, tree)
         pruning = prune(selection, runtime) if options.pruned else NOTHING
         return cls(
             name=options.name,
@@ -115,7 +116,7 @@ class Project:
 
     def own_flags(self, name: str) -> tuple[str, ...]:
         """Flags of one of the project's own files: its own, and those of the upstream file it replaces."""
-        original = substitutes.ORIGINALS.get(name, "")
+        original = patched_sources.ORIGINALS.get(name, "")
         defines = (f"-D{define}" for define in self.pruning.by_source.get(original, ()))
         xnnpack = self.xnnpack.file_flags(name) if self.xnnpack else ()
         return (*sources.OWN_SOURCE_FLAGS.get(name, ()), *defines, *xnnpack)

@@ -18,7 +18,7 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
@@ -48,15 +48,15 @@ class Session:
         *,
         pruned: bool | None = None,
         profiling: bool = False,
-        delegates: Delegates | None = None,
+        delegated_ops: DelegatedOps | None = None,
     ) -> Project:
-        """The project of a selection: by default the request's own, with the delegates chosen for it."""
+        """The project of a selection: by default the request's own, with the delegated ops chosen for it."""
         options = ProjectOptions(
             name=self.name,
             embedded=self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
-            delegates=delegates or self.kernels.delegates,
+            delegated_ops=delegated_ops or self.kernels.delegated_ops,
         )
         return Project.of(
             self.selection if chosen is None else chosen,
@@ -82,7 +82,7 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
     # A compiler that is missing is said before anything is fetched.
     toolchain.version(profile)
     kernels = kernel_choice.choose(profile, resolved.models, registry, request.choice)
-    more = XNNPACK_COMPONENTS if kernels.delegates else ()
+    more = XNNPACK_COMPONENTS if kernels.delegated_ops else ()
     tree = source_tree.source_tree((*COMPONENTS, *more))
     if request.custom_ops is not None:
         extension = custom_ops.extend(Path(request.custom_ops), registry, tree)

@@ -17,7 +17,7 @@ from typing import Any
 from litesmith.base import files
 from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack import tiles
+from litesmith.runtime.xnnpack import narrow_gemm
 from litesmith.runtime.xnnpack.source_index import DEFINES, microarchitectures
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.profiles import Profile
@@ -145,9 +145,9 @@ def _hardware(
             for by_config in pool.map(read, paths):
                 for config, symbols in by_config.items():
                     found.setdefault(config, {})[one.name] = sorted(symbols)
-    found[tiles.NARROW] = {
-        level: sorted(tiles.narrow(symbol, architecture) for symbol in symbols)
-        for level, symbols in found[tiles.WIDE].items()
+    found[narrow_gemm.NARROW] = {
+        level: sorted(narrow_gemm.narrow(symbol, architecture) for symbol in symbols)
+        for level, symbols in found[narrow_gemm.WIDE].items()
     }
     return dict(sorted(found.items()))
 

@@ -22,7 +22,7 @@ from litesmith.predict.xnnpack.kernel_choice import choose
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Op, Registry, require_supported
 from litesmith.runtime.selection import SelectedOp, Selection
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
 
 _FLOATS = frozenset({"float32", "float16"})
 _EVERYWHERE = frozenset({"int32", "int64", "bool"})
@@ -100,10 +100,13 @@ def ask(session: Session, changes: Changes) -> Answer:
             if alone is not None:
                 variants[label] = alone
     variants[_AFTER] = chosen
-    if changes.add_ops and session.kernels.delegates is not None:
+    if changes.add_ops and session.kernels.delegated_ops is not None:
         notes.append("added ops have built-in kernels: which nodes XNNPACK takes depends on their shapes")
     programs = session.builder.variants(
-        {name: session.project(one, delegates=_delegates(session, one)) for name, one in variants.items()}
+        {
+            name: session.project(one, delegated_ops=_delegated_ops(session, one))
+            for name, one in variants.items()
+        }
     )
     codes = {name: elf.program_size(program).code for name, program in programs.items()}
     before = codes[_BEFORE]
@@ -117,21 +120,22 @@ def ask(session: Session, changes: Changes) -> Answer:
     )
 
 
-def _delegates(session: Session, chosen: Selection) -> Delegates | None:
+def _delegated_ops(session: Session, chosen: Selection) -> DelegatedOps | None:
     """What XNNPACK runs when the program has more models; ops that are added alone bring their kernels."""
-    if session.kernels.delegates is None:
+    if session.kernels.delegated_ops is None:
         return None
     more = [open_model(model.path) for model in chosen.models if model not in session.selection.models]
     models = (*session.models, *more)
     kernels = choose(session.profile, models, session.registry, session.request.choice)
-    if kernels.delegates is None:
+    if kernels.delegated_ops is None:
         return None
     used = {
         op.name: set(op.dtypes)
         for op in selection.select([model.analysis for model in models], session.registry).ops
     }
     known = {op.name for op in chosen.ops if set(op.dtypes) <= used.get(op.name, set())}
-    return dataclasses.replace(kernels.delegates, whole=kernels.delegates.whole & known)
+    found = kernels.delegated_ops
+    return dataclasses.replace(found, fully_delegated=found.fully_delegated & known)
 
 
 Edit = Callable[[Selection], Selection]

@@ -141,8 +141,8 @@ def build_binary(
     """The same, with its objects."""
     profile, name = profiles.load(target).with_kernels(kernels).choose(None)
     models = [Model(analysis=case.analysis, path=case.path) for case in cases]
-    delegates = kernel_choice.choose(profile, models, REGISTRY).delegates
-    group = XNNPACK_COMPONENTS if delegates else ()
+    delegated_ops = kernel_choice.choose(profile, models, REGISTRY).delegated_ops
+    group = XNNPACK_COMPONENTS if delegated_ops else ()
     toolchain, tree, runtime = (
         load_toolchain(name),
         source_tree.source_tree((*COMPONENTS, *group)),
@@ -150,7 +150,7 @@ def build_binary(
     )
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
     with workshop(profile, toolchain, tree) as builder:
-        options = ProjectOptions(name="ops", pruned=pruned, delegates=delegates)
+        options = ProjectOptions(name="ops", pruned=pruned, delegated_ops=delegated_ops)
         project = Project.of(chosen, options, profile=profile, tree=tree, runtime=runtime)
         more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))
         return builder.build(dataclasses.replace(project, pruning=more))

@@ -9,7 +9,7 @@ import pytest
 from litesmith.runtime import source_tree
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack import substitutes
+from litesmith.runtime.xnnpack import patched_sources
 from litesmith.study import derive_xnnpack
 from tests.conftest import ROOT
 
@@ -32,9 +32,9 @@ def test_files_of_programs_without_xnnpack_do_not_see_it(tree: SourceTree) -> No
 
 
 def test_changes_of_upstream_apply(tree: SourceTree) -> None:
-    found = substitutes.files(tree)
-    assert set(found) == set(substitutes.ORIGINALS)
-    for name, original in substitutes.ORIGINALS.items():
+    found = patched_sources.files(tree)
+    assert set(found) == set(patched_sources.ORIGINALS)
+    for name, original in patched_sources.ORIGINALS.items():
         assert found[name] != (tree.root / tree.locate(original)).read_text()
-    visited = found[substitutes.DELEGATE].count("LITESMITH_DELEGATED(kTfLiteBuiltin")
+    visited = found[patched_sources.DELEGATE].count("LITESMITH_DELEGATED(kTfLiteBuiltin")
     assert visited > 40

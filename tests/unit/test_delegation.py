@@ -18,7 +18,7 @@ from litesmith.model import contents
 from litesmith.predict.arena import prediction
 from litesmith.predict.arena.ordering import LIBSTDCXX
 from litesmith.predict.xnnpack import delegation, partition
-from litesmith.predict.xnnpack.delegation import Delegated, Delegation
+from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset
 from litesmith.runtime.op_registry import Registry
 from litesmith.study.op_models import all_cases
@@ -33,7 +33,7 @@ def delegate(graph: Graph) -> Delegation:
     return delegation.prepare(contents.analyse_bytes(content, "made.tflite"), content)
 
 
-def alone(graph: Graph) -> Delegated:
+def alone(graph: Graph) -> DelegatedSubgraph:
     """The only subgraph."""
     (found,) = delegate(graph).subgraphs
     return found
@@ -374,7 +374,7 @@ def test_a_damaged_file() -> None:
 # Constants that are unpacked while the model is loaded.
 
 
-def unpacking(after: Callable[[Graph, int, int], None] | None = None) -> Delegated:
+def unpacking(after: Callable[[Graph, int, int], None] | None = None) -> DelegatedSubgraph:
     """A convolution with a float16 filter; ``after`` gets the filter as float32 and the output."""
     g = Graph()
     filters = g.const(np.ones([2, 3, 3, 2]), "float16")

@@ -18,8 +18,8 @@ from litesmith.predict.xnnpack.packed_weights import packed_weights
 from litesmith.runtime import op_registry
 from litesmith.runtime.graph import RuntimeNode
 from litesmith.runtime.xnnpack import source_index, wrappers
-from litesmith.runtime.xnnpack.needs import KernelNeed, Needs, needs_of
-from litesmith.runtime.xnnpack.parts import Parts, select
+from litesmith.runtime.xnnpack.library import XnnpackLibrary, select
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements, requirements_of
 from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Graph
 from litesmith.target import instruction_sets, profiles
@@ -94,7 +94,7 @@ def matrix(rows: int) -> RuntimeNode:
 
 
 def kinds(node: RuntimeNode) -> set[tuple[str, str, int]]:
-    return {(one.config, one.kind, one.size) for one in needs_of(node).kernels}
+    return {(one.config, one.kind, one.size) for one in requirements_of(node).kernels}
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_scales_of_channels_are_another_operator(channels: int, operator: str) -
         dilationWFactor=1,
         dilationHFactor=1,
     )
-    assert needs_of(node_of(g)).operators == {f"convolution2d_nhwc_{operator}"}
+    assert requirements_of(node_of(g)).operators == {f"convolution2d_nhwc_{operator}"}
 
 
 def test_an_activation_is_another_operator() -> None:
-    def added(activation: int) -> Needs:
+    def added(activation: int) -> Requirements:
         g = Graph()
         g.op("ADD", [g.input([4]), g.input([4])], [g.output()], "Add", fusedActivationFunction=activation)
-        return needs_of(node_of(g))
+        return requirements_of(node_of(g))
 
     assert {one.config for one in added(0).kernels} == {"f32_vadd"}
     assert {one.config for one in added(1).kernels} == {"f32_vadd", "f32_clamp"}
@@ -165,23 +165,23 @@ def test_every_delegated_node_has_needs() -> None:
         for graph, part in zip(found.graphs, found.subgraphs, strict=True):
             for index in part.nodes:
                 try:
-                    needs_of(graph.nodes[index])
+                    requirements_of(graph.nodes[index])
                 except LookupError:
                     without.add(case.name)
     assert without == set()
 
 
 def parts(
-    *needs: KernelNeed,
+    *needs: RequiredMicrokernels,
     sets: tuple[str, ...] = ("sse4.1",),
     operators: frozenset[str] = NOBODY,
     architecture: instruction_sets.Architecture = "x86_64",
-) -> Parts:
-    wanted = Needs(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
+) -> XnnpackLibrary:
+    wanted = Requirements(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
     return select(wanted, architecture, sets)
 
 
-def rows(found: Parts) -> set[str]:
+def rows(found: XnnpackLibrary) -> set[str]:
     names = (re.search(r"xnn_f32_(i?gemm)_minmax_ukernel_(\d+)x", one.symbol) for one in found.kernels)
     return {f"{match[1]} {match[2]}" for match in names if match}
 
@@ -191,11 +191,11 @@ def rows(found: Parts) -> set[str]:
     [("gemm1", "gemm 1"), ("gemm", "gemm 4"), ("igemm1", "igemm 1"), ("igemm", "igemm 4")],
 )
 def test_only_matrix_kernels_of_that_kind(kind: str, expected: str) -> None:
-    assert rows(parts(KernelNeed(config="f32_gemm", kind=kind))) == {expected}
+    assert rows(parts(RequiredMicrokernels(config="f32_gemm", kind=kind))) == {expected}
 
 
-NARROW = KernelNeed(config="qs8_qc8w_narrow_gemm", kind="igemm")
-WIDE = KernelNeed(config="qs8_qc8w_gemm", kind="gemm")
+NARROW = RequiredMicrokernels(config="qs8_qc8w_narrow_gemm", kind="igemm")
+WIDE = RequiredMicrokernels(config="qs8_qc8w_gemm", kind="gemm")
 INT8 = frozenset({"convolution2d_nhwc_qs8_qc8w"})
 
 
@@ -225,7 +225,7 @@ def test_kernels_for_few_channels(
     ],
 )
 def test_convolutions_choose_by_their_channels(
-    needs: tuple[KernelNeed, ...],
+    needs: tuple[RequiredMicrokernels, ...],
     architecture: instruction_sets.Architecture,
     sets: tuple[str, ...],
     both: bool,
@@ -236,7 +236,7 @@ def test_convolutions_choose_by_their_channels(
 
 
 def test_kernels_of_each_instruction_set() -> None:
-    need = KernelNeed(config="qs8_qc8w_dwconv", kind="dwconv", size=9)
+    need = RequiredMicrokernels(config="qs8_qc8w_dwconv", kind="dwconv", size=9)
     found = parts(need, sets=("sse4.1", "avx2", "avx512vnni"))
     taps = {
         (instruction_set_of(one.source), "_9p" in one.symbol)
@@ -249,7 +249,7 @@ def test_kernels_of_each_instruction_set() -> None:
 
 
 def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
-    found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
+    found = parts(RequiredMicrokernels(config="f32_gemm", kind="gemm"))
     text = "x = xnn_f32_gemm_minmax_ukernel_1x8__sse_load1; y = (xnn_gemm_ukernel_fn) z;"
     cuts = list(wrappers.cuts(found, "src/configs/gemm-config.c", text))
     assert "#define xnn_f32_gemm_minmax_ukernel_1x8__sse_load1 NULL" in cuts
@@ -257,7 +257,7 @@ def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
 
 
 def test_an_operator_that_nobody_needs_is_refused() -> None:
-    found = parts(KernelNeed(config="f32_gemm", kind="gemm"))
+    found = parts(RequiredMicrokernels(config="f32_gemm", kind="gemm"))
     text = "xnn_create_convolution2d_nhwc_f32(a); xnn_create_convolution2d_nhwc_qu8(a);"
     cuts = "\n".join(wrappers.cuts(found, "src/subgraph/convolution-2d.c", text))
     assert "xnn_create_convolution2d_nhwc_qu8(...) xnn_status_unsupported_hardware" in cuts
@@ -327,7 +327,7 @@ def chosen(name: str, target: str, kernels: str) -> kernel_choice.KernelChoice:
 
 def test_nothing_is_delegated_unless_it_is_asked_for() -> None:
     found = chosen("digits", "armv7", "builtin")
-    assert (found.delegates, found.to_json()["chosen"]) == (None, "builtin")
+    assert (found.delegated_ops, found.to_json()["chosen"]) == (None, "builtin")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_a_model_that_xnnpack_cannot_help(tmp_path: Any) -> None:
     path.write_bytes(g.content())
     model = Model(path=path, analysis=contents.analyse(path))
     found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
-    assert (found.delegates, found.reason) == (None, "XNNPACK takes no node")
+    assert (found.delegated_ops, found.reason) == (None, "XNNPACK takes no node")
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
 
 
@@ -357,8 +357,8 @@ def test_ops_keep_their_kernels_where_the_file_has_no_shapes(tmp_path: Any) -> N
         path.write_bytes(g.content())
         model = Model(path=path, analysis=contents.analyse(path))
         found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
-        assert found.delegates is not None
-        return found.delegates.whole
+        assert found.delegated_ops is not None
+        return found.delegated_ops.fully_delegated
 
     assert (whole([4]), whole([])) == (frozenset({"ABS"}), NOBODY)
 

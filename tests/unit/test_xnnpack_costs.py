@@ -17,8 +17,8 @@ from litesmith.runtime import op_registry, selection
 from litesmith.runtime.op_registry import Registry, Runtime
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack import source_index as xnnpack_registry
-from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
 from litesmith.study.bench import builtin_costs
 from litesmith.study.bench import xnnpack_costs as bench
 from litesmith.target import profiles
@@ -37,8 +37,10 @@ def estimated(request: Request) -> costs.Estimate:
     return estimates.estimate_program(resolved.profile, resolved.toolchain, resolved.models)
 
 
-def needs(*configs: str, kind: str = "") -> Needs:
-    return Needs(kernels=frozenset(KernelNeed(config=config, kind=kind) for config in configs))
+def needs(*configs: str, kind: str = "") -> Requirements:
+    return Requirements(
+        kernels=frozenset(RequiredMicrokernels(config=config, kind=kind) for config in configs)
+    )
 
 
 ADD, MUL, GEMM, IGEMM = (
@@ -94,20 +96,22 @@ def chosen(*names: str) -> Selection:
     return Selection(models=(), ops=made, sparse=False)
 
 
-def delegates(whole: bool = True, **kinds: Needs | set[Needs]) -> Delegates:
-    found = {op: frozenset([one] if isinstance(one, Needs) else one) for op, one in kinds.items()}
-    return Delegates(kinds=found, whole=frozenset(found if whole else ()))
+def delegated_ops(whole: bool = True, **kinds: Requirements | set[Requirements]) -> DelegatedOps:
+    found = {op: frozenset([one] if isinstance(one, Requirements) else one) for op, one in kinds.items()}
+    return DelegatedOps(requirements=found, fully_delegated=frozenset(found if whole else ()))
 
 
-def estimate(names: Selection, found: Delegates) -> costs.Estimate:
+def estimate(names: Selection, found: DelegatedOps) -> costs.Estimate:
     return xnnpack_costs.estimate(builtin(), own(), names, found, RUNTIME)
 
 
 def test_an_atom_is_what_nodes_ask_for() -> None:
-    one = Needs(
+    one = Requirements(
         files=frozenset({"src/subgraph/convolution-2d.c"}),
         operators=frozenset({"convolution2d_nhwc_f32"}),
-        kernels=frozenset({KernelNeed(config="f32_gemm", kind="igemm1"), KernelNeed(config="f32_clamp")}),
+        kernels=frozenset(
+            {RequiredMicrokernels(config="f32_gemm", kind="igemm1"), RequiredMicrokernels(config="f32_clamp")}
+        ),
         references=frozenset({("unary", "elu", "int8")}),
     )
     assert Atom.of("CONV_2D", one) == Atom(
@@ -117,50 +121,52 @@ def test_an_atom_is_what_nodes_ask_for() -> None:
 
 @pytest.mark.parametrize(("size", "taps"), [(1, 3), (3, 3), (4, 4), (5, 9), (9, 9), (10, 25), (25, 25)])
 def test_numbers_of_taps_that_run_the_same_kernel_are_the_same(size: int, taps: int) -> None:
-    need = KernelNeed(config="f32_dwconv", kind="dwconv", size=size)
-    atom = Atom.of("DEPTHWISE_CONV_2D", Needs(kernels=frozenset({need})))
+    need = RequiredMicrokernels(config="f32_dwconv", kind="dwconv", size=size)
+    atom = Atom.of("DEPTHWISE_CONV_2D", Requirements(kernels=frozenset({need})))
     assert atom.needs == (f"f32_dwconv.dwconv{taps}",)
 
 
 def test_the_delegate_counts_once() -> None:
-    found = estimate(chosen("ADD", "MUL"), delegates(ADD=ADD, MUL=MUL))
+    found = estimate(chosen("ADD", "MUL"), delegated_ops(ADD=ADD, MUL=MUL))
     assert found.code == 1000 + 5000 - 3 + 300 + 20
     assert found.ops == {"ADD": 300, "MUL": 20}
     assert (found.approximate, found.error, found.base, found.kernels) == ((), 0.02, 1000, "xnnpack")
 
 
 def test_without_its_only_op_the_program_has_no_delegate() -> None:
-    found = estimate(chosen("ABS", "ADD"), delegates(ADD=ADD))
+    found = estimate(chosen("ABS", "ADD"), delegated_ops(ADD=ADD))
     assert found.ops["ADD"] == found.code - 1100
 
 
 def test_what_a_kernel_brings_counts_once() -> None:
-    assert estimate(chosen("ABS", "ADD"), delegates(ADD=ADD)).code == 1000 + 100 + 4993 + 300 - 3
+    assert estimate(chosen("ABS", "ADD"), delegated_ops(ADD=ADD)).code == 1000 + 100 + 4993 + 300 - 3
     # Without XNNPACK's nodes that is what it weighs anyway.
-    assert estimate(chosen("ABS"), delegates(ADD=ADD)).code == 1100
+    assert estimate(chosen("ABS"), delegated_ops(ADD=ADD)).code == 1100
 
 
 def test_an_op_of_which_other_nodes_stay_has_its_kernel_too() -> None:
-    both = estimate(chosen("ADD"), delegates(whole=False, ADD=ADD)).code
-    assert both == estimate(chosen("ADD"), delegates(ADD=ADD)).code + 100
+    both = estimate(chosen("ADD"), delegated_ops(whole=False, ADD=ADD)).code
+    assert both == estimate(chosen("ADD"), delegated_ops(ADD=ADD)).code + 100
 
 
 def test_an_atom_that_was_not_measured_is_like_the_nearest() -> None:
-    found = estimate(chosen("CONV"), delegates(CONV=IGEMM))
-    assert found.code == estimate(chosen("CONV"), delegates(CONV=GEMM)).code
+    found = estimate(chosen("CONV"), delegated_ops(CONV=IGEMM))
+    assert found.code == estimate(chosen("CONV"), delegated_ops(CONV=GEMM)).code
     assert (found.approximate, found.error) == (("CONV",), 0.2)
 
 
 def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
     add = dataclasses.replace(chosen("ABS").ops[0], dtypes=("int8",))
-    found = estimate(Selection(models=(), ops=(add, *chosen("MUL").ops), sparse=False), delegates(MUL=MUL))
+    found = estimate(
+        Selection(models=(), ops=(add, *chosen("MUL").ops), sparse=False), delegated_ops(MUL=MUL)
+    )
     assert found.approximate == ("ABS",)
     assert found.error == pytest.approx(0.3 * 1100 / found.code)
 
 
 def test_an_op_that_nobody_measured() -> None:
     with pytest.raises(UsageError, match="nobody has measured what the op NEG costs in XNNPACK"):
-        estimate(chosen("NEG"), delegates(NEG=needs("f32_neg")))
+        estimate(chosen("NEG"), delegated_ops(NEG=needs("f32_neg")))
 
 
 def test_the_file_and_back() -> None:
@@ -275,7 +281,7 @@ def test_estimates_of_an_example(target: str, registry: Registry) -> None:
     assert isinstance(own_costs, XnnCosts)
     model = model_file.open_model(str(EXAMPLES / "det.tflite"))
     picked = selection.select([model.analysis], registry)
-    found = kernel_choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegates
+    found = kernel_choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegated_ops
     assert found is not None
     made = xnnpack_costs.estimate(known, own_costs, picked, found, registry.runtime)
     assert made.approximate == ()
@@ -341,6 +347,6 @@ def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyP
 def test_an_op_without_a_kernel_has_a_name_only() -> None:
     """Its registration is that of all others without one."""
     one: SelectedOp = chosen("ADD").ops[0]
-    assert delegates(ADD=ADD).without_kernels(chosen("ADD")).ops[0] == dataclasses.replace(
+    assert delegated_ops(ADD=ADD).without_kernels(chosen("ADD")).ops[0] == dataclasses.replace(
         one, registration="litesmith::OnlyDelegated", sources=()
     )

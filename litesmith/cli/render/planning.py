@@ -49,7 +49,7 @@ def plan(found: Plan) -> None:
 
 
 def _xnnpack(found: Plan) -> list[str]:
-    if not found.kernels.delegates:
+    if not found.kernels.delegated_ops:
         return [] if found.kernels.asked == "builtin" else [f"built-in kernels: {found.kernels.reason}"]
     (model,) = found.kernels.models
     nodes = sum(len(one.nodes) for one in model.subgraphs)

@@ -31,7 +31,7 @@ from litesmith.measure.size.anatomy import (
 from litesmith.measure.size.elf import Elf, elf_members
 from litesmith.measure.size.merged_sections import merged_entries
 from litesmith.runtime.selection import Selection, upstream_path
-from litesmith.runtime.xnnpack import substitutes
+from litesmith.runtime.xnnpack import patched_sources
 from litesmith.runtime.xnnpack.wrappers import PREFIX
 from litesmith.target.instruction_sets import instruction_set_of
 
@@ -43,8 +43,8 @@ _COMPILER_FILES = (
     *("libgcc", "libcompiler_rt", "libatomic", "libunwind", "compiler_rt", "crtbegin", "crtend", "crtn"),
 )
 
-_CORE_FILES = frozenset({substitutes.GRAPH, substitutes.PLANNER})
-_DELEGATE_FILES = frozenset({"delegation.cc", substitutes.DELEGATE, *substitutes.BESIDE[:1]})
+_CORE_FILES = frozenset({patched_sources.GRAPH, patched_sources.PLANNER})
+_DELEGATE_FILES = frozenset({"delegation.cc", patched_sources.DELEGATE, *patched_sources.BESIDE[:1]})
 _XNNPACK_FILES = ("xnnpack/", "pthreadpool-sources/", PREFIX)
 # The folders of XNNPACK's src/ without micro-kernels; every other one is named after an operator.
 _NO_KERNELS = frozenset({"configs", "enums", "operators", "reference", "subgraph", "tables"})

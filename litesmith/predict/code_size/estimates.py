@@ -32,12 +32,12 @@ def estimate_program(
     registry = op_registry.load()
     chosen = selection.select([model.analysis for model in models], registry)
     known = costs.load(profile, toolchain)
-    delegates = kernel_choice.choose(profile, models, registry, choice).delegates
-    if delegates is None:
+    delegated_ops = kernel_choice.choose(profile, models, registry, choice).delegated_ops
+    if delegated_ops is None:
         found = costs.estimate(known, chosen, registry.runtime)
     else:
         own = xnnpack_costs.load(profile, toolchain)
-        found = xnnpack_costs.estimate(known, own, chosen, delegates, registry.runtime)
+        found = xnnpack_costs.estimate(known, own, chosen, delegated_ops, registry.runtime)
     if not embed_model:
         return found
     more = models[0].path.stat().st_size

@@ -22,8 +22,8 @@ from litesmith.predict.code_size import costs
 from litesmith.predict.code_size.costs import Accuracy, Costs, Estimate, Program
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
-from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
@@ -48,28 +48,28 @@ class Atom:
     needs: tuple[str, ...]
 
     @classmethod
-    def of(cls, op: str, needs: Needs) -> Atom:
+    def of(cls, op: str, needs: Requirements) -> Atom:
         """The atom of nodes with these needs."""
         references = (".".join(reference) for reference in needs.references)
         words = {*needs.operators, *map(_word, needs.kernels), *references}
         return cls(op=op, needs=tuple(sorted(words)))
 
 
-def _word(need: KernelNeed) -> str:
+def _word(need: RequiredMicrokernels) -> str:
     if not need.kind:
         return need.config
     taps = next((taps for taps in _TAPS if taps >= need.size), need.size) if need.size else ""
     return f"{need.config}.{need.kind}{taps}"
 
 
-def atoms_of(delegates: Delegates, chosen: Selection) -> list[Atom]:
+def atoms_of(delegated_ops: DelegatedOps, chosen: Selection) -> list[Atom]:
     """The atoms of a selection's ops."""
     return sorted(
         {
             Atom.of(op.name, needs)
             for op in chosen.ops
             if not op.custom
-            for needs in delegates.kinds.get(op.name, ())
+            for needs in delegated_ops.requirements.get(op.name, ())
         }
     )
 
@@ -184,16 +184,16 @@ def _line(row: Any) -> str:
 
 
 def estimate(
-    builtin: Costs, own: XnnCosts, selection: Selection, delegates: Delegates, runtime: Runtime
+    builtin: Costs, own: XnnCosts, selection: Selection, delegated_ops: DelegatedOps, runtime: Runtime
 ) -> Estimate:
     """The size of a selection's program in which XNNPACK runs nodes; ``builtin`` are costs of other kernels.
 
     Raises:
         UsageError: an op was never measured.
     """
-    rest = costs.estimate(builtin, _with_kernels(selection, delegates), runtime)
-    unknown = {atom.op for atom in atoms_of(delegates, selection) if atom not in own.atoms}
-    code = _code(builtin, own, selection, delegates, runtime)
+    rest = costs.estimate(builtin, _with_kernels(selection, delegated_ops), runtime)
+    unknown = {atom.op for atom in atoms_of(delegated_ops, selection) if atom not in own.atoms}
+    code = _code(builtin, own, selection, delegated_ops, runtime)
     accuracy = own.accuracy
     error = _UNKNOWN_ERROR if accuracy is None else accuracy.unseen if unknown else accuracy.worst
     return Estimate(
@@ -202,7 +202,7 @@ def estimate(
         error=max(error, rest.error * rest.code / code) if rest.approximate else error,
         base=builtin.base,
         ops={
-            op.name: code - _code(builtin, own, selection.without(op.name), delegates, runtime)
+            op.name: code - _code(builtin, own, selection.without(op.name), delegated_ops, runtime)
             for op in selection.ops
         },
         approximate=tuple(op.name for op in selection.ops if op.name in {*rest.approximate, *unknown}),
@@ -211,16 +211,18 @@ def estimate(
     )
 
 
-def _with_kernels(selection: Selection, delegates: Delegates) -> Selection:
+def _with_kernels(selection: Selection, delegated_ops: DelegatedOps) -> Selection:
     """What has kernels of its own."""
-    kept = tuple(op for op in selection.ops if op.custom or op.name not in delegates.whole)
+    kept = tuple(op for op in selection.ops if op.custom or op.name not in delegated_ops.fully_delegated)
     return dataclasses.replace(selection, ops=kept)
 
 
-def _code(builtin: Costs, own: XnnCosts, selection: Selection, delegates: Delegates, runtime: Runtime) -> int:
-    beside = _with_kernels(selection, delegates)
+def _code(
+    builtin: Costs, own: XnnCosts, selection: Selection, delegated_ops: DelegatedOps, runtime: Runtime
+) -> int:
+    beside = _with_kernels(selection, delegated_ops)
     code = costs.code_of(builtin, beside, runtime)
-    atoms = atoms_of(delegates, selection)
+    atoms = atoms_of(delegated_ops, selection)
     if not atoms:
         return code
     programs = costs.programs_of(builtin, beside, runtime)

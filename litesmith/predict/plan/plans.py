@@ -160,7 +160,7 @@ def plan(
 
 def _kernels(profile: Profile, model: Model, registry: Registry, choice: Choice) -> KernelChoice:
     kernels = choose(profile, (model,), registry, choice)
-    if kernels.delegates and (choice.shapes or choice.signature):
+    if kernels.delegated_ops and (choice.shapes or choice.signature):
         raise UsageError(
             "with --input-shape or --signature, plans know TensorFlow Lite's own kernels alone",
             "add --kernels builtin, or convert the model with that shape",
@@ -170,18 +170,18 @@ def _kernels(profile: Profile, model: Model, registry: Registry, choice: Choice)
 
 def _beside_the_arena(kernels: KernelChoice, profile: Profile, library: Library) -> tuple[int, int]:
     """Bytes of packed weights and of XNNPACK's workspace, on the CPU on which they are the most."""
-    if not kernels.delegates:
+    if not kernels.delegated_ops:
         return 0, 0
     (model,) = kernels.models
     nodes = [
         graph.nodes[index]
-        for graph, part in zip(model.graphs.graphs, model.subgraphs, strict=True)
+        for graph, part in zip(model.delegation.graphs, model.subgraphs, strict=True)
         for index in part.nodes
         if index not in part.unpacked
     ]
     architecture, levels = profile.architecture, profile.instruction_sets
     packed = most_packed_weights(nodes, architecture, levels)
-    return packed, workspace_bytes(model.graphs, architecture, levels, library)
+    return packed, workspace_bytes(model.delegation, architecture, levels, library)
 
 
 def _program(

@@ -15,11 +15,11 @@ from litesmith.base.errors import ModelError
 from litesmith.model.contents import ModelAnalysis
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
-from litesmith.predict.xnnpack import definitions, partition
-from litesmith.predict.xnnpack.checks import Candidate, Check, NotTakenError, quantization
-from litesmith.predict.xnnpack.checks_convolutions import CONVOLUTIONS
-from litesmith.predict.xnnpack.checks_elementwise import ELEMENTWISE
-from litesmith.predict.xnnpack.checks_shapes import SHAPES
+from litesmith.predict.xnnpack import define_checks, partition
+from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, quantization
+from litesmith.predict.xnnpack.visit_convolutions import CONVOLUTIONS
+from litesmith.predict.xnnpack.visit_elementwise import ELEMENTWISE
+from litesmith.predict.xnnpack.visit_shapes import SHAPES
 from litesmith.runtime import graph, op_registry
 from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, Subset
 from litesmith.runtime.op_registry import Registry
@@ -35,7 +35,7 @@ _PACKED = frozenset({"float16", "int8", "float32"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delegated:
+class DelegatedSubgraph:
     """What the delegate takes of one subgraph.
 
     ``nodes`` are all that it takes, in the file's order.  Of these, ``unpacked`` are those that are done
@@ -61,7 +61,7 @@ class Delegated:
 class Delegation:
     """What the delegate takes of a model, and the graphs as they were when it looked at them."""
 
-    subgraphs: tuple[Delegated, ...]
+    subgraphs: tuple[DelegatedSubgraph, ...]
     graphs: tuple[RuntimeGraph, ...]
 
     @property
@@ -70,7 +70,9 @@ class Delegation:
         return tuple(one.plan for one in self.subgraphs)
 
 
-def delegate(model: ModelAnalysis, content: bytes, registry: Registry | None = None) -> tuple[Delegated, ...]:
+def delegate(
+    model: ModelAnalysis, content: bytes, registry: Registry | None = None
+) -> tuple[DelegatedSubgraph, ...]:
     """What the delegate takes of each subgraph; see :func:`prepare`."""
     return prepare(model, content, registry).subgraphs
 
@@ -106,9 +108,9 @@ def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = No
     return Delegation(subgraphs=tuple(found), graphs=tuple(graphs))
 
 
-def _nothing(index: int, held: RuntimeGraph, why: str) -> Delegated:
+def _nothing(index: int, held: RuntimeGraph, why: str) -> DelegatedSubgraph:
     stays = dict.fromkeys(range(len(held.nodes)), why)
-    return Delegated(subgraph=index, nodes=(), unpacked=(), also_unpacked=(), plan=(), stays=stays)
+    return DelegatedSubgraph(subgraph=index, nodes=(), unpacked=(), also_unpacked=(), plan=(), stays=stays)
 
 
 @dataclass
@@ -125,7 +127,7 @@ class _Looking:
     taken: list[int] = field(default_factory=list)
     stays: dict[int, str] = field(default_factory=dict)
 
-    def result(self) -> Delegated:
+    def result(self) -> DelegatedSubgraph:
         """Looks at each node."""
         nodes = self.held.nodes
         looked_at = list(itertools.takewhile(lambda node: not _is_dynamic(node), nodes))
@@ -178,17 +180,17 @@ class _Looking:
             if tensor in wanted and producer not in taken
         ]
 
-    def _defined(self, nodes: list[int], unpacked: list[int]) -> Delegated:
+    def _defined(self, nodes: list[int], unpacked: list[int]) -> DelegatedSubgraph:
         """All or nothing: where XNNPACK refuses a node, the subgraph gets its own plan back."""
         for index in self.taken:
             node = self.held.nodes[index]
             try:
-                definitions.check(self._candidate(node))
+                define_checks.check(self._candidate(node))
             except NotTakenError as error:
                 why = f"XNNPACK cannot do node {index}, {node.op}, which the delegate takes: {error}"
                 nothing = _nothing(self.index, self.held, why)
                 return replace(nothing, stays={**nothing.stays, **self.stays})
-        return Delegated(
+        return DelegatedSubgraph(
             subgraph=self.index,
             nodes=tuple(nodes),
             unpacked=tuple(unpacked),

@@ -12,11 +12,11 @@ from litesmith.model.entry_points import EVERYTHING, Choice
 from litesmith.model.model_file import Model
 from litesmith.predict import work
 from litesmith.predict.xnnpack import delegation
-from litesmith.predict.xnnpack.delegation import Delegated, Delegation
+from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import MISSING, Subset
 from litesmith.runtime.op_registry import Registry
-from litesmith.runtime.xnnpack.needs import Needs, needs_of
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
+from litesmith.runtime.xnnpack.requirements import Requirements, requirements_of
 from litesmith.target.profiles import Profile
 
 LEAST_SHARE = 0.5
@@ -30,8 +30,8 @@ class DelegatedModel:
     """A model, and what the delegate takes of its subgraphs; ``share`` is that of its MACs, if it has any."""
 
     path: str
-    subgraphs: tuple[Delegated, ...]
-    graphs: Delegation
+    subgraphs: tuple[DelegatedSubgraph, ...]
+    delegation: Delegation
     share: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -58,28 +58,28 @@ class DelegatedModel:
 class KernelChoice:
     """Who runs the nodes of a program's models, and why.
 
-    ``delegates`` is None where XNNPACK runs none; ``models`` is empty where it was not asked for.
+    ``delegated_ops`` is None where XNNPACK runs none; ``models`` is empty where it was not asked for.
     """
 
     asked: str
     reason: str
     models: tuple[DelegatedModel, ...]
-    delegates: Delegates | None
+    delegated_ops: DelegatedOps | None
 
     def to_json(self) -> dict[str, Any]:
         """``kernels`` of ``manifest.json``, but for what is in the program."""
         return {
             "asked": self.asked,
-            "chosen": "xnnpack" if self.delegates else "builtin",
+            "chosen": "xnnpack" if self.delegated_ops else "builtin",
             "reason": self.reason,
             "models": [model.to_json() for model in self.models],
-            "without_kernel": sorted(self.delegates.whole) if self.delegates else [],
+            "without_kernel": sorted(self.delegated_ops.fully_delegated) if self.delegated_ops else [],
         }
 
     @property
     def plans(self) -> Mapping[str, tuple[tuple[Subset, ...], ...]]:
         """What runs instead of the file's order, by model, for the arena."""
-        return {model.path: model.graphs.plans for model in self.models} if self.delegates else {}
+        return {model.path: model.delegation.plans for model in self.models} if self.delegated_ops else {}
 
 
 def choose(
@@ -91,20 +91,20 @@ def choose(
     the file does not say what shapes their outputs have.
     """
     if profile.kernels == "builtin":
-        return KernelChoice(asked="builtin", reason="as asked", models=(), delegates=None)
+        return KernelChoice(asked="builtin", reason="as asked", models=(), delegated_ops=None)
     found = tuple(_delegated(model, registry) for model in models)
-    delegates = _delegates(models, found, choice)
+    delegated_ops = _delegated_ops(models, found, choice)
     reason = "as asked"
-    if delegates is None:
+    if delegated_ops is None:
         reason = "XNNPACK takes no node"
     elif profile.kernels == "auto":
-        delegates, reason = _automatic(profile, found, delegates)
-    return KernelChoice(asked=profile.kernels, reason=reason, models=found, delegates=delegates)
+        delegated_ops, reason = _automatic(profile, found, delegated_ops)
+    return KernelChoice(asked=profile.kernels, reason=reason, models=found, delegated_ops=delegated_ops)
 
 
 def _automatic(
-    profile: Profile, models: Sequence[DelegatedModel], delegates: Delegates
-) -> tuple[Delegates | None, str]:
+    profile: Profile, models: Sequence[DelegatedModel], delegated_ops: DelegatedOps
+) -> tuple[DelegatedOps | None, str]:
     if not _VECTORS & set(profile.instruction_sets):
         return None, f"XNNPACK has no vector kernels for {profile.architecture}"
     for model in models:
@@ -113,7 +113,7 @@ def _automatic(
             return None, f"XNNPACK takes {share} of {model.path}, less than {LEAST_SHARE:.0%}"
     least = min(model.share or 0 for model in models)
     return (
-        delegates,
+        delegated_ops,
         f"XNNPACK takes {least:.0%} of the MACs or more, at least {LEAST_SHARE:.0%} are asked for",
     )
 
@@ -131,32 +131,34 @@ def _delegated(model: Model, registry: Registry) -> DelegatedModel:
     return DelegatedModel(
         path=model.analysis.path,
         subgraphs=found.subgraphs,
-        graphs=found,
+        delegation=found,
         share=theirs / macs if macs else None,
     )
 
 
-def _delegates(models: Sequence[Model], found: Sequence[DelegatedModel], choice: Choice) -> Delegates | None:
-    kinds: dict[str, set[Needs]] = {}
+def _delegated_ops(
+    models: Sequence[Model], found: Sequence[DelegatedModel], choice: Choice
+) -> DelegatedOps | None:
+    requirements: dict[str, set[Requirements]] = {}
     nodes, taken = Counter[str](), Counter[str]()
     shaped = not choice.shapes
     for model, one in zip(models, found, strict=True):
-        for subgraph, (graph, part) in enumerate(zip(one.graphs.graphs, one.subgraphs, strict=True)):
+        for subgraph, (graph, part) in enumerate(zip(one.delegation.graphs, one.subgraphs, strict=True)):
             stored = model.analysis.subgraphs[subgraph].tensors
             nodes.update(node.op for node in graph.nodes)
             for index in part.also_unpacked:
-                kinds.setdefault(graph.nodes[index].op, set()).add(Needs())
+                requirements.setdefault(graph.nodes[index].op, set()).add(Requirements())
             for index in part.nodes:
                 node = graph.nodes[index]
                 taken[node.op] += 1
                 outputs = (i for i in node.outputs if i != MISSING)
                 shaped = shaped and all(graph.tensors[i].dims == stored[i].allocated_shape for i in outputs)
-                need = Needs() if index in part.unpacked else needs_of(node)
-                kinds.setdefault(node.op, set()).add(need)
-    if not kinds:
+                required = Requirements() if index in part.unpacked else requirements_of(node)
+                requirements.setdefault(node.op, set()).add(required)
+    if not requirements:
         return None
-    whole = (op for op in taken if taken[op] == nodes[op])
-    return Delegates(
-        kinds={op: frozenset(found) for op, found in kinds.items()},
-        whole=frozenset(whole if shaped else ()),
+    fully_delegated = (op for op in taken if taken[op] == nodes[op])
+    return DelegatedOps(
+        requirements={op: frozenset(found) for op, found in requirements.items()},
+        fully_delegated=frozenset(fully_delegated if shaped else ()),
     )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from litesmith.runtime.graph import RuntimeNode
 from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.needs import KernelNeed, needs_of
-from litesmith.runtime.xnnpack.source_index import Sources
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, requirements_of
+from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target.instruction_sets import Architecture
 
 _BIAS = 4
@@ -43,10 +43,10 @@ def most_packed_weights(
 _WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 
 
-def _packed(known: Sources, node: RuntimeNode, architecture: Architecture, level: str) -> int:
+def _packed(known: SourceIndex, node: RuntimeNode, architecture: Architecture, level: str) -> int:
     if node.op not in _WITH_WEIGHTS or node.own or not node.of(1).fixed:
         return 0
-    needs = sorted(needs_of(node).kernels)
+    needs = sorted(requirements_of(node).kernels)
     need = next(
         one for one in needs if one.kind in _MULTIPLICATIONS | {"dwconv"} or "vmulcaddc" in one.config
     )
@@ -55,7 +55,7 @@ def _packed(known: Sources, node: RuntimeNode, architecture: Architecture, level
     return _round_up(_unaligned(node, need, symbols), alignment)
 
 
-def _unaligned(node: RuntimeNode, need: KernelNeed, symbols: Sequence[str]) -> int:
+def _unaligned(node: RuntimeNode, need: RequiredMicrokernels, symbols: Sequence[str]) -> int:
     weights = node.of(1)
     width = _WIDTHS[weights.dtype]
     extra = _SCALE if weights.dtype == "int8" else 0

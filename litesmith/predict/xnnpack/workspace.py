@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from litesmith.predict.arena import padding
 from litesmith.predict.arena.ordering import LIBCXX, Library
-from litesmith.predict.xnnpack.delegation import Delegated, Delegation
+from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset
 from litesmith.runtime.xnnpack import source_index
 from litesmith.target.instruction_sets import KNOWN, Architecture
@@ -126,7 +126,7 @@ class _Machine:
         return _round_up(weights.dims[0], columns) * (1 + _round_up(weights.dims[1], depth)) * _FLOAT
 
 
-def _of_subgraph(graph: RuntimeGraph, part: Delegated, machine: _Machine) -> int:
+def _of_subgraph(graph: RuntimeGraph, part: DelegatedSubgraph, machine: _Machine) -> int:
     return max((_Runtime(graph, part, one, machine).size() for one in part.plan if one.delegated), default=0)
 
 
@@ -186,7 +186,7 @@ class _Runtime:
     """One partition: values by tensor, and behind the tensors those that only XNNPACK knows."""
 
     graph: RuntimeGraph
-    part: Delegated
+    part: DelegatedSubgraph
     subset: Subset
     machine: _Machine
     values: dict[int, _Value] = field(default_factory=dict)

@@ -19,7 +19,7 @@ class Operator(Strict):
     configs: tuple[str, ...]
 
 
-class Sources(Strict):
+class SourceIndex(Strict):
     """How XNNPACK's files hang together.  Paths are relative to its folder.
 
     ``nodes`` are the operators that each file of ``src/subgraph`` may create.  ``configs`` says where each
@@ -35,10 +35,10 @@ class Sources(Strict):
 
 
 @functools.cache
-def load() -> Sources:
+def load() -> SourceIndex:
     """What ``ops_registry/xnnpack/sources.json`` says."""
     path = paths.data_folder("ops_registry") / "xnnpack" / "sources.json"
-    return validate(json.loads(path.read_text(encoding="utf-8")), Sources, str(path))
+    return validate(json.loads(path.read_text(encoding="utf-8")), SourceIndex, str(path))
 
 
 DEFINES = (

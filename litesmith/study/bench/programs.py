@@ -17,7 +17,7 @@ from litesmith.measure.size.measurement import anatomise
 from litesmith.model.contents import UNKNOWN_ROW, DepthwiseRow
 from litesmith.model.zoo import MODELS
 from litesmith.predict.code_size.costs import Accuracy, Rows
-from litesmith.runtime.xnnpack import substitutes
+from litesmith.runtime.xnnpack import patched_sources
 
 DEPTHWISE_ROWS: Mapping[Rows, tuple[DepthwiseRow, ...]] = {
     "": (),
@@ -57,7 +57,7 @@ def symbols(project: Project, binary: Binary) -> tuple[Mapping[str, int], int]:
             found[part.symbol or f"{part.name} {part.source or part.owner.label}"] += part.size
     if project.xnnpack is not None:
         # The delegate's errors: each op has its own, and some have the same.
-        for text in _texts(binary, substitutes.DELEGATE):
+        for text in _texts(binary, patched_sources.DELEGATE):
             found[f"text {text!r}"] = len(text) + 1
             found[f"strings {DELEGATE}"] -= len(text) + 1
     return found, elf.program_size(binary.program).code

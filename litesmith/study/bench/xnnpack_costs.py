@@ -28,9 +28,9 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import SelectedOp, Selection, select
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack import source_index, tiles
-from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
-from litesmith.runtime.xnnpack.program import Delegates
+from litesmith.runtime.xnnpack import narrow_gemm, source_index
+from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
 from litesmith.study import op_models
 from litesmith.study.bench.programs import DEPTHWISE_ROWS, Compared, accuracy, real_models
 from litesmith.study.bench.programs import symbols as symbols_of
@@ -62,7 +62,7 @@ _NOTHING = ""
 # Bytes of a class that is told from the rest.
 _LEAST = 16
 
-Atoms = Mapping[Atom, Needs]
+Atoms = Mapping[Atom, Requirements]
 Symbols = Mapping[str, int]
 Label = str | int | Atom | Program
 
@@ -76,25 +76,26 @@ class _Bench:
     tree: SourceTree
     registry: Registry
 
-    def project(self, chosen: Selection, delegates: Delegates | None) -> Project:
+    def project(self, chosen: Selection, delegated_ops: DelegatedOps | None) -> Project:
         """The project of a selection."""
         return Project.of(
             chosen,
-            ProjectOptions(name="program", delegates=delegates),
+            ProjectOptions(name="program", delegated_ops=delegated_ops),
             profile=self.profile,
             tree=self.tree,
             runtime=self.registry.runtime,
         )
 
-    def only(self, atoms: Atoms) -> tuple[Selection, Delegates]:
+    def only(self, atoms: Atoms) -> tuple[Selection, DelegatedOps]:
         """A selection of nothing but nodes that XNNPACK runs."""
         known = self.registry.by_name()
-        kinds: dict[str, set[Needs]] = {}
+        kinds: dict[str, set[Requirements]] = {}
         for atom, needs in atoms.items():
             kinds.setdefault(atom.op, set()).add(needs)
         chosen = tuple(SelectedOp.of(known[name], dtypes=known[name].dtypes[:1]) for name in sorted(kinds))
-        return _selection(*chosen), Delegates(
-            kinds={name: frozenset(needs) for name, needs in kinds.items()}, whole=frozenset(kinds)
+        return _selection(*chosen), DelegatedOps(
+            requirements={name: frozenset(needs) for name, needs in kinds.items()},
+            fully_delegated=frozenset(kinds),
         )
 
 
@@ -129,16 +130,16 @@ def run(profile: Profile, name: ToolchainName) -> tuple[Path, str, Accuracy, tup
 
 def atoms(profile: Profile, known: Registry) -> Atoms:
     """All that are measured."""
-    found: dict[Atom, Needs] = {}
+    found: dict[Atom, Requirements] = {}
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         written = [case.write(Path(scratch)) for case in op_models.all_cases()]
         models = [Model(path=path, analysis=contents.analyse(path)) for path in written]
         for model in [*models, *map(open_model, real_models())]:
-            delegates = kernel_choice.choose(profile, [model], known).delegates
-            for op, kinds in (delegates.kinds if delegates else {}).items():
+            delegated_ops = kernel_choice.choose(profile, [model], known).delegated_ops
+            for op, kinds in (delegated_ops.requirements if delegated_ops else {}).items():
                 for needs in kinds:
                     atom = Atom.of(op, needs)
-                    found[atom] = found.get(atom, Needs()) | needs
+                    found[atom] = found.get(atom, Requirements()) | needs
     there = source_index.load().operators
     for op, needs in list(_variants(found)):
         if needs.operators <= set(there):
@@ -146,20 +147,20 @@ def atoms(profile: Profile, known: Registry) -> Atoms:
     return dict(sorted(found.items()))
 
 
-def _variants(found: Atoms) -> Iterator[tuple[str, Needs]]:
+def _variants(found: Atoms) -> Iterator[tuple[str, Requirements]]:
     """What other models ask for: other dtypes, other shapes, an activation."""
-    nodes: dict[str, Needs] = {}
+    nodes: dict[str, Requirements] = {}
     for atom, needs in found.items():
-        nodes[atom.op] = nodes.get(atom.op, Needs()) | needs
+        nodes[atom.op] = nodes.get(atom.op, Requirements()) | needs
     for op, needs in nodes.items():
         for operators, kernels in _matrices(op):
-            yield op, Needs(files=needs.files, operators=operators, kernels=frozenset(kernels))
+            yield op, Requirements(files=needs.files, operators=operators, kernels=frozenset(kernels))
         for operator in needs.operators:
             # Values of other widths that are only moved.
             for width in ("x8", "x32"):
                 if operator.endswith(("_x8", "_x32")):
                     moved = f"{operator.rpartition('_')[0]}_{width}"
-                    yield op, Needs(files=needs.files, operators=frozenset({moved}))
+                    yield op, Requirements(files=needs.files, operators=frozenset({moved}))
     for atom, needs in found.items():
         if atom.op in _WITH_ACTIVATION:
             (dtype,) = {need.config.partition("_")[0] for need in needs.kernels if "clamp" not in need.config}
@@ -169,28 +170,34 @@ def _variants(found: Atoms) -> Iterator[tuple[str, Needs]]:
         for number, dtype in (("qs8", "int8"), ("qu8", "uint8")):
             same = dataclasses.replace(nodes[op], kernels=_kernel(_CLAMPS[number]).kernels)
             yield op, same
-            looked_up = Needs(references=frozenset({("unary", "clamp", dtype)}))
+            looked_up = Requirements(references=frozenset({("unary", "clamp", dtype)}))
             yield op, same | _kernel("x8_lut") | looked_up
     for op in _WHILE_LOADING:
-        yield op, Needs()
+        yield op, Requirements()
 
 
-def _kernel(config: str) -> Needs:
-    return Needs(kernels=frozenset({KernelNeed(config=config)}))
+def _kernel(config: str) -> Requirements:
+    return Requirements(kernels=frozenset({RequiredMicrokernels(config=config)}))
 
 
-def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[KernelNeed]]]:
+def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokernels]]]:
     """Operators and kernels of an op that multiplies matrices."""
     for number, start in _CONFIGS.items():
         gemm = {
-            kind: KernelNeed(config=f"{start}_gemm", kind=kind)
+            kind: RequiredMicrokernels(config=f"{start}_gemm", kind=kind)
             for kind in ("gemm", "gemm1", "igemm", "igemm1")
         }
         if op in _CONVOLUTIONS:
             operators = frozenset({f"convolution2d_nhwc_{number}"})
-            narrow = [KernelNeed(config=tiles.NARROW, kind=kind) for kind in gemm if start in tiles.NARROW]
-            rows = [KernelNeed(config=f"{start}_dwconv", kind="dwconv", size=taps) for taps in _TAPS]
-            one_tap = [KernelNeed(config="f32_vmulcaddc")] if number == "f32" else []
+            narrow = [
+                RequiredMicrokernels(config=narrow_gemm.NARROW, kind=kind)
+                for kind in gemm
+                if start in narrow_gemm.NARROW
+            ]
+            rows = [
+                RequiredMicrokernels(config=f"{start}_dwconv", kind="dwconv", size=taps) for taps in _TAPS
+            ]
+            one_tap = [RequiredMicrokernels(config="f32_vmulcaddc")] if number == "f32" else []
             yield from ((operators, [need]) for need in (*gemm.values(), *narrow, *rows, *one_tap))
         if op == _FULLY_CONNECTED:
             operator = f"fully_connected_nc_{number}"
@@ -368,13 +375,13 @@ def _compared(
     bench: _Bench, builder: Builder, builtin: Costs, made: XnnCosts, wanted: Atoms
 ) -> list[Compared]:
     """Estimates of real models, and of mixed programs that the costs do not know, and what was measured."""
-    asked: dict[str, tuple[Selection, Delegates]] = {}
+    asked: dict[str, tuple[Selection, DelegatedOps]] = {}
     for name in real_models():
         model = open_model(name)
-        delegates = kernel_choice.choose(bench.profile, [model], bench.registry).delegates
-        if delegates is not None:
+        delegated_ops = kernel_choice.choose(bench.profile, [model], bench.registry).delegated_ops
+        if delegated_ops is not None:
             label = name if name.startswith("zoo:") else Path(name).stem
-            asked[label] = (select([model.analysis], bench.registry), delegates)
+            asked[label] = (select([model.analysis], bench.registry), delegated_ops)
     for number, some in enumerate(_mixed(wanted)[1::2]):
         asked[f"mixed:{number}"] = bench.only(some)
     measured = builder.variants({label: bench.project(*one) for label, one in asked.items()})
@@ -396,6 +403,6 @@ def _without_themselves(
         if atom.needs and len(made.by_op[atom.op]) > 1:
             others = {one: classes for one, classes in made.atoms.items() if one != atom}
             less = dataclasses.replace(made, atoms=others)
-            chosen, delegates = bench.only({atom: needs})
-            found = xnnpack_costs.estimate(builtin, less, chosen, delegates, bench.registry.runtime)
+            chosen, delegated_ops = bench.only({atom: needs})
+            found = xnnpack_costs.estimate(builtin, less, chosen, delegated_ops, bench.registry.runtime)
             yield abs(found.code - codes[atom]) / codes[atom]

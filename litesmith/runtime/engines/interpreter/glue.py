@@ -9,11 +9,11 @@ from litesmith.base import templates
 from litesmith.model.options_schema import SWITCH
 from litesmith.runtime.engines.interpreter.sources import REGISTRATION, SELECTED_OPS
 from litesmith.runtime.selection import SelectedOp, Selection
-from litesmith.runtime.xnnpack.program import HARDWARE, XnnProgram
+from litesmith.runtime.xnnpack.project_files import HARDWARE, XnnpackFiles
 
 
 def files(
-    selection: Selection, *, embedded_size: int, profiling: bool, xnnpack: XnnProgram | None
+    selection: Selection, *, embedded_size: int, profiling: bool, xnnpack: XnnpackFiles | None
 ) -> dict[str, str]:
     """The C++ files and headers of a project, by name; ``embedded_size`` is 0 without an embedded model."""
     return {
@@ -25,7 +25,7 @@ def files(
 
 
 def files_of_selection(
-    selection: Selection, *, embedded_size: int, xnnpack: XnnProgram | None
+    selection: Selection, *, embedded_size: int, xnnpack: XnnpackFiles | None
 ) -> dict[str, str]:
     """Those files that depend on the selection, without the registration."""
     return {
@@ -66,7 +66,7 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
     return templates.render(SELECTED_OPS, values)
 
 
-def _xnnpack_files(program: XnnProgram) -> dict[str, str]:
+def _xnnpack_files(program: XnnpackFiles) -> dict[str, str]:
     """The project's own files in a program with XNNPACK."""
     values = {"version": __version__, **program.template_values()}
     return {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
-from litesmith.runtime.xnnpack import substitutes
-from litesmith.runtime.xnnpack.program import XnnProgram
+from litesmith.runtime.xnnpack import patched_sources
+from litesmith.runtime.xnnpack.project_files import XnnpackFiles
 
 REGISTRATION = "registration.cc"
 REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
@@ -45,12 +45,12 @@ def own_sources(*, model_check: bool) -> tuple[str, ...]:
 
 
 def upstream_sources(
-    selection: Selection, runtime: Runtime, xnnpack: XnnProgram | None = None
+    selection: Selection, runtime: Runtime, xnnpack: XnnpackFiles | None = None
 ) -> tuple[str, ...]:
     """All upstream files of the program, in link order: of the ops, the core, ruy, and XNNPACK."""
     ops = {source for op in selection.ops for source in op.sources}
     listed = (*sorted(ops), *runtime.core, *runtime.ruy)
     if xnnpack is None:
         return listed
-    replaced = set(substitutes.ORIGINALS.values())
+    replaced = set(patched_sources.ORIGINALS.values())
     return tuple(dict.fromkeys(s for s in (*listed, *xnnpack.sources) if s not in replaced))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from litesmith.predict.xnnpack.checks import (
+from litesmith.predict.xnnpack.operand_checks import (
     MOST_DIMENSIONS,
     Candidate,
     Check,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from litesmith.predict.xnnpack.checks import (
+from litesmith.predict.xnnpack.operand_checks import (
     MOST_DIMENSIONS,
     Candidate,
     Check,
@@ -17,7 +17,7 @@ from litesmith.predict.xnnpack.checks import (
     product,
     quotient,
 )
-from litesmith.predict.xnnpack.datatypes import datatype
+from litesmith.predict.xnnpack.quantization import datatype
 
 
 def _unary_float(candidate: Candidate) -> None:

@@ -1,4 +1,4 @@
-"""Needs + instruction sets → the operators, micro-kernels and files of XNNPACK that a program is made of."""
+"""Requirements + instruction sets → the part of the XNNPACK library that is built into a program."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.needs import KernelNeed, Needs
-from litesmith.runtime.xnnpack.source_index import Sources
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target import instruction_sets
 from litesmith.target.instruction_sets import Architecture
 
@@ -49,7 +49,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class XnnpackLibrary:
     """What a program has of XNNPACK.
 
     ``sources`` are ``component/path`` names, ``wrapped`` paths of upstream's files that are compiled through
@@ -68,8 +68,8 @@ class Parts:
     constant_hardware: tuple[str, ...] | None
 
 
-def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Parts:
-    """The parts of XNNPACK for these needs on an architecture.
+def select(needs: Requirements, architecture: Architecture, sets: Sequence[str]) -> XnnpackLibrary:
+    """The library of XNNPACK for these needs on an architecture.
 
     Raises:
         ValueError: the architecture has no such instruction set.
@@ -96,7 +96,7 @@ def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Par
     files |= {known.configs[name] for name in configs if name in known.configs}
     kinds = {kind for kind, _, _ in needs.references}
     files |= {REFERENCES[kind] for kind in kinds}
-    return Parts(
+    return XnnpackLibrary(
         architecture=architecture,
         sets=chosen,
         kernels=kernels,
@@ -115,7 +115,9 @@ def select(needs: Needs, architecture: Architecture, sets: Sequence[str]) -> Par
     )
 
 
-def _configs(known: Sources, operators: Iterable[str], kernels: Iterable[KernelNeed]) -> set[str]:
+def _configs(
+    known: SourceIndex, operators: Iterable[str], kernels: Iterable[RequiredMicrokernels]
+) -> set[str]:
     found = {need.config for need in kernels}
     for name in operators:
         if name not in _DISPATCHING:
@@ -126,7 +128,7 @@ def _configs(known: Sources, operators: Iterable[str], kernels: Iterable[KernelN
 def _kept(
     config: str,
     symbols: Sequence[str],
-    wanted: Sequence[KernelNeed],
+    wanted: Sequence[RequiredMicrokernels],
     operators: Iterable[str],
 ) -> Iterable[str]:
     """The symbols of a configuration that its needs ask for."""

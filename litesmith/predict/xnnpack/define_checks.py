@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from litesmith.predict.arena import padding
-from litesmith.predict.xnnpack.checks import (
+from litesmith.predict.xnnpack.operand_checks import (
     MOST_DIMENSIONS,
     Candidate,
     Operand,
@@ -21,7 +21,7 @@ from litesmith.predict.xnnpack.checks import (
     quantization,
     quotient,
 )
-from litesmith.predict.xnnpack.datatypes import datatype
+from litesmith.predict.xnnpack.quantization import datatype
 
 _MOST_SCALE = 256
 

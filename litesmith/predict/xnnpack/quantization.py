@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litesmith.predict.xnnpack.checks import Quantization, is_normal, quantization
+from litesmith.predict.xnnpack.operand_checks import Quantization, is_normal, quantization
 from litesmith.runtime.graph import RuntimeTensor
 
 _FLOATS = {"float32": "fp32", "float16": "fp16"}

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from litesmith.predict.arena import padding
-from litesmith.predict.xnnpack.checks import Candidate, Check, NotTakenError, Operand, quantization
+from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, Operand, quantization
 from litesmith.runtime.graph import RuntimeTensor
 
 _SHUFFLED = 1

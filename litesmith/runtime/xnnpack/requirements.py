@@ -6,16 +6,17 @@ What a node turns into is decided by TensorFlow Lite's delegate and by XNNPACK's
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
-from litesmith.runtime.xnnpack import tiles
+from litesmith.runtime.xnnpack import narrow_gemm
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class KernelNeed:
+class RequiredMicrokernels:
     """Micro-kernels of one configuration.
 
     ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row), ``dwconv``, or empty for
@@ -28,7 +29,7 @@ class KernelNeed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
+class Requirements:
     """What a program needs of XNNPACK.
 
     ``files`` are those of ``src/subgraph``, ``operators`` what ``xnn_create_…`` is called for,
@@ -38,11 +39,11 @@ class Needs:
 
     files: frozenset[str] = field(default_factory=frozenset)
     operators: frozenset[str] = field(default_factory=frozenset)
-    kernels: frozenset[KernelNeed] = field(default_factory=frozenset)
+    kernels: frozenset[RequiredMicrokernels] = field(default_factory=frozenset)
     references: frozenset[tuple[str, str, str]] = field(default_factory=frozenset)
 
-    def __or__(self, other: Needs) -> Needs:
-        return Needs(
+    def __or__(self, other: Requirements) -> Requirements:
+        return Requirements(
             files=self.files | other.files,
             operators=self.operators | other.operators,
             kernels=self.kernels | other.kernels,
@@ -53,10 +54,10 @@ class Needs:
 def _need(
     *files: str,
     operators: Iterable[str] = (),
-    kernels: Iterable[KernelNeed] = (),
+    kernels: Iterable[RequiredMicrokernels] = (),
     references: Iterable[tuple[str, str, str]] = (),
-) -> Needs:
-    return Needs(
+) -> Requirements:
+    return Requirements(
         files=frozenset(f"src/subgraph/{name}.c" for name in files),
         operators=frozenset(operators),
         kernels=frozenset(kernels),
@@ -69,7 +70,7 @@ _PLAIN = {"float32": "f32", "int8": "s8", "uint8": "u8"}
 _WIDTH = {"float32": "x32", "int32": "x32", "int8": "x8", "uint8": "x8"}
 
 
-def needs_of(node: RuntimeNode) -> Needs:
+def requirements_of(node: RuntimeNode) -> Requirements:
     """What one node asks for.
 
     Raises:
@@ -78,12 +79,9 @@ def needs_of(node: RuntimeNode) -> Needs:
     return _BY_OP[node.op](node)
 
 
-def together(nodes: Iterable[RuntimeNode]) -> Needs:
-    """What all of them ask for."""
-    found = Needs()
-    for node in nodes:
-        found |= needs_of(node)
-    return found
+def joined(several: Iterable[Requirements]) -> Requirements:
+    """All of these requirements in one."""
+    return functools.reduce(Requirements.__or__, several, Requirements())
 
 
 def _only_output(node: RuntimeNode) -> RuntimeTensor:
@@ -93,53 +91,53 @@ def _only_output(node: RuntimeNode) -> RuntimeTensor:
     return tensor
 
 
-def _clamp(dtype: str) -> Needs:
+def _clamp(dtype: str) -> Requirements:
     config = f"{_PLAIN[dtype]}_clamp"
-    return _need("unary", operators=["unary_elementwise_nc"], kernels=[KernelNeed(config=config)])
+    return _need("unary", operators=["unary_elementwise_nc"], kernels=[RequiredMicrokernels(config=config)])
 
 
-def _activated(node: RuntimeNode, position: int) -> Needs:
+def _activated(node: RuntimeNode, position: int) -> Requirements:
     """The node that clamps after another one, when the model asks for an activation."""
-    return _clamp(_only_output(node).dtype) if node.number(position, "b") else Needs()
+    return _clamp(_only_output(node).dtype) if node.number(position, "b") else Requirements()
 
 
 # Binary and unary arithmetic.
 
 
-def _binary(name: str, activation: int | None = None) -> Callable[[RuntimeNode], Needs]:
-    def needs(node: RuntimeNode) -> Needs:
+def _binary(name: str, activation: int | None = None) -> Callable[[RuntimeNode], Requirements]:
+    def needs(node: RuntimeNode) -> Requirements:
         config = f"{_NUMBER[_only_output(node).dtype]}_v{name}"
         # The quantised difference is a sum with a negative scale.
         config = config.replace("qs8_vsub", "qs8_vadd").replace("qu8_vsub", "qu8_vadd")
         found = _need(
             *("binary", "deprecated"),
             operators=["binary_elementwise_nd"],
-            kernels=[KernelNeed(config=config)],
+            kernels=[RequiredMicrokernels(config=config)],
         )
         return found if activation is None else found | _activated(node, activation)
 
     return needs
 
 
-def _unary(name: str, reference: str) -> Callable[[RuntimeNode], Needs]:
-    def needs(node: RuntimeNode) -> Needs:
+def _unary(name: str, reference: str) -> Callable[[RuntimeNode], Requirements]:
+    def needs(node: RuntimeNode) -> Requirements:
         dtype = _only_output(node).dtype
         found = _need("unary", "deprecated", operators=["unary_elementwise_nc"])
         if dtype == "float32":
-            return found | _need(kernels=[KernelNeed(config=f"f32_{name}")])
+            return found | _need(kernels=[RequiredMicrokernels(config=f"f32_{name}")])
         if name == "lrelu":
-            return found | _need(kernels=[KernelNeed(config=f"{_NUMBER[dtype]}_{name}")])
+            return found | _need(kernels=[RequiredMicrokernels(config=f"{_NUMBER[dtype]}_{name}")])
         return found | _looked_up(reference, dtype)
 
     return needs
 
 
-def _looked_up(reference: str, dtype: str) -> Needs:
+def _looked_up(reference: str, dtype: str) -> Requirements:
     """Of eight bits: a table that is made from portable code once."""
-    return _need(kernels=[KernelNeed(config="x8_lut")], references=[("unary", reference, dtype)])
+    return _need(kernels=[RequiredMicrokernels(config="x8_lut")], references=[("unary", reference, dtype)])
 
 
-def _relu(node: RuntimeNode) -> Needs:
+def _relu(node: RuntimeNode) -> Requirements:
     source, target = node.of(0), _only_output(node)
     found = _need("deprecated") | _clamp(target.dtype)
     same = target.dtype == "float32" or _quantisation(source) == _quantisation(target)
@@ -151,13 +149,13 @@ def _quantisation(tensor: RuntimeTensor) -> tuple[tuple[float, ...], tuple[int, 
     return tensor.scales(), tuple(int(point) for point in points)
 
 
-def _convert(node: RuntimeNode) -> Needs:
+def _convert(node: RuntimeNode) -> Requirements:
     source, target = node.of(0).dtype, _only_output(node).dtype
     if source == "float16":
-        return Needs()
+        return Requirements()
     config = f"{_NUMBER[source]}_cvt" if source == target else f"{_NUMBER[source]}_to_{_NUMBER[target]}_cvt"
     found = _need("unary", operators=["unary_elementwise_nc"])
-    return found | _need(kernels=[KernelNeed(config=config)])
+    return found | _need(kernels=[RequiredMicrokernels(config=config)])
 
 
 # Convolutions and matrices.
@@ -174,15 +172,15 @@ def _gemm_config(dtype: str) -> str:
     return {"float32": "f32_gemm", "int8": "qs8_qc8w_gemm", "uint8": "qu8_gemm"}[dtype]
 
 
-def _multiplications(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[KernelNeed]:
+def _multiplications(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[RequiredMicrokernels]:
     # Kernels for a few columns, where most of a wide one's would go to waste, are left out.
-    config = tiles.NARROW if narrow and dtype == "int8" else _gemm_config(dtype)
-    return [KernelNeed(config=config, kind=f"{kind}1" if rows == 1 else kind)]
+    config = narrow_gemm.NARROW if narrow and dtype == "int8" else _gemm_config(dtype)
+    return [RequiredMicrokernels(config=config, kind=f"{kind}1" if rows == 1 else kind)]
 
 
 def _convolved(
     node: RuntimeNode, *, strides: tuple[int, int], depthwise: bool, multiplier: int, batch: int
-) -> list[KernelNeed]:
+) -> list[RequiredMicrokernels]:
     dtype, weights, output = node.of(0).dtype, node.of(1), _only_output(node)
     taps = math.prod(weights.dims[1:3])
     group_outputs = multiplier if depthwise else output.dims[-1]
@@ -190,11 +188,11 @@ def _convolved(
     pixels = math.prod(output.dims[1:3])
     if group_inputs == 1 and group_outputs == 1:
         if taps == 1 and strides == (1, 1) and dtype == "float32":
-            return [KernelNeed(config="f32_vmulcaddc")]
+            return [RequiredMicrokernels(config="f32_vmulcaddc")]
         if taps <= _MOST_TAPS:
             config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
-            return [KernelNeed(config=config, kind="dwconv", size=taps)]
-    narrow = group_inputs < tiles.CHANNELS
+            return [RequiredMicrokernels(config=config, kind="dwconv", size=taps)]
+    narrow = group_inputs < narrow_gemm.CHANNELS
     if taps == 1 and strides == (1, 1):
         return _multiplications(dtype, "gemm", batch * pixels, narrow=narrow)
     return _multiplications(dtype, "igemm", pixels, narrow=narrow)
@@ -203,7 +201,7 @@ def _convolved(
 _MOST_TAPS = 25
 
 
-def _convolution(node: RuntimeNode) -> Needs:
+def _convolution(node: RuntimeNode) -> Requirements:
     kernels = _convolved(
         node,
         strides=(node.number(1), node.number(2)),
@@ -215,7 +213,7 @@ def _convolution(node: RuntimeNode) -> Needs:
     return _need("convolution-2d", operators=[operator], kernels=kernels)
 
 
-def _depthwise(node: RuntimeNode) -> Needs:
+def _depthwise(node: RuntimeNode) -> Requirements:
     kernels = _convolved(
         node,
         strides=(node.number(1), node.number(2)),
@@ -227,7 +225,7 @@ def _depthwise(node: RuntimeNode) -> Needs:
     return _need("depthwise-convolution-2d", operators=[operator], kernels=kernels)
 
 
-def _transposed_convolution(node: RuntimeNode) -> Needs:
+def _transposed_convolution(node: RuntimeNode) -> Requirements:
     dtype = node.of(2).dtype
     scales = len(node.of(1).scales())
     base = "deconvolution2d_nhwc"
@@ -240,7 +238,7 @@ def _transposed_convolution(node: RuntimeNode) -> Needs:
     return _need("deconvolution-2d", operators=[operator], kernels=kernels)
 
 
-def _fully_connected(node: RuntimeNode) -> Needs:
+def _fully_connected(node: RuntimeNode) -> Requirements:
     dtype, weights = node.of(0).dtype, node.of(1)
     rows = node.of(0).elements // max(weights.dims[1], 1)
     kernels = _multiplications(dtype, "gemm", rows)
@@ -254,8 +252,8 @@ def _fully_connected(node: RuntimeNode) -> Needs:
 # Pools and reductions.
 
 
-def _pool(name: str, file: str) -> Callable[[RuntimeNode], Needs]:
-    def needs(node: RuntimeNode) -> Needs:
+def _pool(name: str, file: str) -> Callable[[RuntimeNode], Requirements]:
+    def needs(node: RuntimeNode) -> Requirements:
         dtype = _only_output(node).dtype
         if node.number(3) == 1 and node.number(4) == 1:
             # The delegate refers to the file all the same.
@@ -272,41 +270,41 @@ _CONVERSIONS_OF_SUMS = {
 }
 
 
-def _reduction(node: RuntimeNode) -> Needs:
+def _reduction(node: RuntimeNode) -> Requirements:
     dtype = _only_output(node).dtype
     configs = [f"{_NUMBER[dtype]}_rsum", f"{_NUMBER[dtype]}_rdsum", *_CONVERSIONS_OF_SUMS[dtype]]
     return _need(
         *("static-reduce", "deprecated", "reshape-helpers"),
         operators=["reduce_nd"],
-        kernels=[KernelNeed(config=config) for config in configs],
+        kernels=[RequiredMicrokernels(config=config) for config in configs],
     )
 
 
 # Movement of data.
 
 
-def _moved(file: str, operator: str) -> Callable[[RuntimeNode], Needs]:
-    def needs(node: RuntimeNode) -> Needs:
+def _moved(file: str, operator: str) -> Callable[[RuntimeNode], Requirements]:
+    def needs(node: RuntimeNode) -> Requirements:
         return _need(file, "reshape-helpers", operators=[f"{operator}_{_WIDTH[_only_output(node).dtype]}"])
 
     return needs
 
 
-def _resize_bilinear(node: RuntimeNode) -> Needs:
+def _resize_bilinear(node: RuntimeNode) -> Requirements:
     operator = f"resize_bilinear2d_nhwc_{_PLAIN[_only_output(node).dtype]}"
     return _need("static-resize-bilinear-2d", operators=[operator])
 
 
-def _softmax(_node: RuntimeNode) -> Needs:
+def _softmax(_node: RuntimeNode) -> Requirements:
     return _need("softmax", operators=["softmax_nc_f32"])
 
 
-def _nothing(_node: RuntimeNode) -> Needs:
+def _nothing(_node: RuntimeNode) -> Requirements:
     """Done once while the model is loaded, by the delegate itself."""
-    return Needs()
+    return Requirements()
 
 
-_BY_OP: Mapping[str, Callable[[RuntimeNode], Needs]] = {
+_BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "ABS": _unary("abs", "abs"),
     "ADD": _binary("add", 0),
     "AVERAGE_POOL_2D": _pool("average_pooling2d", "average-pooling-2d"),
