@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import files
+from litesmith.base import files, packages
 from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.runtime.xnnpack import narrow_gemm
@@ -179,6 +179,7 @@ def _named(
 
 def _relocations(path: Path) -> dict[str, set[str]]:
     """What the functions ``init_…_config`` of an object refer to, by configuration."""
+    packages.require("derive")
     from elftools.elf.elffile import ELFFile
     from elftools.elf.relocation import RelocationSection
 

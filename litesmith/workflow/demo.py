@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from litesmith.base import paths
+from litesmith.base import packages, paths
 from litesmith.base.errors import ToolError, VerificationError
 from litesmith.build.request import Request
 from litesmith.measure.verify.executor import find_executor
@@ -54,6 +54,7 @@ def run(target: str, out: str, seed: int) -> Demo:
         NoExecutorError: the emulator is not installed.
         VerificationError: the program failed.
     """
+    packages.require("demo")
     from PIL import Image, ImageDraw
 
     model = paths.data_folder("examples") / "det.tflite"

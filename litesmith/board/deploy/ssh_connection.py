@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from litesmith.base import packages
 from litesmith.base.errors import BoardError
 from litesmith.board.deploy import known_hosts
 from litesmith.board.deploy.inventory import Board
@@ -41,6 +42,7 @@ def connected(board: Board) -> Iterator[SshRemote]:
     Raises:
         BoardError: the board cannot be reached, its host key is not the known one, or the login failed.
     """
+    packages.require("deploy")
     # Without a handler paramiko logs tracebacks of its threads; the BoardError says what failed.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     connection = _configured(board)

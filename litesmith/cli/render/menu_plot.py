@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from litesmith.base import packages
 from litesmith.predict.plan.menu import Choice, MenuReport
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def png(found: MenuReport) -> bytes:
 
 def svg(found: MenuReport) -> str:
     """The picture as an SVG element for a page."""
+    packages.require("plot")
     import matplotlib as mpl
 
     stream = io.StringIO()
@@ -36,6 +38,7 @@ def svg(found: MenuReport) -> str:
 
 
 def _draw(found: MenuReport) -> Figure:
+    packages.require("plot")
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 

@@ -12,8 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from litesmith.base import console, files, paths, process
-from litesmith.base.errors import SourceError, ToolError, UsageError
+from litesmith.base import console, files, packages, paths, process
+from litesmith.base.errors import ToolError, UsageError
 
 VARIABLE = "LITESMITH_CONVERTER"
 """Names an interpreter that already has TensorFlow."""
@@ -63,20 +63,7 @@ def _make(folder: Path, lock: Path) -> None:
                 "no virtual environment can be made for TensorFlow",
                 "on Debian: apt-get install python3-venv",
             )
-        # pip knows the index, the proxies and the certificates of this machine.
-        done = process.run(
-            [
-                *(_python(staged), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-                *("--no-deps", "--require-hashes", "--requirement", lock),
-            ],
-            timeout=_INSTALL_SECONDS,
+        packages.install(
+            _python(staged), lock, "TensorFlow", f", or name a Python that has TensorFlow in {VARIABLE}"
         )
-        if done.code != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip gave no reason"]
-            raise SourceError(
-                f"TensorFlow could not be installed: {errors[-1].removeprefix('ERROR: ')}",
-                "check the network connection, the disk and pip's configuration, or name a Python that has "
-                f"TensorFlow in {VARIABLE}",
-            )
         staged.rename(folder)
