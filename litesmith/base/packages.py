@@ -37,9 +37,7 @@ def require(extra: str) -> None:
         return
     environment = Path(sys.prefix)
     if not paths.is_checkout() or environment.parent != paths.data_folder("requirements").parent:
-        raise ToolError(
-            f"{purpose}, is not installed", f"install it with: pip install 'litesmith[{extra}]'"
-        )
+        raise ToolError(f"{purpose}, is not installed", f"install it with: pip install 'litesmith[{extra}]'")
     lock = paths.data_folder("requirements") / f"{extra}.txt"
     with files.locked(environment / f".litesmith-{extra}.lock"):
         importlib.invalidate_caches()

