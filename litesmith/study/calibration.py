@@ -1,7 +1,7 @@
-"""Models that run on a board → the throughput of each op and arithmetic, in a profile of its own.
+"""``calibrate``: node times of several models → a profile with the throughput of each op and arithmetic.
 
-Programs are those of ``bench.board``: every node is timed.  Without a board, the emulator of the profile
-or this machine runs them, which compares arithmetic with arithmetic and says nothing of a board.
+The times come from profiling programs.  Without a board, the profile's emulator or this machine runs them:
+that shows how arithmetics compare with each other, not how fast a board is.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ from litesmith.predict.plan import latency
 from litesmith.predict.work import Work
 from litesmith.runtime import op_registry
 from litesmith.study.bench import on_board
+from litesmith.study.bench.execution import run_program
+from litesmith.study.bench.models import default_models
 from litesmith.study.bench.profiling import NodeTime, node_times, profiling_program
-from litesmith.study.bench.speed import default_models
 from litesmith.target import profiles
 from litesmith.target.profiles import Arithmetic, Profile, Throughput
 
 _WARM_UP = 2
 
+_Rate = tuple[bool, str, Arithmetic]
+"""Whether the unit is MACs (else output elements), the op, and the arithmetic."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Timed:
-    """One model: its work, and the seconds of each node in one inference by (subgraph, node)."""
+class TimedModel:
+    """One model: its work, and the seconds of each node in one inference, by (subgraph, node)."""
 
     model: str
     work: Work
@@ -44,15 +48,15 @@ class Timed:
 
     @property
     def whole(self) -> float:
-        """Seconds of all nodes."""
+        """Seconds of all nodes together."""
         return sum(self.seconds.values())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicted:
-    """Milliseconds of a model, measured, and predicted from the other models.
+class Prediction:
+    """Milliseconds of one inference of a model: measured, and predicted from the other models.
 
-    ``unknown`` are its ops that none of the others has with the same arithmetic.
+    ``unknown`` are the ops that no other model has with the same arithmetic.
     """
 
     model: str
@@ -63,11 +67,11 @@ class Predicted:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationReport:
-    """The profile that was written, and how good its predictions are."""
+    """The profile that was written, and how accurate its predictions are."""
 
     path: Path
     throughput: Throughput
-    models: tuple[Predicted, ...]
+    models: tuple[Prediction, ...]
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -89,8 +93,8 @@ def run(
     """Measures the models, and writes a profile with the throughput.
 
     Raises:
-        UsageError: too few models or runs, or the profile would be overwritten by something else.
-        LitesmithError: a build failed, or a model does not run there.
+        UsageError: too few models or runs, or ``out`` is not a YAML file.
+        LitesmithError: a build failed, or a model failed to run.
     """
     if runs < 1:
         raise UsageError(f"--runs {runs} is too few", "give at least 1")
@@ -99,10 +103,12 @@ def run(
     path = Path(out or f"{profile.name}.{where}.yaml")
     if path.suffix not in {".yaml", ".yml"}:
         raise UsageError(
-            f"--out {path} is no YAML file", f"write for example --out {profile.name}-bench.yaml"
+            f"--out {path} is not a YAML file", f"write for example --out {profile.name}-bench.yaml"
         )
     if len(names) == 1:
-        raise UsageError("one model is too few to measure with", "name several with --model, or none for all")
+        raise UsageError(
+            "one model is too few to calibrate with", "name several with --model, or none for all"
+        )
     timed = []
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for number, name in enumerate(names or default_models()):
@@ -111,53 +117,51 @@ def run(
             )
             console.note(f"measuring {name}")
             timed.append(_on_board(request, board, runs) if board else _here(request, profile, runs))
-    predicted = tuple(_left_out(one, timed) for one in timed)
-    # Of a model with an op that no other one has, the others can know nothing.
-    fair = [one for one in predicted if not one.unknown] or predicted
+    predictions = tuple(_predicted_from_others(one, timed) for one in timed)
+    # A model with an op that no other model has cannot be predicted from the others.
+    fair = [one for one in predictions if not one.unknown] or predictions
     error = max(
         max(one.predicted_ms / one.measured_ms, one.measured_ms / one.predicted_ms) - 1 for one in fair
     )
     measured = throughput_of(timed, _described(board, profile, toolchain, runs), round(error, 3))
     files.write_atomically(path, _yaml(profile, measured))
-    return CalibrationReport(path=path, throughput=measured, models=predicted)
+    return CalibrationReport(path=path, throughput=measured, models=predictions)
 
 
-def _on_board(request: Request, board: Board, runs: int) -> Timed:
+def _on_board(request: Request, board: Board, runs: int) -> TimedModel:
     _, found = on_board.run(request, board, on_board.RunOptions(runs=runs, warm_up=_WARM_UP, threads=1))
     return _timed(request, found.nodes)
 
 
-def _here(request: Request, profile: Profile, runs: int) -> Timed:
+def _here(request: Request, profile: Profile, runs: int) -> TimedModel:
     try:
         executor = find_executor(profile)
     except NoExecutorError as error:
         raise VerificationError(str(error), "or measure on a board: --board NAME") from None
     model = open_model(request.models[0])
     part, _, sample = samples.for_measuring(model.analysis, model.path)
-    arguments = ["--model", str(model.path), *part.arguments()]
-    arguments += ["--json", "--runs", str(runs), "--warm-up", str(_WARM_UP)]
-    with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
-        program = profiling_program(request)
-        done = executor.run(str(program), arguments, sample.inputs, Path(scratch))
-    if done.code != 0:
-        raise VerificationError(f"{model.analysis.path}: the program failed: {done.stderr.strip()}")
-    said = json.loads(done.stdout)
-    return _timed(request, node_times(said["nodes"], runs, model.analysis))
+    arguments = (*part.arguments(), "--json", "--runs", str(runs), "--warm-up", str(_WARM_UP))
+    done = run_program(executor, profiling_program(request), model, arguments, sample.inputs)
+    return _timed(request, node_times(json.loads(done.stdout)["nodes"], runs, model.analysis))
 
 
-def _timed(request: Request, nodes: Sequence[NodeTime]) -> Timed:
+def _timed(request: Request, nodes: Sequence[NodeTime]) -> TimedModel:
     model = open_model(request.models[0])
-    return Timed(
+    return TimedModel(
         model=model.analysis.path,
         work=work.count(model.analysis, op_registry.load()),
         seconds={(node.subgraph, node.node): node.us / 1e6 for node in nodes},
     )
 
 
-def throughput_of(timed: Sequence[Timed], measured_on: str, error: float) -> Throughput:
-    """MACs, and output elements, per second: the whole of all nodes of an op by their whole time."""
-    amounts: dict[tuple[bool, str, Arithmetic], int] = defaultdict(int)
-    seconds: dict[tuple[bool, str, Arithmetic], float] = defaultdict(float)
+def throughput_of(timed: Sequence[TimedModel], measured_on: str, error: float) -> Throughput:
+    """MACs, or output elements, per second of each op and arithmetic.
+
+    ``error`` is the largest relative error of a prediction from the other models.  A rate is the sum over
+    all nodes divided by the sum of their times.
+    """
+    amounts: dict[_Rate, int] = defaultdict(int)
+    seconds: dict[_Rate, float] = defaultdict(float)
     for one in timed:
         for node in one.work.nodes:
             took = one.seconds.get((node.subgraph, node.node), 0.0)
@@ -174,15 +178,15 @@ def throughput_of(timed: Sequence[Timed], measured_on: str, error: float) -> Thr
     return Throughput(measured_on=measured_on, macs=macs, elements=elements, error=error)
 
 
-def _left_out(one: Timed, timed: Sequence[Timed]) -> Predicted:
-    """A model's prediction from the others: how good those of models are that were not measured."""
-    blind = throughput_of([other for other in timed if other is not one], "the others", 0)
-    known = {(op, kind) for rates in (blind.macs, blind.elements) for op in rates for kind in rates[op]}
+def _predicted_from_others(one: TimedModel, timed: Sequence[TimedModel]) -> Prediction:
+    """Predicts a model from the other models, which shows the accuracy for models that were not measured."""
+    others = throughput_of([other for other in timed if other is not one], "the others", 0)
+    known = {(op, kind) for rates in (others.macs, others.elements) for op in rates for kind in rates[op]}
     unknown = {node.op for node in one.work.nodes if (node.op, latency.kind_of(node.kind)) not in known}
-    return Predicted(
+    return Prediction(
         model=one.model,
         measured_ms=1000 * one.whole,
-        predicted_ms=1000 * latency.seconds_of(one.work, blind),
+        predicted_ms=1000 * latency.seconds_of(one.work, others),
         unknown=tuple(sorted(unknown)),
     )
 

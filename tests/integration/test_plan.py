@@ -114,7 +114,7 @@ def test_a_calibration(cli: Cli, tmp_path: Path) -> None:
 def test_calibrations_that_cannot_be(cli: Cli, tmp_path: Path) -> None:
     for words, message in (
         (("--target", "armv7", "--runs", "0"), "--runs 0 is too few"),
-        (("--target", "armv7", "--out", "x.txt"), "is no YAML file"),
+        (("--target", "armv7", "--out", "x.txt"), "is not a YAML file"),
         (("--target", "x86_64", "--model", "zoo:ad", "--runs", "1"), "one model is too few"),
         (("--target", "armv7", "--board", "bench"), "there is no inventory"),
     ):

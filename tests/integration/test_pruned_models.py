@@ -19,7 +19,7 @@ from litesmith.build.request import Request
 from litesmith.measure.verify.executor import find_executor
 from litesmith.model import entry_points, samples
 from litesmith.model.model_file import open_model
-from litesmith.study.bench.speed import default_models
+from litesmith.study.bench.models import default_models
 from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Case
 from litesmith.target import profiles

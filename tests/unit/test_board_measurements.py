@@ -77,7 +77,7 @@ def test_two_measurements_side_by_side(tmp_path: Path) -> None:
         ("ADD", 0, 2, None),
         ("SOFTMAX", 1, 0, 0),
     ]
-    # How busy the board was is shown with each, and says nothing about how they were made.
+    # The clock, which has the board's load, does not count as a difference.
     assert found.differences == {"runs": ("10", "20"), "kernel": ("Linux 6", "Linux 7")}
     assert json.loads(json.dumps(found.to_json()))["ops"][0]["ratio"] == 0.5
 
@@ -85,13 +85,13 @@ def test_two_measurements_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "is no measurement of a board"),
-        ({"ops": []}, "is no measurement of a board"),
+        ([], "is not a measurement of a board"),
+        ({"ops": []}, "is not a measurement of a board"),
         (report(arena_bytes="much"), "has no arena_bytes"),
         (report(latency_ms={"min": 1}), "has no latency_ms.median"),
     ],
 )
-def test_what_is_no_measurement(tmp_path: Path, content: object, message: str) -> None:
+def test_files_that_are_not_measurements(tmp_path: Path, content: object, message: str) -> None:
     good = written(tmp_path / "good.json", report())
     bad = written(tmp_path / "bad.json", content)
     with pytest.raises(UsageError, match=message) as caught:

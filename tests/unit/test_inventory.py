@@ -36,7 +36,7 @@ def test_an_inventory(tmp_path: Path) -> None:
     one = found.boards["bench-1"]
     assert (one.name, one.port, one.folder, one.keep) == ("bench-1", 22, "/opt/litesmith", 3)
     assert one.known_hosts.policy == "strict"
-    # Relative to the inventory, not to where we are.
+    # Relative to the inventory, not to the working folder.
     assert one.key == tmp_path / "keys/id"
     assert found.boards["bench-2"].known_hosts.file == tmp_path / "hosts"
 

@@ -16,18 +16,18 @@ from litesmith.board.lab import binfmt, virtual_boards
         (" armv7:1 , riscv64:2", [("armv7", 1), ("riscv64", 2)]),
     ],
 )
-def test_wishes(text: str, found: list[tuple[str, int]]) -> None:
+def test_boards_to_start(text: str, found: list[tuple[str, int]]) -> None:
     assert [(profile.name, count) for profile, count in virtual_boards.parse(text)] == found
 
 
 @pytest.mark.parametrize("text", ["", "armv7", "armv7:", ":3", "armv7:x", "armv7:-1", "armv7:0", "armv7:1,"])
-def test_what_is_no_wish(text: str) -> None:
-    with pytest.raises(UsageError, match="is no board"):
+def test_bad_counts(text: str) -> None:
+    with pytest.raises(UsageError, match="is not TARGET:COUNT"):
         virtual_boards.parse(text)
 
 
 def test_too_many_boards() -> None:
-    with pytest.raises(UsageError, match="that are too many"):
+    with pytest.raises(UsageError, match="too many boards"):
         virtual_boards.parse("armv7:60,aarch64:60")
 
 
@@ -40,7 +40,7 @@ def test_keys_lie_beside_the_inventory() -> None:
     [
         ("enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: OPF\noffset 0\n", True),
         ("enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: F\noffset 0\n", True),
-        # Without F the kernel looks for the interpreter inside of the container.
+        # Without F the kernel looks for the interpreter inside the container.
         ("enabled\ninterpreter /usr/bin/qemu-arm\nflags: \noffset 0\n", False),
         ("disabled\ninterpreter /usr/bin/qemu-arm-static\nflags: F\noffset 0\n", False),
     ],

@@ -1,5 +1,5 @@
-"""A bench without hardware: virtual boards with foreign root file systems and real SSH servers.
+"""A lab without hardware: virtual boards with foreign root file systems and real SSH servers.
 
-``emulation`` lets this machine run foreign programs, ``rootfs`` makes a board's root file system,
-``boards`` starts and removes the boards.
+``binfmt`` lets this machine run foreign programs, ``root_file_system`` makes a board's root file system, and
+``virtual_boards`` starts and removes the boards.
 """

@@ -1,6 +1,6 @@
 """Foreign programs on this machine: qemu-user, registered with the kernel's binfmt_misc.
 
-The registration lasts until :func:`withdraw`; whatever somebody else has registered is used as it is.
+A registration lasts until :func:`unregister`; existing registrations of other software are used as they are.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from litesmith.base import process
 from litesmith.base.errors import ToolError
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-# Debian's qemu-user-static says here how the kernel knows an architecture's programs.
-_KNOWN_FORMATS = Path("/usr/lib/binfmt.d")
+# Debian's qemu-user-static describes each architecture's program format here.
+_DESCRIPTIONS = Path("/usr/lib/binfmt.d")
 _INSTALL = "on Debian: apt-get install qemu-user-static"
 _SECONDS = 20
 
@@ -32,46 +32,46 @@ def ensure(architecture: str) -> None:
     """Makes the kernel run programs of an architecture, in containers too.
 
     Raises:
-        ToolError: the emulator is missing, or only root may do that.
+        ToolError: the emulator is missing, or this user is not root.
     """
     name = _QEMU_NAMES[architecture]
-    if platform.machine() == name or _registered(f"qemu-{name}") or _registered(_ours(name)):
+    if platform.machine() == name or _registered(f"qemu-{name}") or _registered(_own_entry(name)):
         return
-    known = _KNOWN_FORMATS / f"qemu-{name}.conf"
-    if not known.is_file():
-        raise ToolError(f"there is no emulator that containers could use for {architecture}", _INSTALL)
+    description = _DESCRIPTIONS / f"qemu-{name}.conf"
+    if not description.is_file():
+        raise ToolError(f"no emulator for {architecture} is installed that works in containers", _INSTALL)
     if os.getuid() != 0:
         raise ToolError(
             f"only root can make the kernel run programs for {architecture}",
-            "run './inv lab.up' as root, or enable qemu-user-static's formats with update-binfmts",
+            "run './inv lab.up' as root, or enable the formats of qemu-user-static with update-binfmts",
         )
     if not (_BINFMT / "register").exists():
         done = process.run(["mount", "-t", "binfmt_misc", "binfmt_misc", _BINFMT], timeout=_SECONDS)
         if done.code != 0:
             raise ToolError(
-                f"binfmt_misc cannot be mounted: {done.stderr.strip()}", "see 'modprobe binfmt_misc'"
+                f"binfmt_misc cannot be mounted: {done.stderr.strip()}", "try 'modprobe binfmt_misc'"
             )
     try:
-        line = known.read_text(encoding="utf-8").strip()
-        (_BINFMT / "register").write_text(line.replace(f":qemu-{name}:", f":{_ours(name)}:", 1))
+        line = description.read_text(encoding="utf-8").strip()
+        (_BINFMT / "register").write_text(line.replace(f":qemu-{name}:", f":{_own_entry(name)}:", 1))
     except OSError as error:
-        raise ToolError(f"the kernel does not take {known}: {error.strerror}", _INSTALL) from None
+        raise ToolError(f"the kernel does not accept {description}: {error.strerror}", _INSTALL) from None
 
 
-def withdraw() -> None:
-    """Takes back what :func:`ensure` registered."""
+def unregister() -> None:
+    """Removes what :func:`ensure` registered."""
     for name in sorted(set(_QEMU_NAMES.values())):
-        entry = _BINFMT / _ours(name)
+        entry = _BINFMT / _own_entry(name)
         if entry.exists():
             entry.write_text("-1")
 
 
-def _ours(name: str) -> str:
+def _own_entry(name: str) -> str:
     return f"litesmith-{name}"
 
 
 def _registered(name: str) -> bool:
-    """Whether a format is there, and its interpreter is found from inside of a container (flag F)."""
+    """Whether a format is registered so that it works inside containers (flag F)."""
     try:
         text = (_BINFMT / name).read_text()
     except OSError:

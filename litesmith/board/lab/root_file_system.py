@@ -1,7 +1,7 @@
 """Architecture → the root file system of a virtual board, as an image of the Docker engine.
 
-It is Debian's smallest, with an OpenSSH server.  The packed file system stays in the cache, the
-image goes with the boards.
+It is Debian's minimal variant with an OpenSSH server.  The packed file system stays in the cache; the image
+is removed with the last lab.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from litesmith.container import debian_root, docker_client, toolchain_images
 from litesmith.container.docker_client import EngineError
 
 USER = "board"
-"""Who logs in on a board; the install folder is this user's."""
+"""The user to log in as, who owns the install folder."""
 
 FOLDER = "/opt/litesmith"
+"""The install folder."""
 
 _USER_ID = 1000
 _SECONDS = 3600
@@ -30,7 +31,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class _Debian:
-    """What Debian calls an architecture, and the first release that has it."""
+    """Debian's name of an architecture, and the release to use."""
 
     architecture: str
     release: str = "bookworm"
@@ -45,15 +46,15 @@ _DEBIAN: Mapping[str, _Debian] = {
 }
 
 LABEL = "litesmith.board.lab"
-"""Label of the images of boards, and of their containers with the name of the lab."""
+"""Docker label of boards' images (``image``), and of containers and networks (the name of the lab)."""
 
 
 def ensure(architecture: str) -> str:
-    """The tag of the image for boards of an architecture, which is made where it is missing.
+    """The tag of the image for boards of an architecture; makes the image if it is missing.
 
     Raises:
         EngineError: the engine refused.
-        ToolError: debootstrap or the emulator is missing or failed, or only root may do that.
+        ToolError: debootstrap is missing or failed, or this user is not root.
     """
     debian = _DEBIAN[architecture]
     key = files.digest_of(_FORMAT, debian.architecture, debian.release)[:12]
@@ -66,13 +67,15 @@ def ensure(architecture: str) -> str:
             _make(debian, packed)
         done = docker_client.call("import", f"--change=LABEL {LABEL}=image", packed, tag, timeout=_SECONDS)
     if done.code != 0:
-        raise EngineError(f"the engine did not take {tag}: {done.stderr.strip()}", "see 'docker info'")
+        raise EngineError(f"the engine did not import {tag}: {done.stderr.strip()}", "see 'docker info'")
     return tag
 
 
 def _make(debian: _Debian, packed: Path) -> None:
     suites = debian_root.require(debian.release, "a board", "./inv lab.up")
-    console.note(f"making a board of Debian {debian.release} for {debian.architecture}, once: some minutes")
+    console.note(
+        f"making a root file system of Debian {debian.release} for {debian.architecture}, once: some minutes"
+    )
     packed.parent.mkdir(parents=True, exist_ok=True)
     options = (f"--arch={debian.architecture}", "--include=openssh-server")
     with tempfile.TemporaryDirectory(prefix="litesmith-lab-") as scratch:
@@ -84,7 +87,7 @@ def _make(debian: _Debian, packed: Path) -> None:
 
 
 def _prepare(root: Path) -> None:
-    """A user, its folders, and a server that lets it in with the lab's key alone."""
+    """Adds the user and its folders, removes host keys, and prepares the SSH server's run folder."""
     for name, line in (
         ("passwd", f"{USER}:x:{_USER_ID}:{_USER_ID}::/home/{USER}:/bin/sh"),
         ("shadow", f"{USER}:*:19000:0:99999:7:::"),

@@ -1,7 +1,7 @@
-"""Virtual boards: containers with a root file system of the board's kind and a real OpenSSH server.
+"""Virtual boards: containers with a root file system of the board's architecture and an OpenSSH server.
 
-A lab is the inventory that it writes, a folder with its keys beside that, a private network, and a
-container for each board.  ``docker restart`` is a board's power button.
+A lab consists of its inventory, a folder with its keys beside that, a private network, and a container for
+each board.  ``docker restart`` acts as a board's power button.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from litesmith.target import profiles
 from litesmith.target.profiles import Profile
 
 _MARK = "# Made by lab.up; lab.down removes it."
-_WISH = re.compile(r"(?P<target>[^:,]+):(?P<count>\d+)")
+_COUNT = re.compile(r"(?P<target>[^:,]+):(?P<count>\d+)")
 _MOST = 64
 _PORT = 22
 _ANSWER_SECONDS = 60
 _SECONDS = 120
 _MEMORY = "512m"
 _MOST_PROCESSES = 256
-# The network's own address and that of this machine come first.
+# The first two are the addresses of the network itself and of this machine.
 _FIRST_ADDRESS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualBoard:
-    """One board: its name, its container's, and its address in the private network."""
+    """One board: its name, its container, its address in the private network, and its target."""
 
     name: str
     container: str
@@ -53,7 +53,7 @@ class VirtualBoard:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Boards that are up, and where their inventory is."""
+    """Running boards and their inventory."""
 
     inventory: Path
     boards: tuple[VirtualBoard, ...]
@@ -73,45 +73,46 @@ def parse(text: str) -> tuple[tuple[Profile, int], ...]:
     """``armv7:3,aarch64:1`` → profiles and counts.
 
     Raises:
-        UsageError: it is not of this form, a target is unknown, or there are too many.
+        UsageError: the text is not of this form, a target is unknown, or there are too many boards.
     """
-    wishes = []
+    counts = []
     for word in text.split(","):
-        match = _WISH.fullmatch(word.strip())
+        match = _COUNT.fullmatch(word.strip())
         if match is None or int(match["count"]) == 0:
             raise UsageError(
-                f"--boards {text}: {word.strip()!r} is no board", "write for example armv7:3,aarch64:1"
+                f"--boards {text}: {word.strip()!r} is not TARGET:COUNT",
+                "write for example armv7:3,aarch64:1",
             )
-        wishes.append((profiles.load(match["target"]), int(match["count"])))
-    names = [profile.name for profile, _ in wishes]
+        counts.append((profiles.load(match["target"]), int(match["count"])))
+    names = [profile.name for profile, _ in counts]
     if len(set(names)) != len(names):
-        raise UsageError(f"--boards {text}: a target is there twice", "write for example armv7:3,aarch64:1")
-    if sum(count for _, count in wishes) > _MOST:
-        raise UsageError(f"--boards {text}: that are too many", f"a lab has at most {_MOST} boards")
-    return tuple(wishes)
+        raise UsageError(f"--boards {text}: a target is named twice", "write for example armv7:3,aarch64:1")
+    if sum(count for _, count in counts) > _MOST:
+        raise UsageError(f"--boards {text}: too many boards", f"a lab has at most {_MOST} boards")
+    return tuple(counts)
 
 
 def folder_of(inventory: Path) -> Path:
-    """Where a lab keeps its keys: beside its inventory."""
+    """The folder with a lab's keys, beside its inventory."""
     return inventory.with_suffix(".lab")
 
 
-def up(wishes: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
-    """Starts boards, and writes their inventory; all of them answer then.
+def up(counts: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
+    """Starts boards, waits until all of them answer, and writes their inventory.
 
     Raises:
-        UsageError: there is a lab already, or an inventory of somebody else.
-        LitesmithError: a board could not be made or does not answer; nothing is left.
+        UsageError: the lab exists already, or ``inventory`` is another file.
+        LitesmithError: a board could not be made or does not answer; everything is removed again.
     """
     folder = folder_of(inventory)
     if folder.exists():
         raise UsageError(
-            f"there is a lab already: {inventory}", "remove it with lab.down, or name another --out"
+            f"there is a lab already: {inventory}", "remove it with lab.down, or give another --out"
         )
     if inventory.exists():
-        raise UsageError(f"{inventory} is not a lab's", "name another file with --out")
+        raise UsageError(f"{inventory} exists and does not belong to a lab", "name another file with --out")
     docker_client.require()
-    images = {profile.name: _image(profile) for profile, _ in wishes}
+    images = {profile.name: _image(profile) for profile, _ in counts}
     name = f"litesmith-lab-{secrets.token_hex(3)}"
     inventory.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir()
@@ -119,7 +120,7 @@ def up(wishes: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
         (folder / "lab.json").write_text(files.to_json({"name": name}), encoding="utf-8")
         _new_key(folder / "key")
         network = _make_network(name)
-        planned = [(profile, n) for profile, count in wishes for n in range(1, count + 1)]
+        planned = [(profile, n) for profile, count in counts for n in range(1, count + 1)]
         made = [
             VirtualBoard(
                 name=f"{profile.name}-{number}",
@@ -129,7 +130,7 @@ def up(wishes: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
             )
             for position, (profile, number) in enumerate(planned)
         ]
-        by_name = {profile.name: profile for profile, _ in wishes}
+        by_name = {profile.name: profile for profile, _ in counts}
         with console.progress("starting boards", len(made)) as advance, ThreadPoolExecutor() as pool:
 
             def start(board: VirtualBoard) -> str:
@@ -148,12 +149,12 @@ def up(wishes: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
 
 
 def down(inventory: Path) -> int:
-    """Removes a lab: boards, network, keys, inventory; with the last one images and emulation, too.
+    """Removes a lab: boards, network, keys and inventory; with the last lab also images and emulation.
 
-    Returns how many boards there were.
+    Returns the number of boards.
 
     Raises:
-        UsageError: there is no lab.
+        UsageError: there is no such lab.
         EngineError: the engine refused.
     """
     folder = folder_of(inventory)
@@ -173,7 +174,7 @@ def down(inventory: Path) -> int:
         for image in set(_listed("images", "--quiet", f"--filter=label={root_file_system.LABEL}=image")):
             docker_client.call("rmi", "--force", image)
         with contextlib.suppress(OSError):
-            binfmt.withdraw()
+            binfmt.unregister()
     return removed
 
 
@@ -187,11 +188,11 @@ def _new_key(path: Path) -> None:
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path], timeout=_SECONDS
     )
     if done.code != 0:
-        raise LitesmithError(f"no key can be made: {done.stderr.strip()}", "install openssh-client")
+        raise LitesmithError(f"ssh-keygen failed: {done.stderr.strip()}", "install openssh-client")
 
 
 def _make_network(name: str) -> Any:
-    """A private network.  Boards keep their addresses when they restart: those need a known subnet."""
+    """Makes a private network with a fixed subnet, so that boards keep their addresses when they restart."""
     _engine("network", "create", "--internal", name)
     form = "{{(index .IPAM.Config 0).Subnet}}"
     subnet = _engine("network", "inspect", "--format", form, name)
@@ -208,7 +209,7 @@ def _make_network(name: str) -> Any:
 
 
 def _start(board: VirtualBoard, profile: Profile, image: str, lab: str, folder: Path) -> str:
-    """Starts one board; the line of its host key for ``known_hosts``."""
+    """Starts one board; returns the ``known_hosts`` line of its host key."""
     words = [
         *(
             "create",
@@ -228,7 +229,7 @@ def _start(board: VirtualBoard, profile: Profile, image: str, lab: str, folder: 
         shutil.copy(folder / "key.pub", place / "lab_authorized")
         (place / "lab_config").write_text(_server_config(profile), encoding="utf-8")
         for file in place.iterdir():
-            # The server refuses a key that others may read, and keys that others may write.
+            # sshd refuses a host key that others may read, and authorized keys that others may write.
             file.chmod(0o644 if file.name == "lab_authorized" else 0o600)
         _engine("cp", f"{place}/.", f"{board.container}:/etc/ssh")
     _engine("start", board.container)
@@ -237,7 +238,7 @@ def _start(board: VirtualBoard, profile: Profile, image: str, lab: str, folder: 
 
 
 def _server_config(profile: Profile) -> str:
-    """The server's configuration; sessions see the CPU that the profile names."""
+    """sshd's configuration; QEMU emulates the CPU of the profile in every session."""
     arguments = profile.emulator.arguments if profile.emulator else ()
     cpu = arguments[arguments.index("-cpu") + 1] if "-cpu" in arguments else ""
     lines = [
@@ -263,9 +264,10 @@ def _await(board: VirtualBoard) -> None:
                 return
         time.sleep(0.2)
     said = docker_client.call("logs", "--tail", "1", board.container)
-    lines = (said.stdout.decode(errors="replace") + said.stderr).strip().splitlines() or ["nothing"]
+    lines = (said.stdout.decode(errors="replace") + said.stderr).strip().splitlines() or ["no output"]
     raise EngineError(
-        f"{board.name} does not answer at {board.address}; it says: {lines[-1]}", "see 'docker logs'"
+        f"{board.name} does not answer at {board.address}; its log ends with: {lines[-1]}",
+        "see 'docker logs'",
     )
 
 
@@ -288,7 +290,7 @@ def _inventory(boards: Sequence[VirtualBoard], folder: Path) -> str:
 
 
 def _remove(name: str) -> int:
-    """Removes the containers and the network of a lab; how many containers there were."""
+    """Removes the containers and the network of a lab; returns the number of containers."""
     found = _listed("ps", "--all", "--quiet", f"--filter=label={root_file_system.LABEL}={name}")
     if found:
         _engine("rm", "--force", "--volumes", *found)
@@ -301,7 +303,7 @@ def _listed(*words: str) -> list[str]:
 
 
 def _engine(*words: str | Path) -> str:
-    """What the engine answers.
+    """Calls the Docker engine; returns its standard output.
 
     Raises:
         EngineError: it refused.

@@ -1,4 +1,4 @@
-"""Two measurements of boards side by side: what changed, and what they were made with differently."""
+"""``bench.compare``: two files of ``bench.board`` side by side, and how their conditions differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from litesmith.base.errors import UsageError
 
-# What says how fast the board was just then, not what it is.
+# The state of the board during the runs, which is expected to differ.
 _VOLATILE = "clock"
 _FIGURES: Mapping[str, tuple[str, ...]] = {
     "latency, min": ("latency_ms", "min"),
@@ -36,13 +36,13 @@ class Change:
 
     @property
     def ratio(self) -> float | None:
-        """After to before; None where there was nothing before."""
+        """After divided by before; None when before is 0."""
         return self.after / self.before if self.before else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All figures, the time of each op, and the differences in how the two were made."""
+    """All figures, the time of each op, and the settings that differ between the two."""
 
     before: str
     after: str
@@ -63,7 +63,7 @@ def compare(before: Path, after: Path) -> Comparison:
     """Reads two files of ``bench.board``.
 
     Raises:
-        UsageError: one of them is something else.
+        UsageError: one of them is not such a file.
     """
     old, new = _read(before), _read(after)
     figures = tuple(
@@ -94,14 +94,14 @@ def _read(path: Path) -> dict[str, Any]:
             return found
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "name a file that bench.board wrote") from None
-    raise UsageError(f"{path} is no measurement of a board", "name a file that bench.board wrote")
+    raise UsageError(f"{path} is not a measurement of a board", "name a file that bench.board wrote")
 
 
 def _op_times(report: Mapping[str, Any], path: Path) -> dict[str, float]:
     try:
         return {str(op["op"]): float(op["us"]) for op in report["ops"]}
     except (TypeError, ValueError, KeyError):
-        raise UsageError(f"{path} does not say what its ops take", "measure again with bench.board") from None
+        raise UsageError(f"{path} has no times of its ops", "measure again with bench.board") from None
 
 
 def _at(report: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> float:

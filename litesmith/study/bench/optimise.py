@@ -1,34 +1,30 @@
-"""What each optimisation costs and brings: bytes, instructions and time of x86_64 programs.
+"""``bench.optimise``: bytes, instructions and time of x86_64 programs at each optimisation level.
 
-Pruned and stock programs take turns with the LiteRT wheel on the same input in one run.
-Instructions are counted by valgrind's callgrind, and do not depend on what else the machine does;
-its CPU has AVX2, not AVX-512.
+Pruned and stock programs are timed in turns with the LiteRT wheel; instructions are counted by valgrind.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, paths, process
-from litesmith.base.errors import ToolError, VerificationError
+from litesmith.base import console, paths
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
-from litesmith.model.model_file import Model, open_model
-from litesmith.study.bench.speed import Turns, short_name
-from litesmith.target.profiles import OPTIMISATIONS
+from litesmith.model.model_file import open_model
+from litesmith.study.bench.instruction_count import VALGRIND_INFERENCES, require_valgrind, under_valgrind
+from litesmith.study.bench.models import short_name
+from litesmith.study.bench.timing import WheelTime, time_in_turns
+from litesmith.target.profiles import OPTIMISATIONS, Optimise
 from litesmith.workflow import build_and_verify
+from litesmith.workflow.build_and_verify import Outcome
 
 _TARGET = "x86_64"
 _RUNS = 300
-_COUNTED = 10
-_SECONDS = 900
 
 
 def default_models() -> tuple[str, ...]:
@@ -37,8 +33,8 @@ def default_models() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A program of one model: its code in bytes, instructions and median milliseconds of an inference."""
+class OptimisedProgram:
+    """A program of one model: bytes of code, and instructions and median milliseconds of one inference."""
 
     model: str
     optimise: str
@@ -49,30 +45,21 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wheel:
-    """The wheel's median milliseconds for one model, in the same run."""
-
-    model: str
-    ms: float
-    xnnpack_ms: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptimiseReport:
-    """All measurements, and what they were made with."""
+    """The measurements of all models, and what they were made with."""
 
-    programs: tuple[Measured, ...]
-    wheels: tuple[Wheel, ...]
+    programs: tuple[OptimisedProgram, ...]
+    wheels: tuple[WheelTime, ...]
     made_with: tuple[str, ...]
 
-    def of(self, model: str, optimise: str, *, pruned: bool) -> Measured:
-        """One measurement."""
+    def of(self, model: str, optimise: str, *, pruned: bool) -> OptimisedProgram:
+        """The measurement of one program."""
         return next(
             one for one in self.programs if (one.model, one.optimise, one.pruned) == (model, optimise, pruned)
         )
 
     def medians(self, optimise: str) -> tuple[float, float]:
-        """Instructions of pruned to stock programs, and milliseconds of pruned ones to the wheel's."""
+        """Median ratios of pruned programs: instructions to the stock program's, and time to the wheel's."""
         wheels = {wheel.model: wheel.ms for wheel in self.wheels}
         pruned = [self.of(model, optimise, pruned=True) for model in wheels]
         stock = [self.of(model, optimise, pruned=False) for model in wheels]
@@ -94,75 +81,56 @@ class OptimiseReport:
 
 
 def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
-    """Builds and measures the models with every optimisation, pruned and stock.
+    """Builds and measures the models at every optimisation level, pruned and stock.
 
     Raises:
         ToolError: valgrind is not installed.
         LitesmithError: a build or a run failed.
     """
-    if shutil.which("valgrind") is None:
-        raise ToolError("valgrind is not installed", "on Debian: apt-get install valgrind")
-    programs: list[Measured] = []
-    wheels: list[Wheel] = []
+    valgrind = require_valgrind()
+    programs: list[OptimisedProgram] = []
+    wheels: list[WheelTime] = []
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for name in models or default_models():
-            model = open_model(name)
-            built = {
+            outcomes = {
                 (optimise, pruned): _build(name, optimise, pruned, Path(scratch))
                 for optimise in OPTIMISATIONS
                 for pruned in (True, False)
             }
-            console.note(f"measuring {name}")
-            turns = Turns(model, [outcome.program for outcome in built.values()])
-            times = turns.take(runs)
-            for (optimise, pruned), outcome in built.items():
-                programs.append(
-                    Measured(
-                        model=short_name(model),
-                        optimise=optimise,
-                        pruned=pruned,
-                        code=outcome.size.binary.code,
-                        instructions=instructions(outcome.program, model),
-                        ms=times.programs[outcome.program],
-                    )
-                )
-            wheels.append(Wheel(model=short_name(model), ms=times.wheel, xnnpack_ms=times.xnnpack))
-            manifest = outcome.manifest
-    compiler = f"{manifest.toolchain['name']} {manifest.toolchain['version']}"
+            measured, wheel = _measure(name, outcomes, runs)
+            programs += measured
+            wheels.append(wheel)
+    compiler = next(reversed(outcomes.values())).manifest.toolchain
     made_with = (
-        f"{_TARGET}, {compiler}, one thread; wheel: {reference.describe()}",
-        f"instructions: {_valgrind()}, the mean of {_COUNTED} inferences",
+        f"{_TARGET}, {compiler['name']} {compiler['version']}, one thread; wheel: {reference.describe()}",
+        f"instructions: {valgrind}, the mean of {VALGRIND_INFERENCES} inferences",
     )
     return OptimiseReport(programs=tuple(programs), wheels=tuple(wheels), made_with=made_with)
 
 
-def _build(name: str, optimise: str, pruned: bool, scratch: Path) -> build_and_verify.Outcome:
+def _build(name: str, optimise: str, pruned: bool, scratch: Path) -> Outcome:
     folder = scratch / f"{name.rsplit('/', 1)[-1].replace(':', '-')}-{optimise}-{pruned}"
     return build_and_verify.build(
         Request(target=_TARGET, models=(name,), out=str(folder), optimise=optimise, prune=pruned)
     )
 
 
-def instructions(program: Path, model: Model) -> int:
-    """Instructions that one inference executes, on zeros.
-
-    Raises:
-        VerificationError: the program failed.
-    """
-    more, once = (_count(program, model, runs) for runs in (_COUNTED + 1, 1))
-    return round((more - once) / _COUNTED)
-
-
-def _count(program: Path, model: Model, runs: int) -> int:
-    words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program)]
-    done = process.run([*words, "--model", str(model.path), "--runs", str(runs)], timeout=_SECONDS)
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    if done.code != 0 or found is None:
-        raise VerificationError(
-            f"{model.analysis.path}: the program failed under valgrind: {done.stderr.strip()}"
+def _measure(
+    name: str, outcomes: Mapping[tuple[Optimise, bool], Outcome], runs: int
+) -> tuple[list[OptimisedProgram], WheelTime]:
+    """Measures the programs of one model; ``outcomes`` has them by optimisation level and pruning."""
+    console.note(f"measuring {name}")
+    model = open_model(name)
+    times = time_in_turns(model, [outcome.program for outcome in outcomes.values()], runs)
+    programs = [
+        OptimisedProgram(
+            model=short_name(model),
+            optimise=optimise,
+            pruned=pruned,
+            code=outcome.size.binary.code,
+            instructions=under_valgrind(outcome.program, model),
+            ms=times.programs[outcome.program],
         )
-    return int(found[1])
-
-
-def _valgrind() -> str:
-    return process.run(["valgrind", "--version"], timeout=60).stdout.decode().strip()
+        for (optimise, pruned), outcome in outcomes.items()
+    ]
+    return programs, times.wheel

@@ -1,4 +1,4 @@
-"""What each step of pruning brings: the program measured again with one step taken back."""
+"""``bench.pruning``: what each pruning step saves, measured by undoing that step alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from litesmith.runtime.pruning import STEPS
 
 @dataclass(frozen=True, kw_only=True)
 class StepsReport:
-    """Bytes of code: stock, pruned, and what the program grows by without each step.
+    """Bytes of code: stock, pruned, and by how much the pruned program grows without each step.
 
-    Steps overlap, so that their bytes do not add up to the whole.
+    Steps overlap, so their bytes do not add up to the difference.
     """
 
     model: str
@@ -34,7 +34,7 @@ class StepsReport:
 
 
 def run(target: str, model: str, toolchain_name: str | None = None) -> StepsReport:
-    """Builds the program of one model as often as there are steps.
+    """Builds the program of one model stock, pruned, and pruned without each step.
 
     Raises:
         LitesmithError: a build failed.

@@ -1,7 +1,7 @@
-"""Which of ruy's matrix kernels a program really runs on which CPU.
+"""The ruy matrix kernels that a program executes on different CPUs.
 
-The emulator logs every block of code that it executes, with the function that it belongs to:
-a kernel that is in the log was executed, whatever else the program merely contains.
+The emulator logs every block of code that it executes, with its function.  A kernel in the log was executed;
+other kernels may merely be linked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PORTABLE = re.compile(r"^IN: _ZN3ruy\w*KernelILNS_4PathE[12]E", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class KernelRun:
-    """One inference on an emulated CPU and the kernels that it executed."""
+    """The kernels that one inference on an emulated CPU executed, and whether its outputs were right."""
 
     target: str
     cpu: str
@@ -46,7 +46,7 @@ class KernelRun:
 
 
 def kernels_in_log(log: str) -> tuple[str, ...]:
-    """Names of ruy's kernels in qemu's log, ``portable C++`` for those without assembly."""
+    """Names of the ruy kernels in QEMU's log; ``portable C++`` stands for those without assembly."""
     names = {name[: int(length)] for length, name in _RUY_FUNCTION.findall(log)}
     if _PORTABLE.search(log):
         names.add("portable C++")
@@ -54,7 +54,7 @@ def kernels_in_log(log: str) -> tuple[str, ...]:
 
 
 def executed_kernels(executor: LocalExecutor, debug_program: Path, model: Path) -> tuple[str, ...]:
-    """Kernels that one inference on zeros executes; the program must have its symbols.
+    """Kernels that one inference on zeros executes; the program must not be stripped.
 
     Raises:
         VerificationError: the program failed.
@@ -71,7 +71,7 @@ def executed_kernels(executor: LocalExecutor, debug_program: Path, model: Path) 
 def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
     """Runs the model on emulated CPUs with and without dot-product and NEON instructions.
 
-    Targets whose emulator is missing are left out.
+    Targets whose emulator is not installed are skipped.
     """
     found = []
     opened = open_model(model)
