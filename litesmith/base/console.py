@@ -19,7 +19,7 @@ Advance = Callable[..., None]
 
 
 def debugging() -> bool:
-    """Whether tracebacks and the commands that we run are wanted (``--debug``)."""
+    """Whether tracebacks and the commands that run are shown (``--debug``)."""
     return bool(os.environ.get("LITESMITH_DEBUG")) or "--debug" in sys.argv
 
 

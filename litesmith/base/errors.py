@@ -1,6 +1,6 @@
 """The one error hierarchy: a message, an exit code, and what to do next.
 
-The exit codes of the command line follow those of the programs that we build
+The exit codes of the command line follow those of the programs that litesmith builds
 (0 ok, 2 bad arguments or files, 3 the model does not fit, 4 the run failed) and add
 1 for everything outside the user's input: network, disk, compiler, missing tools.
 """

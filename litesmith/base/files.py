@@ -30,12 +30,12 @@ def digest_of(*parts: object) -> str:
 
 
 def to_json(value: Any) -> str:
-    """The one form in which we write JSON: indented, unsorted, one final newline."""
+    """The one form in which JSON is written: indented, unsorted, one final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file of ours."""
+    """The content of a JSON file that litesmith wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

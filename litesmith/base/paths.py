@@ -1,4 +1,4 @@
-"""Where our data lies and where we keep what can be made again."""
+"""Where litesmith's data files are, and where it caches what it can make again."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def run(
 ) -> Completed:
     """Runs a program to its end; no shell, no standard input.
 
-    ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to our
+    ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to this process's
     environment, or to the variables of it that ``inherit`` names.
     A program that exits with an error is returned, not raised: the caller knows what it means.
 

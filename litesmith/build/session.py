@@ -1,4 +1,4 @@
-"""A resolved request → everything that a build needs: sources, registry, selection, builder."""
+"""A resolved request → :class:`Session`: sources, registry, selection and builder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from litesmith.toolchain.protocol import Toolchain
 class Session:
     """An opened request, for as long as commands of the toolchain run.
 
-    ``name`` is the program's; ``selection`` is that of the request's models.  ``kernels`` says who runs
-    their nodes.
+    ``name`` is the program's; ``selection`` is that of the request's models.  ``kernels`` says which kernels
+    run their nodes.
     """
 
     request: Request
@@ -79,7 +79,7 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
     if request.custom_ops is None:
         for model in resolved.models:
             op_registry.require_supported(registry, model.analysis)
-    # A compiler that is missing is said before anything is fetched.
+    # A missing compiler is reported before anything is fetched.
     toolchain.version(profile)
     kernels = kernel_choice.choose(profile, resolved.models, registry, request.choice)
     more = XNNPACK_COMPONENTS if kernels.delegated_ops else ()
@@ -88,7 +88,7 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
         extension = custom_ops.extend(Path(request.custom_ops), registry, tree)
         registry, tree = extension.registry, extension.tree
     document = selection.select([model.analysis for model in resolved.models], registry).to_json()
-    # From here on, models decide about the program by way of selection.json only.
+    # From here on, the content of selection.json is all that the build knows of the models' ops.
     chosen = Selection.from_json(document, registry)
     with workshop(profile, toolchain, tree) as builder:
         yield Session(

@@ -1,7 +1,6 @@
-"""The Docker engine: its client's calls, what their errors mean, and containers that go away.
+"""The Docker engine: calls of its client, what their errors mean, and containers that remove themselves.
 
-The ``docker`` client knows about contexts and TLS; that is why it is called, and not the
-engine's socket.
+The ``docker`` client is called, not the engine's socket, because it knows about contexts and TLS.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _STOP_SECONDS = 15
 LABEL = "litesmith.container"
 """Label of every container that litesmith starts."""
 
-# Clients of different ages say it differently.
+# The wording depends on the client's version.
 _UNREACHABLE = (
     "cannot connect to the docker",
     "failed to connect to the docker api",
@@ -51,7 +50,7 @@ class EngineError(ToolError):
 
 
 def _explained(text: str) -> EngineError | None:
-    """What a client's message means to a user; None for a message that explains itself."""
+    """What a client's message means to a user; None for a message that needs no explanation."""
     low = text.lower()
     if "permission denied" in low and ("docker daemon socket" in low or "docker api" in low):
         return EngineError(
@@ -103,7 +102,7 @@ def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed
 
 
 def require() -> str:
-    """Makes sure that there is an engine to talk to, and gives its version.
+    """The version of the engine, which must answer.
 
     Raises:
         EngineError: no client, no engine, or no permission.
@@ -130,7 +129,7 @@ def default_limits() -> Limits:
     ``LITESMITH_DOCKER_MEMORY`` (``4GiB``) and ``LITESMITH_DOCKER_CPUS`` (``2``) override it.
 
     Raises:
-        UsageError: one of the two makes no sense.
+        UsageError: one of the two is not such a value.
     """
     from litesmith.target.profiles import parse_size
 
@@ -145,7 +144,7 @@ def default_limits() -> Limits:
             memory = int(str(parse_size(named_memory)))
         if memory < _LEAST_MEMORY:
             raise UsageError(
-                f"LITESMITH_DOCKER_MEMORY={named_memory} is no memory limit for a compiler",
+                f"LITESMITH_DOCKER_MEMORY={named_memory} is not a memory limit for a compiler",
                 "give a size such as 4GiB",
             )
     if named_cpus:
@@ -154,7 +153,7 @@ def default_limits() -> Limits:
             cpus = float(named_cpus)
         if not 0 < cpus < math.inf:
             raise UsageError(
-                f"LITESMITH_DOCKER_CPUS={named_cpus} is no number of CPUs", "give a number such as 2"
+                f"LITESMITH_DOCKER_CPUS={named_cpus} is not a number of CPUs", "give a number such as 2"
             )
     return Limits(memory=memory, cpus=min(cpus, float(os.cpu_count() or 1)))
 
@@ -164,7 +163,7 @@ class Container:
 
     Folders are mounted at the paths that they have outside, ``readable`` ones read-only.  The
     container's first process waits for the end of its standard input, which this process
-    holds: the container ends with us, however we end.
+    holds: the container ends with this process, however that ends.
     """
 
     def __init__(
@@ -218,7 +217,7 @@ class Container:
         """Runs a command inside; one that exits with an error is returned.
 
         Raises:
-            EngineError: the engine or the container ended meanwhile.
+            EngineError: the engine or the container ended in the meantime.
             ToolError: the command ran out of time.
         """
         done = process.run(["docker", "exec", f"--workdir={cwd}", self.name, *argv], timeout=timeout)

@@ -1,8 +1,8 @@
-"""Dockerfiles of ``docker/`` → images, named by their content; and the base they stand on.
+"""Dockerfiles of ``docker/`` → images, named by their content; and the base images that they use.
 
 The base is ``debian:bookworm-slim``, pinned by digest in each Dockerfile.  Where no registry
 can be reached, :func:`make_base` makes one with debootstrap from the machine's own Debian
-mirror, and every image says in a label on which of the two it stands.
+mirror, and a label of every image says which of the two it is based on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BUILD_SECONDS = 1800
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image that is there.  ``base`` is what it stands on."""
+    """An image that the engine has.  ``base`` is the image that it is based on."""
 
     tag: str
     identifier: str
@@ -68,13 +68,13 @@ def find(tag: str) -> Image | None:
     """The image of a tag, if the engine has it.
 
     Raises:
-        EngineError: there is no engine to ask.
+        EngineError: no engine answers.
     """
     done = docker_client.call("image", "inspect", tag)
     if done.code != 0:
         if "no such image" in done.stderr.lower():
             return None
-        raise EngineError(f"the Docker engine cannot be asked: {done.stderr.strip()}", "see 'docker info'")
+        raise EngineError(f"the Docker engine does not answer: {done.stderr.strip()}", "see 'docker info'")
     (found,) = json.loads(done.stdout)
     labels = found["Config"].get("Labels") or {}
     return Image(tag=tag, identifier=found["Id"], base=labels.get(_BASE_LABEL, "unknown"))
@@ -82,7 +82,7 @@ def find(tag: str) -> Image | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageState:
-    """One Dockerfile of ``docker/``; ``identifier`` and ``base`` are empty until its image is there."""
+    """One Dockerfile of ``docker/``; ``identifier`` and ``base`` are empty until its image is built."""
 
     name: str
     tag: str
@@ -95,7 +95,7 @@ def survey() -> tuple[ImageState, ...]:
     """The images of ``docker/``, and which of them the engine has.
 
     Raises:
-        EngineError: there is no engine to ask.
+        EngineError: no engine answers.
     """
     docker_client.require()
     states = []
@@ -118,20 +118,20 @@ def ensure(path: Path) -> Image:
     """The image of a Dockerfile; built when the engine does not have it yet.
 
     Raises:
-        EngineError: there is no engine, no base, or the Dockerfile does not build.
+        EngineError: no engine answers, there is no base, or the Dockerfile does not build.
     """
     tag = tag_of(path)
     found = find(tag)
     if found is not None:
         return found
-    # Two builds at once: one makes it, the other waits and finds it.
+    # Of two builds at once, one makes the image and the other waits for it.
     with files.locked(paths.cache_folder() / "locks" / tag.replace(":", "-")):
         found = find(tag)
         if found is None:
             _build(path, tag)
             found = find(tag)
     if found is None:
-        raise EngineError(f"the engine has built {tag} and does not have it", "see 'docker image ls'")
+        raise EngineError(f"the engine built {tag} but does not have it", "see 'docker image ls'")
     return found
 
 
@@ -157,7 +157,7 @@ def _build(path: Path, tag: str) -> None:
 
 
 def _cause(log: str) -> str:
-    """The line of a build's log that says why: apt's own errors before the engine's last word."""
+    """The line of a log that gives the reason: apt's own errors come before the engine's last line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     apt = [re.sub(r"^#\d+ [\d.]+ ", "", line) for line in lines]
@@ -169,14 +169,14 @@ def _cause(log: str) -> str:
 
 
 def _base(path: Path) -> tuple[str, str]:
-    """The base for a Dockerfile, and how a manifest calls it.
+    """The base for a Dockerfile, and its name in manifests.
 
-    The pinned one, from the engine or from a registry; ours stands in for Debian's alone.
+    That is the pinned one, from the engine or from a registry; a base made here replaces Debian's only.
     """
     pinned = pinned_base(path)
     if pinned is None:
         raise UsageError(
-            f"{path}: it has no line 'ARG BASE=NAME@sha256:...', used by 'FROM ${{BASE}}'",
+            f"{path}: a line 'ARG BASE=NAME@sha256:...' that 'FROM ${{BASE}}' uses is missing",
             "start it like the files of docker/",
         )
     if find(pinned) is not None:
@@ -207,7 +207,7 @@ def make_base() -> Image:
     """Makes :data:`LOCAL_BASE` with debootstrap; half a minute.  Needs root.
 
     Raises:
-        EngineError: there is no engine.
+        EngineError: no engine answers.
         ToolError: debootstrap is missing or failed, there is no mirror, or this is not root.
     """
     docker_client.require()
@@ -226,5 +226,5 @@ def make_base() -> Image:
         done = docker_client.call("import", f"--change={label}", archive, LOCAL_BASE, timeout=_BUILD_SECONDS)
     found = find(LOCAL_BASE)
     if done.code != 0 or found is None:
-        raise EngineError(f"the engine did not take the base: {done.stderr.strip()}", "see 'docker info'")
+        raise EngineError(f"the engine did not import the base: {done.stderr.strip()}", "see 'docker info'")
     return found

@@ -1,7 +1,7 @@
 """Custom ops of users: a YAML file → ops of the registry and a source of their own.
 
-What an op is made of is copied into the cache under the digest of its content: compilers and
-containers see it like any other source, and an object is compiled once for each content.
+The files of an op are copied into the cache under the digest of their content: compilers and
+containers see them like any other source, and an object is compiled once for each content.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _pruned(step: str, path: str, original: str, replacement: str) -> Patch:
 
 
 def _never(step: str, path: str, signature: str, answer: str) -> Patch:
-    """A function that pruned programs never call for its effect returns ``answer`` at once.
+    """Makes a function whose effect pruned programs do not need return ``answer`` at once.
 
     The compiler drops the rest of it, and the linker what only the rest refers to.
     """
@@ -53,7 +53,7 @@ def _never(step: str, path: str, signature: str, answer: str) -> Patch:
     )
 
 
-# Newer C++ libraries have no template std::abs<T> any more.
+# Newer C++ libraries no longer have a template std::abs<T>.
 NO_ABS_TEMPLATE = tuple(
     Patch(
         path="tensorflow/lite/kernels/elementwise.cc",
@@ -64,7 +64,7 @@ NO_ABS_TEMPLATE = tuple(
 )
 
 # ruy's kernels scale int32 accumulators to int8, and not in the same way everywhere: on x86
-# (and so in TensorFlow's interpreter, our reference) they round after the multiplication and
+# (and so in TensorFlow's interpreter, the reference) they round after the multiplication and
 # again after the shift, on Arm once, so that answers differ by a step here and there and a
 # deep network drifts.  With a rounding multiplication, and without moving one bit of the
 # shift into the multiplication, the Arm kernels do what the x86 kernels do.  The portable
@@ -83,7 +83,7 @@ _SUBGRAPH_H = "tensorflow/lite/core/subgraph.h"
 _COMMON = "tensorflow/lite/core/c/common.h"
 _KERNELS = "tensorflow/lite/kernels"
 
-# TfLiteTensor::type can only be what the kernels of a file get to see.
+# TfLiteTensor::type can only be one of the dtypes that the kernels of a file are compiled for.
 DTYPES = (
     Patch(
         path=_COMMON,
@@ -99,7 +99,7 @@ DTYPES = (
         ),
         replace="  LITESMITH_TENSOR_TYPE type;\n",
     ),
-    # Else files of other dtypes would share one copy of it.
+    # Otherwise files with other dtypes would share one copy of it.
     Patch(
         path=f"{_KERNELS}/kernel_util.h",
         find=r"inline bool IsHybridOp\(",
@@ -112,7 +112,7 @@ DTYPES = (
     ),
 )
 
-# Delegates: none is ever applied.
+# Delegates: none is applied.
 _NO_DELEGATES = (
     _pruned(
         "DELEGATES",
@@ -156,7 +156,7 @@ _NO_DELEGATES = (
     ),
 )
 
-# Profilers, telemetry and metadata: nobody listens, no kernel asks.
+# Profilers, telemetry and metadata: nothing reads what they record.
 _NO_OBSERVERS = (
     _pruned(
         "OBSERVERS",
@@ -219,7 +219,7 @@ _NO_OBSERVERS = (
     _pruned("OBSERVERS", _SUBGRAPH, "    if (profiler_) op_name = GetTFLiteOpName(registration);", ""),
 )
 
-# Settings of the interpreter that nobody makes.
+# Settings of the interpreter that the program never changes.
 _NO_SETTINGS = (
     _pruned(
         "SETTINGS",
@@ -249,7 +249,7 @@ _NO_SETTINGS = (
 
 _CONVERSIONS = "tensorflow/lite/core/api/flatbuffer_conversions.cc"
 
-# Options of ops are read by a function for each op: those of the selected ones.
+# Options are read by one function for each op: only those of the selected ops are kept.
 _ONLY_SELECTED_OPTIONS = (
     Patch(
         path=_CONVERSIONS,
@@ -276,8 +276,8 @@ _DEPTHWISE_HEADERS = (
     f"{_OPTIMIZED}/integer_ops/depthwise_conv_hybrid.h",
 )
 
-# Two dozen kernels for rows of special depths and multipliers: those that a node of the models
-# may run.  Other models run the general one, with the same sums.
+# Two dozen kernels for rows of special depths and multipliers: only those that a node of the models may
+# run are kept.  Other models run the general one, which adds in the same order.
 _ONLY_USED_ROWS = tuple(
     patch
     for path in _DEPTHWISE_HEADERS
@@ -299,7 +299,7 @@ _ONLY_USED_ROWS = tuple(
     )
 )
 
-# Sparse weights: an other format of tensors, read when they are loaded and by one kernel.
+# Sparse weights: another format of tensors, which the loader and one kernel read.
 _DENSE = (
     Patch(
         path=_BUILDER,
@@ -324,7 +324,7 @@ TENSORFLOW_PRUNING = (
 )
 
 # The portable kernels are never chosen where NEON is part of the instruction set; no matrix is
-# packed for later, as nobody switches caching on; only BATCH_MATMUL multiplies the other way round.
+# packed for later, as caching is never enabled; only BATCH_MATMUL multiplies in the other order.
 RUY_PRUNING = (
     Patch(
         path="ruy/path.h",
@@ -366,15 +366,15 @@ XNNPACK_PRUNING = (
         find=re.escape("const bool force_fp16 = (flags & XNN_FLAG_FORCE_FP16_INFERENCE);"),
         replace="const bool force_fp16 = false;",
     ),
-    # A node whose result nobody wants is no reason to end the program.
+    # A node whose result is not used must not end the program.
     Patch(path="src/subgraph.c", find=r'xnn_log_fatal\("Node %u has no consumers[^;]*;', replace=""),
-    # Nodes that were removed have no functions; a split whose first output nobody wants has some.
+    # Removed nodes have no functions; a split whose first output is not used has some.
     Patch(
         path="src/runtime.c",
         find=r"if \(opdata->operator_objects\[0\] == NULL\) \{(?=\s+// Operator was removed)",
         replace="if (opdata->reshape == NULL) {",
     ),
-    # The arguments of logs are read although nobody logs: its first operator may be the one that is missing.
+    # The arguments of a log message are evaluated although logging is off, and the operator may be missing.
     Patch(path="src/runtime.c", find=r'xnn_log_debug\("reshaping operator[^;]*;', replace=""),
     Patch(path="src/runtime.c", find=r'xnn_log_error\("Operator #%u: %s failed reshape[^;]*;', replace=""),
     Patch(

@@ -34,9 +34,9 @@ class Op(Strict):
 
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
     function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
-    highest that the kernel supports.  ``dtypes`` are those that it was run with beside the
-    reference, on tensors of all its roles, ``lacks`` the small ones that newer kernels have and
-    this one has not.  ``sources`` are what it needs beyond the core runtime,
+    highest that the kernel supports.  ``dtypes`` are those that were compared with the
+    reference, for all its tensors; ``lacks`` are the small dtypes that newer versions of the kernel have
+    and this one does not.  ``sources`` are the files that it needs beyond the core runtime,
     as ``component/path``.  ``options`` is absent for ops that have none.
     """
 
@@ -54,9 +54,9 @@ class Op(Strict):
 class Runtime(Strict):
     """What every program needs: sources of the core, of ruy, and defines for all of them.
 
-    ``dispatching`` are the sources of ops that tell dtypes apart by the tensors that they see.
-    ``row_kernels`` are those of depthwise convolutions: whether for any stride, input depth (0 for
-    any) and depth multiplier.
+    ``dispatching`` are the sources of ops that choose their code by the dtypes of their tensors.
+    ``row_kernels`` describe those of depthwise convolutions: whether they take any stride, the input depth
+    (0 for any) and the depth multiplier.
     """
 
     core: tuple[str, ...]
@@ -67,7 +67,7 @@ class Runtime(Strict):
 
 
 class BuiltinNames(Strict):
-    """``BuiltinOperator`` numbers of the newest known schema, to name what is too new."""
+    """``BuiltinOperator`` numbers of the newest known schema, to name ops that are too new."""
 
     names: Mapping[str, int]
 
@@ -87,7 +87,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """All ops that the pinned runtime can run, and the names of those that it cannot."""
+    """All ops that the pinned runtime can run, and the names of those that it cannot run."""
 
     builtins: Mapping[int, Op]
     customs: Mapping[str, Op]
@@ -99,7 +99,7 @@ class Registry:
         return {op.name: op for op in (*self.builtins.values(), *self.customs.values())}
 
     def name_of(self, use: OpUse | OperatorCode) -> str:
-        """The field's name of an op: ``CONV_2D``, or a custom op's own."""
+        """The name of an op in the schema, ``CONV_2D``, or a custom op's own."""
         if use.name is not None:
             return use.name
         return self.names.get(use.code, f"BUILTIN_{use.code}")

@@ -1,6 +1,6 @@
 """The pinned sources: every archive with its origins and digests.
 
-Nothing of this is in the repository.  Each component has two origins, tried in order:
+The sources themselves are not in the repository.  Each component has two origins, tried in order:
 the project's own archive, then the Debian archive, whose mirror is taken from the
 machine's apt configuration.  Only the parts named in ``keep`` are unpacked.
 """
@@ -24,7 +24,7 @@ OriginKind = Literal["upstream", "debian"]
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One place where an archive can be had.
+    """One place from which an archive can be downloaded.
 
     ``location`` is a URL for ``upstream`` and a path below the mirror for ``debian``.
     ``root`` is the folder inside of the archive that becomes the component's folder;
@@ -44,10 +44,10 @@ class Component:
     ``keep`` lists path prefixes (relative to ``root``) that are unpacked, ``drop`` path
     fragments that are left out of them.  ``include`` is the folder that goes on the
     compiler's include path.  ``license`` names the licence and ``license_file`` its text.
-    ``headers_only`` marks code that reaches a program by being included.  ``patches`` are
-    applied when the component is unpacked; the files of ``templates/<headers>`` go into its folder
-    ``litesmith`` then.  ``also_include`` are more folders for the include path.  Components with a
-    ``group`` are fetched and seen only by what asks for it.
+    ``headers_only`` marks code that reaches a program only through includes.  ``patches`` are
+    applied when the component is unpacked; the files of ``templates/<headers>`` are then copied into its
+    folder ``litesmith``.  ``also_include`` are more folders for the include path.  Components with a
+    ``group`` are fetched only for programs that need the group, and only its files see them.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _debian(path: str, sha256: str, root: str = "*") -> Origin:
 
 
 XNNPACK = "xnnpack"
-"""The group of components that programs with XNNPACK need on top."""
+"""The group of components that only programs with XNNPACK need."""
 
 
 def _pthreadpool(name: str, keep: tuple[str, ...], include: str, group: str = "") -> Component:
@@ -157,7 +157,7 @@ COMPONENTS: tuple[Component, ...] = (
                 ".zip",
                 "a22c42e80c7bb450db8492728e4742ee66f46d5458c45fe67ce2c9b61240630c",
             ),
-            # Debian's own ruy source is not to be had; Qt's copy of Chromium carries one.
+            # Debian has no source package of ruy; the copy of Chromium in Qt contains it.
             _debian(
                 "q/qt6-webengine/qt6-webengine_6.4.2-final+dfsg.orig.tar.xz",
                 "49d655620cf295db88bd60d73218950fb28a964cd7fe283daf52832bbcfd635f",
@@ -319,7 +319,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
     Component(
         name="xnnpack",
         version="2024.11",
-        # Debian's archive alone is pinned: the project itself makes none that stay the same.
+        # Only Debian's archive is pinned: the project publishes no archives with stable digests.
         origins=(
             _debian(
                 "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
@@ -328,7 +328,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
             ),
         ),
         keep=("LICENSE", "include/", "src/"),
-        # What no profile's CPU runs: half of the archive.
+        # Code that no profile's CPU can run, half of the archive.
         drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
         include="include",
         also_include=("src",),
@@ -337,7 +337,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         license="BSD-3-Clause",
         license_file="LICENSE",
     ),
-    # The header that all programs see is the same; only these have its code.
+    # All programs see the same header; only programs with XNNPACK contain the code.
     _pthreadpool("pthreadpool-sources", ("include/", "src/"), "src", XNNPACK),
     Component(
         name="fxdiv",
@@ -356,4 +356,4 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         headers_only=True,
     ),
 )
-"""What programs with XNNPACK need on top."""
+"""The components that only programs with XNNPACK need."""

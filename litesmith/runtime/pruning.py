@@ -15,7 +15,7 @@ from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
 
 PRUNED = "LITESMITH_PRUNED"
-"""The define of every upstream file and of our own: code that no program of ours runs is left out."""
+"""The define of every file: code that no pruned program runs is left out."""
 
 _CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 _DEPTHWISE = "tensorflow/tensorflow/lite/kernels/depthwise_conv.cc"
@@ -25,7 +25,7 @@ _NO_OP = -1
 _RENAMED_SWITCH = "ParseOpData=ParseOpDataBySwitch"
 
 _DENSE = "LITESMITH_DENSE"
-# What matrices look like to ruy is the same for all kernels of a program, which share its templates.
+# All kernels of a program share ruy's templates, and so the storage order that these accept.
 _ONE_ORDER = "LITESMITH_ONE_ORDER"
 _OTHER_ORDER = "BATCH_MATMUL"
 _OWN_SOURCES = "custom/"
@@ -48,8 +48,8 @@ class Pruning:
     """What a program's files are compiled without.
 
     ``everywhere`` are the defines of all files, ``by_source`` those of single upstream files,
-    ``own`` those of our files alone.
-    ``dtypes`` are what is left in each kernel file that tells dtypes apart.
+    ``own`` those of the project's own files.
+    ``dtypes`` are those that remain in each kernel file that chooses its code by dtype.
     """
 
     everywhere: tuple[str, ...]
@@ -63,7 +63,7 @@ NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
 
 
 def prune(selection: Selection, runtime: Runtime) -> Pruning:
-    """Everything that the models of a selection do not need."""
+    """What the models of a selection do not need."""
     dtypes = kept_dtypes(selection, runtime.dispatching)
     by_source: dict[str, tuple[str, ...]] = {
         source: (_dtypes_define(kept),) for source, kept in dtypes.items()
@@ -79,7 +79,7 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
     if not selection.sparse:
         for source in (_BUILDER, _FULLY_CONNECTED):
             by_source[source] = (*by_source.get(source, ()), _DENSE)
-    # What the user's own sources multiply is not known.
+    # Custom ops may multiply matrices of any storage order.
     sources = (source for op in selection.ops for source in op.sources)
     known = all(op.name != _OTHER_ORDER for op in selection.ops) and not any(
         source.startswith(_OWN_SOURCES) for source in sources
@@ -89,7 +89,7 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
 
 
 def kept_dtypes(selection: Selection, files: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Dtypes that each dispatching file of a selection gets to see: those of all ops that use it."""
+    """Dtypes that each dispatching file of a selection must handle: those of all ops that use it."""
     dispatching = frozenset(files)
     found: dict[str, set[str]] = {}
     for op in selection.ops:
@@ -99,7 +99,7 @@ def kept_dtypes(selection: Selection, files: Iterable[str]) -> dict[str, tuple[s
 
 
 def _dtypes_define(dtypes: tuple[str, ...]) -> str:
-    # An op that stands in the operator-code table and in no node has no dtype: no tensor is seen.
+    # An op in the operator-code table that no node uses has no dtype: it sees no tensor.
     mask = sum(1 << _TFLITE_TYPES[dtype] for dtype in dtypes) or 1 << _TFLITE_TYPES["none"]
     return f"LITESMITH_DTYPES={mask:#x}"
 
@@ -112,7 +112,7 @@ _CORE = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that pruning leaves out, and how to measure what it brings.
+    """One thing that pruning leaves out, and how to measure what it saves.
 
     ``take_back`` gives the same pruning without this step.
     """
@@ -159,7 +159,7 @@ def _keep_verifier(pruning: Pruning) -> Pruning:
 
 
 def watched(pruning: Pruning) -> Pruning:
-    """The same for a program that is built to be measured: its runtime tells which node runs when."""
+    """The same for a program that is built to be profiled: its runtime reports when each node runs."""
     own = replace(pruning, own=(*pruning.own, "LITESMITH_PROFILE"))
     return own if pruning is NOTHING else _keep_observers(own)
 
@@ -189,7 +189,7 @@ STEPS: Mapping[str, Step] = {
         take_back=_keep_observers,
     ),
     "settings": Step(
-        left_out="options of the interpreter that nobody sets",
+        left_out="options of the interpreter that the program does not set",
         take_back=_keeping_in_core("LITESMITH_KEEP_SETTINGS"),
     ),
     "matrix kernels": Step(

@@ -39,8 +39,8 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSource:
-    """Files of the user's own: their folder by content (relative to the tree's root), where they
-    came from, and the folders in it that go on the include path."""
+    """The files of custom ops: their folder by content (relative to the tree's root), where the user has
+    them, and the folders in it that go on the include path."""
 
     folder: str
     origin: Path
@@ -51,7 +51,7 @@ class LocalSource:
 class SourceTree:
     """All components.  Compilers run in ``root`` and see relative paths only.
 
-    ``local`` are the user's own files; the components know nothing of them.
+    ``local`` are the files of custom ops; upstream's files do not see them.
     """
 
     root: Path
@@ -73,7 +73,7 @@ class SourceTree:
         )
 
     def identity(self, group: str = "") -> str:
-        """Digest of what all files of a group depend on: the archives and what was kept."""
+        """Digest of what all files of a group depend on: the archives and the parts that are kept."""
         return files.digest_of([source.folder for source in self._seen_by(group)])
 
     def group_of(self, name: str) -> str:
@@ -158,7 +158,7 @@ def _folder(component: Component, origin: Origin) -> str:
 
 
 def _own_headers(component: Component) -> list[Path]:
-    """Files of ours that go into the component's folder."""
+    """The project's own headers that are copied into the component's folder."""
     if component.headers is None:
         return []
     return sorted((paths.data_folder("templates") / component.headers).iterdir())
@@ -183,11 +183,11 @@ def _addresses(origin: Origin) -> tuple[str, ...]:
 
 
 class _UnreachableError(Exception):
-    """An origin does not answer or does not have the file: the next one is asked."""
+    """An origin does not answer or does not have the file: the next one is tried."""
 
 
 class _StoppedError(Exception):
-    """Another component failed, or the user wants to stop."""
+    """Another component failed, or the user interrupted the download."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class _Fetch:
             raise SourceError(
                 f"the archive of {self.component.name} from {address} does not have the pinned "
                 f"SHA-256 {sha256}",
-                "someone changed it on the way or at its origin: do not use it, report it",
+                "it was changed in transit or at its origin: do not use it, and report it",
             ) from error
 
     def _stream(self, address: str, output: str, _pooch: object) -> None:
@@ -285,7 +285,7 @@ class _Fetch:
                 raise SourceError(f"the archive of {component.name} cannot be unpacked: {error}") from error
             if count == 0:
                 raise SourceError(
-                    f"the archive of {component.name} from {origin.location} holds none of its files"
+                    f"the archive of {component.name} from {origin.location} contains none of its files"
                 )
             for patch in component.patches:
                 _apply(patch, staged / patch.path, component.name)
@@ -293,7 +293,7 @@ class _Fetch:
                 (staged / "litesmith").mkdir(exist_ok=True)
                 shutil.copyfile(header, staged / "litesmith" / header.name)
             (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
-            # Another build may have been faster; what it unpacked is the same.
+            # Another build may have been faster; it unpacked the same content.
             if not final.exists():
                 staged.rename(final)
 
@@ -305,7 +305,7 @@ class _Fetch:
                 inner = _inside(name, root)
                 if inner is None and count and root not in ("", "*"):
                     # A folder's members stand together: the rest of a huge archive
-                    # (its digest is checked already) has nothing for us.
+                    # (its digest is checked already) is not needed.
                     break
                 if inner is None or not _kept(inner, self.component):
                     continue

@@ -93,10 +93,10 @@ ALL_TOOLCHAINS: tuple[ToolchainName, ...] = get_args(ToolchainName)
 
 
 class ToolchainOptions(Strict):
-    """How one toolchain makes code for the target.
+    """How one toolchain builds for the target.
 
-    ``target`` and ``cpu`` are in the toolchain's own words; ``flags`` go to every compile.
-    ``image``, for the toolchain docker, is a name of ``docker/`` or the path of a Dockerfile.
+    ``target`` and ``cpu`` are the toolchain's own names; ``flags`` are added to every compile.
+    ``image``, for the toolchain docker, is the name of an image in ``docker/`` or the path of a Dockerfile.
     """
 
     target: str
@@ -107,7 +107,7 @@ class ToolchainOptions(Strict):
 
 
 class Emulator(Strict):
-    """How a program for the target runs on this machine.  ``install`` is shown when it is missing."""
+    """The emulator of the target on this machine.  ``install`` is shown when it is missing."""
 
     program: str
     arguments: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ Rate = Annotated[float, Field(gt=0, lt=1e18)]
 
 
 class Resources(Strict):
-    """What the board has.  Bytes, hertz, a count, and the MACs that one core finishes in a cycle at best.
+    """What the board has: bytes, hertz, a count, and the most MACs that one core finishes in a cycle.
 
     ``int8`` stands for all narrow integers.
     """
@@ -134,8 +134,8 @@ class Resources(Strict):
 class Throughput(Strict):
     """What a board was measured to do, written by ``calibrate``.
 
-    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs of the ops that have any, output
-    elements of the others.  ``error`` is how far off it is at most for models that it was not made from.
+    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs for the ops that have any, output
+    elements for the others.  ``error`` is the largest relative error for models that it was not made from.
     """
 
     measured_on: str
@@ -147,19 +147,19 @@ class Throughput(Strict):
 class Profile(Strict):
     """A board, or a class of boards, that programs are built for.
 
-    ``optimise`` picks the optimisation level of all files and of single ones; a level of one's
-    own among the ``flags`` stands in its place.  ``flags`` go to every compile of every
-    toolchain; ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to
-    flags for these files, which come last; ``optimise_sources`` does so for one optimisation.
-    ``also_known_as`` are names that people try; they find the profile's own name in the error.
-    ``model_check`` makes programs refuse what is damaged or was not selected, by name.
-    Without ``error_strings`` the runtime's own errors have no text; the program's are as before.
-    ``emulator`` is absent where the build machine runs the program itself.
+    ``optimise`` chooses the optimisation level of all files and of single ones; an optimisation level
+    among the ``flags`` replaces it.  ``flags`` are added to every compile with every toolchain;
+    ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to flags for these files,
+    which come last; ``optimise_sources`` does the same for one optimisation.
+    ``also_known_as`` are other names for the board: the error for one of them names this profile.
+    With ``model_check``, a program refuses a damaged model or an op that was not selected, by name.
+    Without ``error_strings`` the runtime's own errors have no text; those of the program keep theirs.
+    ``emulator`` is absent where the build machine runs the program directly.
     ``runners`` are the flash tools that write programs into boards without SSH: names of built-in
     ones, or definitions.
-    ``throughput`` is what a board of this kind was measured to do.
-    ``kernels`` says who runs the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels may
-    use: every CPU of the profile has the first one, programs choose among the others when they start.
+    ``throughput`` was measured on a board of this kind.
+    ``kernels`` says which kernels run the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels
+    may use: every CPU of the profile has the first one; programs choose among the others when they start.
     """
 
     name: str = ""
@@ -185,7 +185,7 @@ class Profile(Strict):
 
     @property
     def instruction_sets(self) -> tuple[str, ...]:
-        """Those of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's weakest."""
+        """Those of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's lowest."""
         return self.xnnpack or (instruction_sets.KNOWN[self.architecture][0].name,)
 
     @model_validator(mode="after")
@@ -211,7 +211,7 @@ class Profile(Strict):
         for name, options in toolchains.items():
             for word in (options.target, options.cpu):
                 if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
-                    raise ValueError(f"{name}: {word!r} is no target or CPU name")
+                    raise ValueError(f"{name}: {word!r} is not a target or CPU name")
             if name == "docker" and not options.image:
                 raise ValueError("docker: it needs an image, for example image: armhf")
             if name != "docker" and options.image:
@@ -229,14 +229,14 @@ class Profile(Strict):
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """The optimisation level, ``flags``, and what else the profile asks of every file."""
+        """Flags of every file: the optimisation level, ``flags``, and those of the profile's other keys."""
         level = (_LEVELS[self.optimise],) if self.optimise else ()
         silence = () if self.error_strings else ("-DTF_LITE_STRIP_ERROR_STRINGS",)
         return (*level, *self.flags, *silence)
 
     @property
     def flags_by_source(self) -> Mapping[str, tuple[str, ...]]:
-        """Flags of single files: those of the optimisation, then ``source_flags``."""
+        """Flags of single files: those of the optimisation level, then ``source_flags``."""
         if self.optimise is None:
             return self.source_flags
         own = self.optimise_sources.get(self.optimise, {})
@@ -270,7 +270,7 @@ class Profile(Strict):
         )
 
     @model_validator(mode="after")
-    def _zig_does_as_it_is_told(self) -> Profile:
+    def _zig_links_statically(self) -> Profile:
         zig = self.toolchains.get("zig")
         if zig is None:
             return self
@@ -312,10 +312,10 @@ class Profile(Strict):
         return next(iter(self.toolchains))
 
     def choose(self, toolchain: str | None) -> tuple[Profile, ToolchainName]:
-        """The name of a toolchain, and the profile with the linkage that was asked for.
+        """The profile with the requested linkage, and the name of the toolchain.
 
-        ``toolchain`` is a name, or name and linkage such as ``gcc:static``; the profile's
-        first when None.
+        ``toolchain`` is a name, or name and linkage such as ``gcc:static``; None means the first
+        toolchain that the profile lists.
 
         Raises:
             UsageError: the profile has no such toolchain, or it cannot link like that.
@@ -364,7 +364,7 @@ def load(target: str) -> Profile:
     docker = profile.toolchains.get("docker")
     if docker is None or docker.image is None or "/" not in docker.image:
         return profile.model_copy(update=named)
-    # A Dockerfile's path is relative to the profile, wherever we are called from.
+    # A Dockerfile's path is relative to the profile, whatever the current folder is.
     docker = docker.model_copy(update={"image": str(path.parent / docker.image)})
     return profile.model_copy(update={**named, "toolchains": {**profile.toolchains, "docker": docker}})
 

@@ -21,7 +21,7 @@ from litesmith.container.toolchain_images import Image
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.gcc import Gcc, Installation
 
-# Bump when what is known about a compiler changes.
+# Bump when the content of Installation changes.
 _INSTALLATION_FORMAT = 3
 
 
@@ -38,10 +38,10 @@ class Docker(Gcc):
         self._mounts: tuple[tuple[Path, ...], tuple[Path, ...]] | None = None
 
     def image(self, profile: Profile) -> Image:
-        """The image of a profile; built when it is not there yet.
+        """The image of a profile, which is built on first use.
 
         Raises:
-            EngineError: there is no engine, or the image cannot be built.
+            EngineError: no engine answers, or the image cannot be built.
         """
         if self._image is None:
             name = self.options(profile).image
@@ -51,7 +51,7 @@ class Docker(Gcc):
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """The container starts with the first command and is gone at the end, whatever happens."""
+        """The container starts with the first command and is removed at the end, in any case."""
         self._mounts = (tuple(readable), (writable,))
         try:
             yield
@@ -77,10 +77,10 @@ class Docker(Gcc):
         )
 
     def installation(self, profile: Profile) -> Installation:
-        """What the compiler is; asked once for each image.
+        """The compiler of the image, examined once for each image.
 
         Raises:
-            EngineError: there is no engine, or the image cannot be built.
+            EngineError: no engine answers, or the image cannot be built.
             ToolError: the image has no such compiler.
         """
         image, triple = self.image(profile), self.options(profile).target
@@ -102,7 +102,7 @@ class Docker(Gcc):
         )
 
     def describe(self, profile: Profile) -> dict[str, Any]:
-        """What the manifest says about the compiler and its image."""
+        """The compiler and its image in ``manifest.json``."""
         image = self.image(profile)
         return {**super().describe(profile), "image": {"tag": image.tag, "base": image.base}}
 

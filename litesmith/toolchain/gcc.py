@@ -1,8 +1,7 @@
 """GCC as cross-compiler: Debian's ``g++-<triple>`` packages, or any GCC of that name on the PATH.
 
-What the compiler is (its own program, the linker, the target's libraries and headers) is found
-by content: a GCC on another machine, or in a container, that gives the same digest makes the
-same objects.
+A compiler is identified by content: its own programs, the linker, the target's libraries and headers.
+A GCC on another machine, or in a container, that has the same digest makes the same objects.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ _LINK = (
 # RISC-V has no atomic instruction for single bytes; the archive spares boards a shared library.
 _LIBRARIES_AFTER = {"riscv64": ("-Wl,--push-state,-Bstatic", "-latomic", "-Wl,--pop-state")}
 
-# All that GCC gets of our environment; CPATH, LD_RUN_PATH and their like change programs.
+# The only variables of the environment that GCC gets: CPATH, LD_RUN_PATH and the like change programs.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 _PROGRAMS = ("cc1", "cc1plus", "as", "ld")
@@ -84,7 +83,7 @@ done
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """A compiler that is there.
+    """An installed compiler.
 
     ``digest`` covers everything that goes into a program.  ``loader`` is the path that dynamic
     programs ask the kernel for; ``runtime`` maps its name and those of the shared libraries to
@@ -113,24 +112,24 @@ class Gcc:
         self._installations: dict[str, Installation] = {}
 
     def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
-        """Runs a command where the compiler is."""
+        """Runs a command on the machine that has the compiler."""
         return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=_ENVIRONMENT, timeout=seconds)
 
     def _ask(self, *words: str) -> process.Completed:
         return self._call(words, Path("/"), _ASK_SECONDS)
 
     def options(self, profile: Profile) -> ToolchainOptions:
-        """The profile's words for this toolchain."""
+        """The profile's settings for this toolchain."""
         return profile.toolchains[self.name]
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """Nothing to begin or to end: the compiler sees the whole machine."""
+        """Does nothing: the compiler sees the whole machine."""
         del readable, writable
         yield
 
     def installation(self, profile: Profile) -> Installation:
-        """What the compiler is; asked once.
+        """The compiler, examined once.
 
         Raises:
             ToolError: it is not installed, or it is not GCC.
@@ -188,15 +187,17 @@ class Gcc:
         done = self._ask(compiler, "-###", "-x", "c++", "/dev/null", "-o", "/dev/null")
         match = re.search(r"-dynamic-linker \"?(/[^\" ]+)", done.stderr)
         if match is None:
-            raise ToolError(f"{compiler} makes no programs for Linux", "use a compiler of a -linux- triple")
+            raise ToolError(
+                f"{compiler} does not build programs for Linux", "use a compiler of a -linux- triple"
+            )
         return match[1]
 
     def _paths(self, compiler: str, loader: str) -> dict[str, str]:
-        """Where the parts of the compiler lie, by name; those that it does not have are left out."""
+        """The paths of the compiler's parts, by name; missing ones are left out."""
         wanted = {name: f"-print-prog-name={name}" for name in _PROGRAMS}
         libraries = (*_LIBRARIES, *_SHARED_LIBRARIES, Path(loader).name)
         wanted |= {name: f"-print-file-name={name}" for name in libraries}
-        # One shell instead of twenty processes: in a container each would cost a round trip.
+        # One shell instead of twenty processes: in a container each of them takes a round trip.
         script = (
             'compiler=$1; shift; for o in "$@"; do p=$("$compiler" "$o"); case $p in /*) ;; '
             '*) p=$(command -v "$p" || echo /none) ;; esac; realpath -eq "$p" || echo; done'
@@ -211,7 +212,7 @@ class Gcc:
             'command -v dpkg-query >/dev/null || exit 0; dpkg-query -S "$@" 2>/dev/null | cut -d: -f1'
             " | sort -u | xargs -r dpkg-query -W -f '${Package} ${Version}\\n'"
         )
-        # What dpkg installed as /lib/x is /usr/lib/x on a merged system, and it knows the former.
+        # On a merged system, a file that dpkg knows as /lib/x is found as /usr/lib/x.
         both = [*found, *(path.removeprefix("/usr") for path in found if path.startswith("/usr/lib"))]
         lines = self._ask("sh", "-c", script, "sh", *both).stdout.decode().splitlines()
         return dict(line.split(" ", 1) for line in lines if " " in line)
@@ -225,7 +226,7 @@ class Gcc:
         return "The text comes with the compiler's documentation.\n"
 
     def version(self, profile: Profile) -> str:
-        """GCC's own version, and in brackets who packaged it."""
+        """GCC's own version, and in brackets the distributor's."""
         return self.installation(profile).version
 
     def compile_flags(self, profile: Profile) -> CompileFlags:
@@ -239,11 +240,11 @@ class Gcc:
         )
 
     def identity(self, profile: Profile) -> str:
-        """The compiler by content; the same for host and container."""
+        """The compiler by content, which is the same on the host and in a container."""
         return f"gcc-{self.options(profile).target}-{self.installation(profile).digest}"
 
     def prepare(self, profile: Profile) -> None:
-        """Nothing: Debian's packages hold the target's libraries."""
+        """Does nothing: Debian's packages contain the target's libraries."""
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
@@ -308,7 +309,7 @@ class Gcc:
         ``digest`` is that of the compiler that linked the program, when it is known.
 
         Raises:
-            ToolError: this compiler is another one, and that one's libraries were not kept.
+            ToolError: this is another compiler, and the libraries of that one were not kept.
         """
         if self.options(profile).linkage == "static":
             return None
@@ -317,7 +318,7 @@ class Gcc:
         installation = self.installation(profile)
         if digest not in {None, installation.digest}:
             raise ToolError(
-                "the program was linked with another compiler than the one that is there",
+                "the program was linked with another compiler than the installed one",
                 "build it again",
             )
         folder = self._sysroot_folder(profile, installation.digest)
@@ -346,7 +347,7 @@ class Gcc:
             (staged / "root").rename(folder)
 
     def describe(self, profile: Profile) -> dict[str, Any]:
-        """What the manifest says about the compiler."""
+        """The compiler in ``manifest.json``."""
         options, installation = self.options(profile), self.installation(profile)
         return {
             "name": self.name,

@@ -1,4 +1,7 @@
-"""Compilers behind one Protocol; the registry of toolchains is an explicit dictionary."""
+"""What every toolchain promises: :class:`Toolchain`.
+
+To add one: write a class with these methods in a module of this package, add it to ``registry.py``, its
+name to ``ToolchainName`` of ``litesmith/target/profiles.py``, and its settings to the profiles."""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class CompileFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class License:
-    """Under which licence something in the program stands, and the licence's text."""
+    """The licence of something that is linked into a program, and its text."""
 
     component: str
     spdx: str
@@ -55,33 +58,33 @@ class License:
 
 
 class Toolchain(Protocol):
-    """What the rest of litesmith asks of a compiler."""
+    """A compiler and linker for the targets of profiles."""
 
     @property
     def name(self) -> ToolchainName:
-        """What profiles call it."""
+        """Its name in profiles."""
 
     def version(self, profile: Profile) -> str:
         """Version of the compiler for a profile.
 
         Raises:
-            ToolError: the compiler is not there.
+            ToolError: the compiler is not installed.
         """
 
     def describe(self, profile: Profile) -> dict[str, Any]:
-        """What the manifest says about the compiler: name, version, linkage and more."""
+        """The compiler in ``manifest.json``: name, version, linkage and more."""
 
     def compile_flags(self, profile: Profile) -> CompileFlags:
         """Flags for a profile."""
 
     def identity(self, profile: Profile) -> str:
-        """Everything but flags that compiled code depends on; part of every cache key."""
+        """What compiled code depends on beside flags; part of every cache key."""
 
     def session(self, readable: Sequence[Path], writable: Path) -> AbstractContextManager[None]:
-        """The time in which commands run: they read ``readable`` folders and write into ``writable``."""
+        """A context in which commands run; they read the folders ``readable`` and write into ``writable``."""
 
     def prepare(self, profile: Profile) -> None:
-        """Makes what linking needs (the C++ library of the target); slow the first time."""
+        """Builds what linking needs (the C++ library of the target); slow the first time."""
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
@@ -121,7 +124,7 @@ class Toolchain(Protocol):
         """
 
     def cmake_requirement(self, profile: Profile) -> str:
-        """What must be there to build a project by hand, as the end of a sentence after a comma or a stop."""
+        """What a build by hand needs, as the end of a sentence that lists requirements."""
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """Loader and shared libraries that programs of the profile need to run; None for static ones.

@@ -1,8 +1,8 @@
 """zig as cross-compiler: Clang, musl and libc++ for every target, from one PyPI package.
 
-``zig c++`` compiles.  Linking goes straight to ``zig ld.lld``, because zig's own front for the
-linker refuses ``-Map`` and decides about stripping; the libraries that it would link (it builds
-them once for a target) are taken from the linker line that it prints.
+``zig c++`` compiles.  Linking goes straight to ``zig ld.lld``, because zig's own linker
+driver refuses ``-Map`` and decides about stripping; the libraries that it would link (it builds
+them once for each target) are taken from the linker command that it prints.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from litesmith.toolchain.protocol import CompileFlags, License
 
 _RUNTIME_SECONDS = 900
 
-# Bump when what is kept of a target's runtime changes.
+# Bump when the files kept for a target's runtime change.
 _RUNTIME_FORMAT = 1
 
 _COMMON = (
@@ -53,8 +53,8 @@ _LINK = (
 )
 _SCRIPT = "no-unwind-tables.ld"
 
-# What the C++ library does when something is thrown: kernels are compiled without exceptions,
-# nobody would catch it, and the program ends all the same.  Spares the unwinder.
+# What the C++ library does when something is thrown.  Kernels are compiled without exceptions, so an
+# exception would end the program anyway; without these functions the unwinder is not linked.
 _THROWING = (
     *("__cxa_throw", "__cxa_rethrow", "__cxa_allocate_exception", "__cxa_free_exception"),
     *("__cxa_begin_catch", "__cxa_end_catch", "__cxa_end_cleanup", "__cxa_pure_virtual"),
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
 
 
 class Zig:
-    """The ``ziglang`` package of the environment that litesmith runs in."""
+    """The ``ziglang`` package of the Python environment that litesmith runs in."""
 
     name: ToolchainName = "zig"
 
@@ -91,7 +91,7 @@ class Zig:
         return self._version
 
     def describe(self, profile: Profile) -> dict[str, Any]:
-        """What the manifest says about the compiler."""
+        """The compiler in ``manifest.json``."""
         return {
             "name": self.name,
             "version": self._version,
@@ -100,7 +100,7 @@ class Zig:
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """Nothing to begin or to end: zig sees the whole machine."""
+        """Does nothing: zig sees the whole machine."""
         del readable, writable
         yield
 
@@ -169,14 +169,14 @@ class Zig:
         with files.staging_folder(folder) as staged:
             (staged / "probe.cc").write_text(_PROBE)
             make = ["c++", "-target", options.target, f"-mcpu={options.cpu}", "-Os", "-g0", "-o", "probe"]
-            # Twice: while zig still builds the libraries, the line that it prints lacks them.
+            # Twice: while zig builds the libraries, the command that it prints lacks them.
             done = self._call([*make, "probe.cc"], staged, _RUNTIME_SECONDS)
             if done.code == 0:
                 done = self._call([*make, "-DAGAIN", "--verbose", "probe.cc"], staged, _RUNTIME_SECONDS)
             line = next((x for x in done.stderr.splitlines() if x.startswith("ld.lld ")), None)
             if done.code != 0 or line is None:
                 raise BuildError(
-                    f"zig cannot make programs for {options.target} with CPU {options.cpu}: "
+                    f"zig cannot build programs for {options.target} with CPU {options.cpu}: "
                     f"{first_error(done.stderr)}",
                     "see 'zig targets' for the names it knows",
                 )
@@ -215,7 +215,7 @@ class Zig:
         return (*_LINK, "-T", _SCRIPT, *(f"--defsym={name}=abort" for name in _THROWING))
 
     def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
-        """Flags for zig's own front of the linker."""
+        """Flags for zig's own linker driver."""
         return (self.compile_flags(profile).optimisation, "-s", "-Wl,--gc-sections")
 
     def link(

@@ -1,4 +1,4 @@
-"""The whole way, once: model → analysis → selection → project → binary → size → verdict.
+"""All stages of a build, in order: model → analysis → selection → project → binary → size → verdict.
 
 It reads like the diagram of the README, and it is the only module that imports every stage.
 """
@@ -35,7 +35,7 @@ from litesmith.toolchain.registry import load as load_toolchain
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a build ended in.  ``sysroot`` has the libraries that a dynamic program runs with.
+    """The result of a build.  ``sysroot`` has the libraries that a dynamic program needs.
 
     ``stock`` is the code of the same program without pruning, in bytes, where it is known.
     """
@@ -62,16 +62,16 @@ class Outcome:
 
 
 def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
-    """Where a build goes when nobody says: ``build/<target>/<model name>``."""
+    """The default output folder: ``build/<target>/<model name>``."""
     return Path("build") / profile.name / joint_name(models)
 
 
 def build(request: Request) -> Outcome:
-    """Builds, measures and verifies a program; publishes the output folder when all went well.
+    """Builds, measures and verifies a program; writes the output folder when all of it succeeded.
 
     Raises:
-        LitesmithError: anything that keeps the program from being built, or its answers from
-            being right; the output folder is as it was then.
+        LitesmithError: the program cannot be built, or its answers are wrong; the output folder is
+            unchanged.
     """
     resolved = resolve(request)
     profile, models = resolved.profile, resolved.models
@@ -124,7 +124,7 @@ def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]
 
 
 def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
-    """Code of the program without pruning, in bytes: when it is wanted, or there already."""
+    """Code of the program without pruning, in bytes: on request, or when it is in the cache."""
     program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
     return elf.program_size(program).code if program else None
 
@@ -164,10 +164,10 @@ def verify_build(
 ) -> tuple[Verdict, ...]:
     """Verifies an existing program, by default the one that ``build`` would have written.
 
-    ``toolchain`` is needed for a program without the ``manifest.json`` of its build only.
+    ``toolchain`` is needed only for a program without the ``manifest.json`` of its build.
 
     Raises:
-        UsageError: no such program.
+        UsageError: there is no such program.
         VerificationError: it failed to run.
     """
     profile = profiles.load(target)
@@ -189,7 +189,7 @@ def verify_build(
 
 
 def _recorded_toolchain(program: Path) -> dict[str, str]:
-    """What the manifest of a program's build says about the toolchain; empty when there is none."""
+    """The toolchain in the manifest of a program's build; empty without a manifest."""
     try:
         found = Manifest.read(program.absolute().parent.parent).toolchain
     except UsageError:
@@ -198,7 +198,7 @@ def _recorded_toolchain(program: Path) -> dict[str, str]:
 
 
 def warn_unverified(verdicts: Sequence[Verdict]) -> None:
-    """One line for a build that could not be verified here."""
+    """Prints one line for a build that could not be verified on this machine."""
     for verdict in verdicts:
         if verdict.passed is None:
             console.note(verdict.line())

@@ -24,7 +24,7 @@ _COLOURS = ("#00b3ff", "#ff9d00", "#35d07f")
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """What was found, and where the picture is."""
+    """The detected objects, and the picture."""
 
     picture: Path
     found: tuple[tuple[str, float], ...]

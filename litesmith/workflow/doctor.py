@@ -1,4 +1,4 @@
-"""Which outside tools there are, what for, and how to get the others."""
+"""Outside tools: which are installed, what they are for, and how to install the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tool:
 
 
 def _program(name: str, purpose: str, install: str, *options: str) -> Tool:
-    """A program that says its version, when it gets these options or --version."""
+    """A program that prints its version, with these options or --version."""
     version: str | None = None
     path = shutil.which(name)
     if path is not None:
@@ -50,7 +50,7 @@ def _package(name: str, purpose: str) -> Tool:
 
 
 def _engine() -> Tool:
-    """The Docker engine: that it answers, not that its client is there."""
+    """The Docker engine; it must answer, an installed client is not enough."""
     version, install = None, ""
     try:
         version = docker_client.require()

@@ -65,12 +65,12 @@ def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str 
     """
     for option, given in (("--targets", targets), ("--models", models)):
         if not given:
-            raise UsageError(f"{option} names nothing", "separate several with commas")
+            raise UsageError(f"{option} is empty", "separate several with commas")
     if out.exists() and not out.is_dir():
         raise UsageError(f"the output folder {out} is a file", "name another one with --out")
     wanted = [
         (target, toolchain, model)
-        # A target's kernels are compiled for its first model and kept for the others.
+        # The kernels of a target are compiled for its first model; the others use the cached objects.
         for target in dict.fromkeys(targets)
         for toolchain in dict.fromkeys(toolchains)
         for model in dict.fromkeys(models)
@@ -79,7 +79,7 @@ def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str 
     for target, toolchain, model in wanted:
         cell = _build(target, toolchain, model, _folder(out, target, toolchain, model, cells))
         cells.append(cell)
-        # After each cell: an interrupted matrix keeps what it has.
+        # Written after each cell: an interrupted matrix keeps its results.
         matrix = Matrix(cells=tuple(cells))
         files.write_atomically(out / "matrix.json", files.to_json(matrix.to_json()))
         result = f"{cell.code:,} bytes, {cell.verdict}" if cell.code else f"{cell.verdict}: {cell.reason}"

@@ -193,7 +193,7 @@ def test_members_that_would_leave_the_folder_are_ignored(served: tuple[Path, str
 def test_an_archive_without_our_files(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     digest = tar(folder / "t.tar", {"top/other": b"x"})
-    with pytest.raises(SourceError, match="holds none of its files"):
+    with pytest.raises(SourceError, match="contains none of its files"):
         source_tree.source_tree((component(upstream(f"{address}/t.tar", digest)),))
     assert not list((empty_cache / "sources").iterdir())
 
