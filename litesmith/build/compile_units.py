@@ -58,7 +58,7 @@ def compile_units(
             own=False,
             group=tree.group_of(source),
             common=flags.for_language(source),
-            flags=(*flags.for_source(source), *project.source_flags(source, toolchain.name)),
+            flags=(*flags.for_source(source), *project.source_flags(source, flags.extensions)),
             defines=(*project.defines, *project.source_defines(source)),
             include=tree.include_folders_of(source),
             prefixes=tree.prefixes_of(source),

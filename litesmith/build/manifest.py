@@ -243,12 +243,12 @@ def _pruning(project: Project) -> dict[str, Any]:
 
 
 def _xnnpack_parts(project: Project) -> dict[str, Any]:
-    """What the program has of XNNPACK."""
+    """The part of XNNPACK that is in the program."""
     if project.xnnpack is None:
         return {}
     library = project.xnnpack.library
     return {
         "instruction_sets": library.sets,
         "operators": sorted(library.operators),
-        "microkernels": [kernel.symbol for kernel in library.kernels],
+        "microkernels": [kernel.symbol for kernel in library.microkernels],
     }

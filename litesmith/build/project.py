@@ -126,9 +126,12 @@ class Project:
         pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
         return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
 
-    def source_flags(self, source: str, toolchain: str) -> tuple[str, ...]:
-        """Flags of one upstream file, beyond those of the profile."""
-        return self.xnnpack.source_flags(source, toolchain) if self.xnnpack else ()
+    def source_flags(self, source: str, extensions: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Flags of one upstream file, beyond those of the profile.
+
+        ``extensions`` are the toolchain's flags for instruction sets (``CompileFlags.extensions``).
+        """
+        return self.xnnpack.source_flags(source, extensions) if self.xnnpack else ()
 
     def unchecked(self) -> Project:
         """The same project without the check of models before they are loaded."""

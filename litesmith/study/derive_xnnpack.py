@@ -18,7 +18,8 @@ from litesmith.base import files, packages
 from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.runtime.xnnpack import narrow_gemm
-from litesmith.runtime.xnnpack.source_index import DEFINES, microarchitectures
+from litesmith.runtime.xnnpack.defines import DEFINES
+from litesmith.runtime.xnnpack.wrappers import unknown_core
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
@@ -146,7 +147,7 @@ def _hardware(
                 for config, symbols in by_config.items():
                     found.setdefault(config, {})[one.name] = sorted(symbols)
     found[narrow_gemm.NARROW] = {
-        level: sorted(narrow_gemm.narrow(symbol, architecture) for symbol in symbols)
+        level: sorted(narrow_gemm.narrow_symbol(symbol, architecture) for symbol in symbols)
         for level, symbols in found[narrow_gemm.WIDE].items()
     }
     return dict(sorted(found.items()))
@@ -167,7 +168,7 @@ def _named(
         '#include "xnnpack/hardware-config.h"\n'
         f"static const struct xnn_hardware_config litesmith_hardware = {{\n{members}}};\n"
         "#define xnn_init_hardware_config() (&litesmith_hardware)\n"
-        f"{microarchitectures(text)}"
+        f"{unknown_core(text)}"
         f'#include "{path.removeprefix("src/")}"\n'
     )
     output = wrapper.with_suffix(".o")

@@ -1,7 +1,7 @@
-"""Which instruction sets XNNPACK's micro-kernels may use on an architecture, and how they are compiled.
+"""The instruction sets that XNNPACK's micro-kernels may use on an architecture, and their compiler flags.
 
-A program that knows several chooses among them when it starts; the first of each list is what every CPU
-of the architecture's profiles has.
+A program with several of them chooses one when it starts.  Every CPU of the architecture's built-in profiles
+has the first one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ Architecture = Literal["armv6", "armv7", "aarch64", "riscv64", "x86_64"]
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionSet:
-    """One of an architecture's instruction sets.
+    """An instruction set of an architecture.
 
-    ``hardware`` are the members of ``struct xnn_hardware_config`` that it brings on top of ``needs``.
+    ``needs`` are the instruction sets that it builds on; ``hardware`` are the members of
+    ``struct xnn_hardware_config`` that it sets in addition to theirs.
     """
 
     name: str
@@ -63,7 +64,7 @@ KNOWN: Mapping[Architecture, tuple[InstructionSet, ...]] = {
 
 
 def closed(architecture: Architecture, names: Sequence[str]) -> tuple[InstructionSet, ...]:
-    """The instruction sets of these names and all that they need, the weakest first.
+    """The instruction sets with these names and those that they build on, the weakest first.
 
     Raises:
         ValueError: the architecture has no such instruction set.
@@ -73,7 +74,7 @@ def closed(architecture: Architecture, names: Sequence[str]) -> tuple[Instructio
     while waiting:
         name = waiting.pop()
         if name not in known:
-            raise ValueError(f"{architecture} has no instruction set {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"{architecture} has no instruction set {name!r}; it has {', '.join(known)}")
         if name not in wanted:
             wanted.add(name)
             waiting += known[name].needs
@@ -85,34 +86,33 @@ def hardware(architecture: Architecture, names: Sequence[str]) -> tuple[str, ...
     return tuple(member for one in closed(architecture, names) for member in one.hardware)
 
 
-_X86 = ("-mavx", "-mf16c", "-mfma", "-mavx2")
-_AVX512 = (*_X86, "-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl")
-_BY_SUFFIX: Mapping[str, tuple[str, ...]] = {
+_AVX2 = ("-mavx", "-mf16c", "-mfma", "-mavx2")
+_AVX512 = (*_AVX2, "-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl")
+_FLAGS: Mapping[str, tuple[str, ...]] = {
     "avx": ("-mavx",),
     "f16c": ("-mavx", "-mf16c"),
     "fma3": ("-mavx", "-mf16c", "-mfma"),
-    "avx2": _X86,
-    "avxvnni": (*_X86, "-mavxvnni"),
-    "avx512f": (*_X86, "-mavx512f"),
+    "avx2": _AVX2,
+    "avxvnni": (*_AVX2, "-mavxvnni"),
+    "avx512f": (*_AVX2, "-mavx512f"),
     "avx512skx": _AVX512,
     "avx512vnni": (*_AVX512, "-mavx512vnni"),
 }
 
 
 def instruction_set_of(source: str) -> str:
-    """What upstream calls the instruction set of a micro-kernel's file: ``avx2``, ``neondot``, ``scalar``."""
+    """XNNPACK's name for the instruction set of a micro-kernel's file: ``avx2``, ``neondot``, ``scalar``."""
     words = Path(source).stem.split("-")
-    known = {*_BY_SUFFIX, "sse", "sse2", "ssse3", "sse41", "scalar", "armsimd32", "aarch64"}
+    known = {*_FLAGS, "sse", "sse2", "ssse3", "sse41", "scalar", "armsimd32", "aarch64"}
     known |= {"neon", "neonfp16", "neonfma", "neonv8", "neondot"}
     return next((word for word in reversed(words) if word in known), "scalar")
 
 
-def flags_of(source: str, toolchain: str, cpu: str) -> tuple[str, ...]:
-    """Compiler flags that a micro-kernel's file needs beyond those of the target."""
+def flags_of(source: str, extensions: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Compiler flags that a micro-kernel's file needs beyond those of the target.
+
+    ``extensions`` are the flags that differ between toolchains, by instruction set.  Those for x86 are the
+    same for GCC and Clang.
+    """
     name = instruction_set_of(source)
-    if name == "neondot":
-        return (f"-mcpu={cpu}+dotprod",) if toolchain == "zig" else ("-march=armv8.2-a+dotprod",)
-    if name == "armsimd32" and toolchain == "zig":
-        # Every CPU of version 6 has these instructions; Clang counts them to a later version's.
-        return (f"-mcpu={cpu}+dsp",)
-    return _BY_SUFFIX.get(name, ())
+    return extensions.get(name) or _FLAGS.get(name, ())

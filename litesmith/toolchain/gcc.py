@@ -237,6 +237,7 @@ class Gcc:
             common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
             by_source=profile.flags_by_source,
+            extensions={"neondot": ("-march=armv8.2-a+dotprod",)},
         )
 
     def identity(self, profile: Profile) -> str:

@@ -20,13 +20,15 @@ class CompileFlags:
     """Flags of one toolchain for one profile.
 
     ``target`` selects the CPU, ``common`` go to every file, ``cxx`` to C++ files only,
-    ``by_source`` maps patterns of source names to flags that come last.
+    ``by_source`` maps patterns of source names to flags that come last.  ``extensions`` maps instruction
+    sets, as the names of XNNPACK's files have them (``neondot``), to flags that allow them beyond the CPU.
     """
 
     target: tuple[str, ...]
     common: tuple[str, ...]
     cxx: tuple[str, ...]
     by_source: Mapping[str, tuple[str, ...]]
+    extensions: Mapping[str, tuple[str, ...]]
 
     @property
     def optimisation(self) -> str:

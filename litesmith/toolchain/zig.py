@@ -139,6 +139,11 @@ class Zig:
             common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
             by_source=profile.flags_by_source,
+            extensions={
+                "neondot": (f"-mcpu={options.cpu}+dotprod",),
+                # Every ARMv6 CPU has these instructions; Clang counts them to a later version.
+                "armsimd32": (f"-mcpu={options.cpu}+dsp",),
+            },
         )
 
     def identity(self, profile: Profile) -> str:

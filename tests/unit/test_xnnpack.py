@@ -24,6 +24,7 @@ from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Graph
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.instruction_sets import flags_of, instruction_set_of
+from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES
 
 REGISTRY = op_registry.load()
@@ -94,7 +95,7 @@ def matrix(rows: int) -> RuntimeNode:
 
 
 def kinds(node: RuntimeNode) -> set[tuple[str, str, int]]:
-    return {(one.config, one.kind, one.size) for one in requirements_of(node).kernels}
+    return {(one.config, one.kind, one.taps) for one in requirements_of(node).microkernels}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +154,8 @@ def test_an_activation_is_another_operator() -> None:
         g.op("ADD", [g.input([4]), g.input([4])], [g.output()], "Add", fusedActivationFunction=activation)
         return requirements_of(node_of(g))
 
-    assert {one.config for one in added(0).kernels} == {"f32_vadd"}
-    assert {one.config for one in added(1).kernels} == {"f32_vadd", "f32_clamp"}
+    assert {one.config for one in added(0).microkernels} == {"f32_vadd"}
+    assert {one.config for one in added(1).microkernels} == {"f32_vadd", "f32_clamp"}
 
 
 def test_every_delegated_node_has_needs() -> None:
@@ -177,12 +178,12 @@ def parts(
     operators: frozenset[str] = NOBODY,
     architecture: instruction_sets.Architecture = "x86_64",
 ) -> XnnpackLibrary:
-    wanted = Requirements(operators=operators | {"convolution2d_nhwc_f32"}, kernels=frozenset(needs))
+    wanted = Requirements(operators=operators | {"convolution2d_nhwc_f32"}, microkernels=frozenset(needs))
     return select(wanted, architecture, sets)
 
 
 def rows(found: XnnpackLibrary) -> set[str]:
-    names = (re.search(r"xnn_f32_(i?gemm)_minmax_ukernel_(\d+)x", one.symbol) for one in found.kernels)
+    names = (re.search(r"xnn_f32_(i?gemm)_minmax_ukernel_(\d+)x", one.symbol) for one in found.microkernels)
     return {f"{match[1]} {match[2]}" for match in names if match}
 
 
@@ -212,7 +213,9 @@ def test_kernels_for_few_channels(
     architecture: instruction_sets.Architecture, sets: tuple[str, ...], expected: set[str]
 ) -> None:
     found = parts(NARROW, WIDE, sets=sets, operators=INT8, architecture=architecture)
-    names = (re.search(r"qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\w+)", one.symbol) for one in found.kernels)
+    names = (
+        re.search(r"qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\w+)", one.symbol) for one in found.microkernels
+    )
     assert {f"{match[1]} {match[2]}" for match in names if match} == expected
 
 
@@ -236,11 +239,11 @@ def test_convolutions_choose_by_their_channels(
 
 
 def test_kernels_of_each_instruction_set() -> None:
-    need = RequiredMicrokernels(config="qs8_qc8w_dwconv", kind="dwconv", size=9)
+    need = RequiredMicrokernels(config="qs8_qc8w_dwconv", kind="dwconv", taps=9)
     found = parts(need, sets=("sse4.1", "avx2", "avx512vnni"))
     taps = {
         (instruction_set_of(one.source), "_9p" in one.symbol)
-        for one in found.kernels
+        for one in found.microkernels
         if "dwconv" in one.symbol
     }
     assert taps == {("sse41", True), ("avx2", True), ("avx512skx", True)}
@@ -284,7 +287,7 @@ def test_every_source_of_a_kernel_is_known() -> None:
 def test_instruction_sets_bring_what_they_need() -> None:
     assert [one.name for one in instruction_sets.closed("x86_64", ["avx512"])] == ["sse4.1", "avx2", "avx512"]
     assert "use_x86_avx2" in instruction_sets.hardware("x86_64", ["avxvnni"])
-    with pytest.raises(ValueError, match="armv7 has no instruction set 'avx2'; there are neon, vfpv4"):
+    with pytest.raises(ValueError, match="armv7 has no instruction set 'avx2'; it has neon, vfpv4"):
         instruction_sets.closed("armv7", ["avx2"])
 
 
@@ -302,10 +305,12 @@ def test_the_instruction_set_of_a_file(source: str, name: str) -> None:
 
 def test_flags_of_a_file() -> None:
     dot = "src/a-4x16c4-neondot.c"
-    assert flags_of(dot, "zig", "cortex_a53") == ("-mcpu=cortex_a53+dotprod",)
-    assert flags_of(dot, "gcc", "cortex-a53") == ("-march=armv8.2-a+dotprod",)
-    assert "-mavx512vnni" in flags_of("src/a-7x16c8-avx512vnni.c", "gcc", "")
-    assert flags_of("src/a-4x8-scalar.c", "zig", "") == ()
+    profile = profiles.load("aarch64")
+    zig, gcc = (load_toolchain(name).compile_flags(profile).extensions for name in ("zig", "gcc"))
+    assert flags_of(dot, zig) == ("-mcpu=cortex_a53+dotprod",)
+    assert flags_of(dot, gcc) == ("-march=armv8.2-a+dotprod",)
+    assert "-mavx512vnni" in flags_of("src/a-7x16c8-avx512vnni.c", gcc)
+    assert flags_of("src/a-4x8-scalar.c", zig) == ()
 
 
 def test_packed_weights_are_padded_to_the_kernels() -> None:

@@ -39,7 +39,7 @@ def estimated(request: Request) -> costs.Estimate:
 
 def needs(*configs: str, kind: str = "") -> Requirements:
     return Requirements(
-        kernels=frozenset(RequiredMicrokernels(config=config, kind=kind) for config in configs)
+        microkernels=frozenset(RequiredMicrokernels(config=config, kind=kind) for config in configs)
     )
 
 
@@ -109,7 +109,7 @@ def test_an_atom_is_what_nodes_ask_for() -> None:
     one = Requirements(
         files=frozenset({"src/subgraph/convolution-2d.c"}),
         operators=frozenset({"convolution2d_nhwc_f32"}),
-        kernels=frozenset(
+        microkernels=frozenset(
             {RequiredMicrokernels(config="f32_gemm", kind="igemm1"), RequiredMicrokernels(config="f32_clamp")}
         ),
         references=frozenset({("unary", "elu", "int8")}),
@@ -121,8 +121,8 @@ def test_an_atom_is_what_nodes_ask_for() -> None:
 
 @pytest.mark.parametrize(("size", "taps"), [(1, 3), (3, 3), (4, 4), (5, 9), (9, 9), (10, 25), (25, 25)])
 def test_numbers_of_taps_that_run_the_same_kernel_are_the_same(size: int, taps: int) -> None:
-    need = RequiredMicrokernels(config="f32_dwconv", kind="dwconv", size=size)
-    atom = Atom.of("DEPTHWISE_CONV_2D", Requirements(kernels=frozenset({need})))
+    need = RequiredMicrokernels(config="f32_dwconv", kind="dwconv", taps=size)
+    atom = Atom.of("DEPTHWISE_CONV_2D", Requirements(microkernels=frozenset({need})))
     assert atom.needs == (f"f32_dwconv.dwconv{taps}",)
 
 
@@ -261,7 +261,7 @@ def test_other_models_are_thought_of(wanted: bench.Atoms) -> None:
     configs = {config for kinds in known.hardware.values() for config in kinds}
     for atom, need in wanted.items():
         assert need.operators <= set(known.operators), atom
-        assert {kernel.config for kernel in need.kernels} <= configs, atom
+        assert {kernel.config for kernel in need.microkernels} <= configs, atom
     for op in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         kinds = {word.partition(".")[2] for atom in wanted if atom.op == op for word in atom.needs}
         assert kinds >= {"gemm", "gemm1", "igemm", "igemm1", "dwconv3", "dwconv4", "dwconv9", "dwconv25"}

@@ -51,14 +51,14 @@ class Atom:
     def of(cls, op: str, needs: Requirements) -> Atom:
         """The atom of nodes with these needs."""
         references = (".".join(reference) for reference in needs.references)
-        words = {*needs.operators, *map(_word, needs.kernels), *references}
+        words = {*needs.operators, *map(_word, needs.microkernels), *references}
         return cls(op=op, needs=tuple(sorted(words)))
 
 
 def _word(need: RequiredMicrokernels) -> str:
     if not need.kind:
         return need.config
-    taps = next((taps for taps in _TAPS if taps >= need.size), need.size) if need.size else ""
+    taps = next((taps for taps in _TAPS if taps >= need.taps), need.taps) if need.taps else ""
     return f"{need.config}.{need.kind}{taps}"
 
 

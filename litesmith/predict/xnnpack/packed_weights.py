@@ -46,7 +46,7 @@ _WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "T
 def _packed(known: SourceIndex, node: RuntimeNode, architecture: Architecture, level: str) -> int:
     if node.op not in _WITH_WEIGHTS or node.own or not node.of(1).fixed:
         return 0
-    needs = sorted(requirements_of(node).kernels)
+    needs = sorted(requirements_of(node).microkernels)
     need = next(
         one for one in needs if one.kind in _MULTIPLICATIONS | {"dwconv"} or "vmulcaddc" in one.config
     )
@@ -61,7 +61,7 @@ def _unaligned(node: RuntimeNode, need: RequiredMicrokernels, symbols: Sequence[
     extra = _SCALE if weights.dtype == "int8" else 0
     if need.kind == "dwconv":
         tiles = sorted((int(m[1]), int(m[2])) for one in symbols if (m := _DWCONV.search(one)))
-        taps, channels = next(tile for tile in tiles if tile[0] >= need.size)
+        taps, channels = next(tile for tile in tiles if tile[0] >= need.taps)
         return (taps * width + _BIAS + extra) * _round_up(weights.dims[-1], channels)
     if need.kind not in _MULTIPLICATIONS:
         tile = next(int(m[1]) for one in symbols if (m := _CHANNELS.search(one)))

@@ -1,1 +1,1 @@
-"""XNNPACK in our programs: which nodes TensorFlow Lite's delegate hands over to it, and what these need."""
+"""XNNPACK in a program: what the delegated nodes require of it, and the files that are built for them."""

@@ -25,23 +25,24 @@ _CORE = (
 )
 _THREADS = ("portable-api.c", "memory.c", "pthreads.c", "fastpath.c")
 _PACKING = "src/reference/packing.cc"
-_ALWAYS = ("src/subgraph/unary.c", "src/tensor.c")
+_ALWAYS_WRAPPED = ("src/subgraph/unary.c", "src/tensor.c")
 
-# These ask for one configuration of many, by operator and dtype.
 REFERENCES = {"unary": "src/reference/unary-elementwise.cc", "binary": "src/reference/binary-elementwise.cc"}
-"""Portable code that takes the place of micro-kernels, by kind."""
+"""Files of the portable functions that take the place of micro-kernels, by kind."""
 
 _DISPATCHING = frozenset({"unary_elementwise_nc", "binary_elementwise_nd", "reduce_nd"})
-_BY_NEED = re.compile(r".*_(gemm|gemm_nr2|dwconv|vmulcaddc)")
+"""Operators that may ask for many configurations, of which a node needs one: requirements name it."""
 
+_BY_SHAPE = re.compile(r".*_(gemm|gemm_nr2|dwconv|vmulcaddc)")
+"""Configurations with micro-kernels for different shapes, of which not all are needed."""
 
 _GEMM = re.compile(r"_(i?gemm)_minmax\w*?_ukernel_(\d+)x(\d+)")
 _TAPS = re.compile(r"_ukernel_(\d+)p\d")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
-    """A micro-kernel of a program: upstream's symbol, its file, the configuration it serves."""
+class Microkernel:
+    """A micro-kernel of a program: its symbol, its file, and a configuration that names it."""
 
     symbol: str
     source: str
@@ -50,15 +51,19 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class XnnpackLibrary:
-    """What a program has of XNNPACK.
+    """The part of the XNNPACK library that is built into a program.
 
-    ``sources`` are ``component/path`` names, ``wrapped`` paths of upstream's files that are compiled through
-    one of ours with what they keep, ``sets`` the instruction sets among which the program chooses.
+    ``sets`` are the instruction sets among which the program chooses when it starts.  ``sources`` are the
+    files that are compiled as they are, as ``component/path``; ``wrapped`` are the paths of those that are
+    compiled through a wrapper (:mod:`.wrappers`).  ``operators``, ``configs`` and ``references`` are what
+    the wrappers keep, and ``pointers`` the functions that configurations may point to.
+    ``constant_hardware`` are the members of ``struct xnn_hardware_config`` that are set at compile time;
+    None where the program detects its CPU.
     """
 
     architecture: Architecture
     sets: tuple[str, ...]
-    kernels: tuple[Kernel, ...]
+    microkernels: tuple[Microkernel, ...]
     sources: tuple[str, ...]
     operators: frozenset[str]
     configs: frozenset[str]
@@ -68,8 +73,8 @@ class XnnpackLibrary:
     constant_hardware: tuple[str, ...] | None
 
 
-def select(needs: Requirements, architecture: Architecture, sets: Sequence[str]) -> XnnpackLibrary:
-    """The library of XNNPACK for these needs on an architecture.
+def select(required: Requirements, architecture: Architecture, sets: Sequence[str]) -> XnnpackLibrary:
+    """The part of XNNPACK that meets the requirements on an architecture.
 
     Raises:
         ValueError: the architecture has no such instruction set.
@@ -77,31 +82,31 @@ def select(needs: Requirements, architecture: Architecture, sets: Sequence[str])
     known = source_index.load()
     levels = tuple(one.name for one in instruction_sets.closed(architecture, sets))
     chosen = tuple(name for name in levels if name in sets)
-    operators = needs.operators | {"unary_elementwise_nc"}
-    configs = _configs(known, operators, needs.kernels)
+    operators = required.operators | {"unary_elementwise_nc"}
+    configs = _configs(known, operators, required.microkernels)
     kept: dict[str, str] = {}
     for config in sorted(configs):
-        wanted = [need for need in needs.kernels if need.config == config]
+        wanted = [one for one in required.microkernels if one.config == config]
         for level in chosen:
             symbols = known.hardware[architecture].get(config, {}).get(level, ())
             for symbol in _kept(config, symbols, wanted, operators):
-                kept.setdefault(plain(symbol), config)
-    kernels = tuple(
-        Kernel(symbol=symbol, source=known.microkernels[symbol], config=config)
+                kept.setdefault(generic(symbol), config)
+    microkernels = tuple(
+        Microkernel(symbol=symbol, source=known.microkernels[symbol], config=config)
         for symbol, config in sorted(kept.items())
         if symbol in known.microkernels
     )
-    files = {*needs.files, *_ALWAYS} - {f"src/{name}.c" for name in _CORE}
+    files = {*required.files, *_ALWAYS_WRAPPED} - {f"src/{name}.c" for name in _CORE}
     files |= {known.operators[name].source for name in operators}
     files |= {known.configs[name] for name in configs if name in known.configs}
-    kinds = {kind for kind, _, _ in needs.references}
+    kinds = {kind for kind, _, _ in required.references}
     files |= {REFERENCES[kind] for kind in kinds}
     return XnnpackLibrary(
         architecture=architecture,
         sets=chosen,
-        kernels=kernels,
+        microkernels=microkernels,
         sources=(
-            *sorted({f"xnnpack/{kernel.source}" for kernel in kernels}),
+            *sorted({f"xnnpack/{kernel.source}" for kernel in microkernels}),
             *(f"xnnpack/src/{name}.c" for name in _CORE),
             f"xnnpack/{_PACKING}",
             *(f"pthreadpool-sources/src/{name}" for name in _THREADS),
@@ -109,16 +114,16 @@ def select(needs: Requirements, architecture: Architecture, sets: Sequence[str])
         operators=frozenset(operators),
         configs=frozenset(configs),
         pointers=frozenset(kept),
-        references=needs.references,
+        references=required.references,
         wrapped=tuple(sorted(files)),
         constant_hardware=instruction_sets.hardware(architecture, chosen) if len(chosen) == 1 else None,
     )
 
 
 def _configs(
-    known: SourceIndex, operators: Iterable[str], kernels: Iterable[RequiredMicrokernels]
+    known: SourceIndex, operators: Iterable[str], microkernels: Iterable[RequiredMicrokernels]
 ) -> set[str]:
-    found = {need.config for need in kernels}
+    found = {one.config for one in microkernels}
     for name in operators:
         if name not in _DISPATCHING:
             found |= set(known.operators[name].configs)
@@ -131,13 +136,13 @@ def _kept(
     wanted: Sequence[RequiredMicrokernels],
     operators: Iterable[str],
 ) -> Iterable[str]:
-    """The symbols of a configuration that its needs ask for."""
-    if not _BY_NEED.fullmatch(config):
+    """The symbols of a configuration that are wanted, and what packs weights for them."""
+    if not _BY_SHAPE.fullmatch(config):
         return symbols
     rows = [int(match[2]) for symbol in symbols if (match := _GEMM.search(symbol))]
-    kinds = {need.kind for need in wanted}
+    kinds = {one.kind for one in wanted}
     taps = sorted(int(match[1]) for symbol in symbols if (match := _TAPS.search(symbol)))
-    sizes = {next((n for n in taps if n >= need.size), 0) for need in wanted if need.kind == "dwconv"}
+    sizes = {next((n for n in taps if n >= one.taps), 0) for one in wanted if one.kind == "dwconv"}
     return [
         symbol for symbol in symbols if _is_kept(symbol, kinds, max(rows, default=1), sizes, set(operators))
     ]
@@ -159,7 +164,7 @@ def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators:
     if "_conv_goki" in symbol or "_conv_kgo" in symbol:
         return bool(kinds & {"igemm", "igemm1"})
     if "weights_and_biases" in symbol or "_gemm_" in symbol or "_igemm_" in symbol:
-        # Packing by way of them is optional, and so are kernels for linear outputs.
+        # Optional in XNNPACK: other ways of packing, and kernels that do not clamp their outputs.
         return False
     return "_ukernel" not in symbol or "" in kinds
 
@@ -167,10 +172,11 @@ def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators:
 _SCALAR_PACKING = re.compile(r"xnn_(qs8|qs8_to_qu8)_packw_gemm_goi_ukernel_\w+__scalar")
 
 
-def plain(symbol: str) -> str:
-    """The function that packs weights for any kernel, in place of one that is ten times as large.
+def generic(symbol: str) -> str:
+    """A function's name, or that of the generic one where it packs weights with unrolled scalar loops.
 
-    Weights are packed once; vectors are worth their bytes there, unrolled loops are not.
+    Unrolled loops are ten times as large, and weights are packed only once.  Vectorised packing functions
+    are kept: they are worth their size.
     """
     match = _SCALAR_PACKING.fullmatch(symbol)
     return f"xnn_pack_{match[1]}_gemm_goi_w" if match else symbol

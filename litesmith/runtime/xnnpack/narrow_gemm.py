@@ -1,12 +1,10 @@
-"""Tiles that programs have otherwise than upstream: what a micro-kernel computes at once.
+"""GEMM micro-kernels for int8 convolutions with few input channels, other than XNNPACK's choice.
 
-Convolutions of int8 with few input channels have other micro-kernels than upstream gives them.  On ARM
-without dot products, and without assembly, XNNPACK multiplies eight channels at once, and fills up those that
-are not there: of the first layer of most models, which has one or three, most is wasted.  It also has kernels
-that take one channel after the other (``mlal_lane``).  They do such a layer in a quarter of the instructions,
-and need more of them for eight channels and more; ``docs/xnnpack.md`` has the numbers.
-
-Without NEON upstream does not say how a depthwise micro-kernel for 10 to 25 taps wants its weights packed.
+On ARM without dot products, and without assembly, XNNPACK's int8 GEMM micro-kernels multiply eight input
+channels at once, and fill up those that are missing.  The first layer of most models has one or three, so
+that most of the work is wasted.  XNNPACK also has micro-kernels that take one channel after the other
+(``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on;
+``docs/xnnpack.md`` has the numbers.
 """
 
 from __future__ import annotations
@@ -18,16 +16,15 @@ from dataclasses import dataclass
 from litesmith.target.instruction_sets import Architecture
 
 WIDE = "qs8_qc8w_gemm"
-"""Upstream's configuration."""
+"""XNNPACK's configuration."""
 
 NARROW = "qs8_qc8w_narrow_gemm"
-"""Ours for fewer than :data:`CHANNELS` input channels: upstream's where there is no better one."""
+"""The added configuration, for fewer than :data:`CHANNELS` input channels: the same where none is better."""
 
 CHANNELS = 8
 
 CONFIGS = "src/configs/gemm-config.c"
 CONVOLUTIONS = "src/operators/convolution-nhwc.c"
-DEPTHWISE = "src/configs/dwconv-config.c"
 
 _FUNCTION = "litesmith_init_narrow_gemm_config"
 _SHUFFLED = re.compile(r"xnn_qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\d)x8c2s4__neon(?:v8)?_mlal")
@@ -35,14 +32,14 @@ _SHUFFLED = re.compile(r"xnn_qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\d)x8c2s4__n
 
 @dataclass(frozen=True, kw_only=True)
 class _Tile:
-    """What a micro-kernel computes at once, and what upstream calls its instructions."""
+    """What a micro-kernel computes at once (``mr`` × ``nr``), and XNNPACK's name for its instructions."""
 
     rows: int
     columns: int
     instructions: str
 
     def kernel(self, kind: str, rows: int) -> str:
-        """The micro-kernel of a kind (``gemm`` or ``igemm``) for so many rows."""
+        """The symbol of the micro-kernel of a kind (``gemm`` or ``igemm``) for a number of rows."""
         shape = f"{rows}x{self.columns}"
         return f"xnn_qs8_qc8w_{kind}_minmax_fp32_ukernel_{shape}__{self.instructions}_mlal_lane"
 
@@ -53,8 +50,8 @@ _TILES: Mapping[Architecture, _Tile] = {
 }
 
 
-def narrow(symbol: str, architecture: Architecture) -> str:
-    """What takes the place of one of :data:`WIDE`'s symbols in :data:`NARROW`: mostly itself."""
+def narrow_symbol(symbol: str, architecture: Architecture) -> str:
+    """The symbol of :data:`NARROW` in the place of one of :data:`WIDE`: the same where none is better."""
     match = _SHUFFLED.fullmatch(symbol)
     if match is None:
         return symbol
@@ -62,16 +59,19 @@ def narrow(symbol: str, architecture: Architecture) -> str:
     return tile.kernel(match[1], 1 if match[2] == "1" else tile.rows)
 
 
-def choice(architecture: Architecture) -> Iterable[str]:
-    """Lines of C before upstream's convolutions, so that they choose between the configurations."""
+def config_choice(architecture: Architecture) -> Iterable[str]:
+    """Lines of C before XNNPACK's convolutions, which make them choose between the configurations."""
     if architecture in _TILES:
         yield f"const struct xnn_gemm_config* {_FUNCTION}(void);"
         yield f"#define xnn_init_{WIDE}_config() \\"
         yield f"  (group_input_channels < {CHANNELS} ? {_FUNCTION}() : xnn_init_{WIDE}_config())"
 
 
-def configuration(architecture: Architecture, pointers: Collection[str]) -> Iterable[str]:
-    """Lines of C after upstream's configurations, with ours; ``pointers`` are the program's micro-kernels."""
+def config_definition(architecture: Architecture, pointers: Collection[str]) -> Iterable[str]:
+    """Lines of C that define :data:`NARROW` after XNNPACK's configurations.
+
+    ``pointers`` are the micro-kernels in the program.
+    """
     tile = _TILES.get(architecture)
     if tile is None:
         return
@@ -95,18 +95,3 @@ def configuration(architecture: Architecture, pointers: Collection[str]) -> Iter
     yield "  narrow.log2_sr = 0;"
     yield "  return &narrow;"
     yield "}"
-
-
-_FORGOTTEN = "xnn_f32_dwconv_minmax_ukernel_25p1c__scalar_acc2"
-
-
-def forgotten(pointers: Collection[str]) -> Iterable[str]:
-    """Lines of C after upstream's depthwise configurations: without them packing would never end."""
-    if _FORGOTTEN in pointers:
-        yield ""
-        yield "#if XNN_ARCH_ARM"
-        yield "__attribute__((constructor)) static void litesmith_set_tiles(void) {"
-        yield "  f32_dwconv_config[3].channel_subtile = 1;"
-        yield "  f32_dwconv_config[3].channel_round = 1;"
-        yield "}"
-        yield "#endif"

@@ -1,6 +1,6 @@
-"""TensorFlow Lite's files that a program with XNNPACK has in another form: the delegate, and its graph.
+"""TensorFlow Lite's files that are patched in a program with XNNPACK: the delegate, and the graph around it.
 
-They are compiled as files of the project, so that all others stay those of programs without XNNPACK.
+The patched copies are files of the project, so that all other files stay those of programs without XNNPACK.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ORIGINALS: Mapping[str, str] = {
     PARTITION: "tensorflow/tensorflow/lite/graph_info.cc",
     PLANNER: "tensorflow/tensorflow/lite/arena_planner.cc",
 }
-"""Our names of upstream's files."""
+"""The path of the original file, by the name of its patched copy."""
 
 _LITE = "tensorflow/tensorflow/lite"
 BESIDE = (
@@ -34,9 +34,9 @@ BESIDE = (
     f"{_LITE}/kernels/kernel_util.cc",
     f"{_LITE}/string_util.cc",
 )
-"""Files that the delegate needs beside its own; kernels bring most of them, where there are any."""
+"""Other files that the delegate needs; kernels of the model's ops need most of them, too."""
 
-# Nodes up to the first one whose outputs only a run can size: shapes of the others are not known yet.
+# Delegate only the nodes before the first one with a dynamic output: later shapes are not known yet.
 _UP_TO_DYNAMIC = """
     bool litesmith_is_dynamic = false;
     for (int o = 0; o < node->outputs->size; ++o) {
@@ -49,7 +49,7 @@ _UP_TO_DYNAMIC = """
 
 
 def _only_if_delegated(op: str) -> tuple[str, str]:
-    """What unpacks the constants of an op, for programs whose models have any."""
+    """Unpacks constants of an op only in programs whose models need that."""
     case = f"      case kTfLiteBuiltin{op}: {{\n"
     guard = f"        if (!LITESMITH_DELEGATED(kTfLiteBuiltin{op})) break;\n"
     following = "        // Such a condition"
@@ -61,8 +61,8 @@ def _only_looked_for_if_delegated(op: str) -> tuple[str, str]:
     return f"    if ({test}", f"    if (LITESMITH_DELEGATED(kTfLiteBuiltin{op}) && {test}"
 
 
-# Nothing else compares what XNNPACK makes of the inputs with what the model's file says of the outputs,
-# and there may be no kernel left whose preparation would correct the file.
+# Nothing else compares the shapes that XNNPACK infers with those in the model's file, and there may be no
+# kernel left that would correct them while it is prepared.
 _CHECK_OUTPUTS = """    std::unique_ptr<xnn_runtime, decltype(&xnn_delete_runtime)> litesmith_runtime(
         runtime_ptr, &xnn_delete_runtime);
     if (xnn_reshape_runtime(runtime_ptr) != xnn_status_success) {
@@ -102,21 +102,21 @@ _DIMENSIONS = "    const int dims_count = NumDimensions(&input_tensor);\n"
 _OUTPUT_OF_MATRIX = "    const TfLiteTensor& output_tensor = tensors[node->outputs->data[0]];\n"
 _OUTPUT_CHANNELS = "    const int output_channels = SizeOfDimension(&filter_tensor, 3);\n"
 _WITHIN: Mapping[str, tuple[tuple[str, str], ...]] = {
-    # XNNPACK infers shapes, and has to be told that dimensions stay.
+    # XNNPACK infers the output's shape, and must know that the reduced dimensions are kept.
     "VisitMeanNode": (("/*flags=*/0);", f"/*flags=*/{_MEAN_OR_SUM});"),),
     "VisitSumNode": (("uint32_t flags = 0;", f"uint32_t flags = {_MEAN_OR_SUM};"),),
-    # TensorFlow Lite's own kernels do not read this option; with a wrong one XNNPACK reads past the input.
+    # TensorFlow Lite's kernels ignore the depth multiplier; with a wrong one XNNPACK reads past the input.
     "VisitDepthwiseConv2DNode": ((_OUTPUT_CHANNELS, f"{_OUTPUT_CHANNELS}{_BAD_DEPTH}"),),
-    # The rows of the paddings, not their rank.
+    # The number of paddings is the size of their first dimension, not their rank.
     "VisitPadNode": (("i < NumDimensions(&paddings_tensor)", "i < SizeOfDimension(&paddings_tensor, 0)"),),
-    # XNNPACK moves no other dtypes; a node that it refuses would take its whole subgraph with it.
+    # XNNPACK transposes no other dtypes, and a node that it refuses costs the whole subgraph its delegate.
     "VisitTransposeNode": ((_DIMENSIONS, f"{_TRANSPOSED}{_DIMENSIONS}"),),
-    # XNNPACK takes int8 weights for symmetric.
+    # XNNPACK ignores the zero point of int8 weights.
     "VisitFullyConnectedNode": ((_OUTPUT_OF_MATRIX, f"{_SHIFTED_FILTER}{_OUTPUT_OF_MATRIX}"),),
 }
-"""Changes of single functions."""
+"""Changes within single functions, by function."""
 
-# Upstream swallows nodes that unpack constants although somebody else still reads what they make.
+# The delegate takes nodes that unpack constants even if other nodes, or the caller, still read their outputs.
 _UNPACKED = """  if (LITESMITH_DELEGATED(kTfLiteBuiltinDequantize) ||
       LITESMITH_DELEGATED(kTfLiteBuiltinDensify)) {
     std::unordered_set<int> litesmith_ours(&nodes_to_delegate->data[0],
@@ -148,7 +148,7 @@ _UNPACKED = """  if (LITESMITH_DELEGATED(kTfLiteBuiltinDequantize) ||
 """
 _ADDED_AT_LAST = "  // Add nodes that unpack static data consumed by delegated nodes.\n"
 
-# Of a few numbers that are nearly in order; with two types of them std::sort is 10 KB of code.
+# Only a few numbers are sorted, and they are nearly in order; std::sort for two types is 10 KB of code.
 _SORT = ("std::sort(", "litesmith::SortFew(")
 
 _DELEGATE_CHANGES = (
@@ -169,7 +169,7 @@ _DELEGATE_CHANGES = (
     ),
     ("\n    // Prepare to unpack FP16/INT8 tensors.", _UP_TO_DYNAMIC),
     (_ADDED_AT_LAST, f"{_UNPACKED}{_ADDED_AT_LAST}"),
-    # Without scales there is a pointer to nowhere.
+    # Without scales, quant_params is not null but points to no affine quantisation.
     (
         "        if (quant_params == nullptr) {\n          is_supported_int8_tensor = false;",
         "        if (quant_params == nullptr ||\n"
@@ -181,9 +181,9 @@ _DELEGATE_CHANGES = (
     _only_looked_for_if_delegated("Densify"),
     _only_if_delegated("Dequantize"),
     _only_if_delegated("Densify"),
-    # Its threads are its own.
+    # The delegate makes its own threads.
     ("          CpuBackendContext::GetFromContext(context)->get_xnnpack_threadpool();", "          nullptr;"),
-    # Half precision gives other answers, and nobody reads XNNPACK's own times.
+    # Half precision would change the answers, and XNNPACK's own profile is not used.
     (
         "    } else {\n      const char* precision_metadata_ptr = nullptr;",
         "    } else if (false) {\n      const char* precision_metadata_ptr = nullptr;",
@@ -195,13 +195,13 @@ _REFUSED = "TF_LITE_ENSURE_STATUS(EnsureMemoryAllocations());\n      TFLITE_LOG(
 _IMMUTABLE = "    // entire graph immutable.\n"
 _OWN_HEADER = '#include "tensorflow/lite/core/subgraph.h"\n'
 _GRAPH_CHANGES = (
-    # The nodes before the first dynamic one can be delegated all the same.
+    # Nodes before the first one with a dynamic output can still be delegated.
     (f"    if (has_dynamic_tensors_) {{\n      {_REFUSED}", f"    if (false) {{\n      {_REFUSED}"),
     (
         f"{_IMMUTABLE}    state_ = kStateInvokableAndImmutable;",
         f"{_IMMUTABLE}    if (!has_dynamic_tensors_) state_ = kStateInvokableAndImmutable;",
     ),
-    # This step of pruning leaves out what is needed here.
+    # Keep what the pruning step "delegates" leaves out.
     (_OWN_HEADER, f"#define LITESMITH_KEEP_DELEGATES\n{_OWN_HEADER}"),
 )
 
@@ -213,7 +213,7 @@ _PARTITION_CHANGES = (
     _SORT,
 )
 
-# A graph that is planned again starts with counts of its own; else no tensor's place is ever given back.
+# Planning a graph again must start with new counts; otherwise no tensor's memory is ever freed.
 _PLANNER_CHANGES = (("refcounts_.resize(num_tensors, 0);", "refcounts_.assign(num_tensors, 0);"),)
 
 _DATATYPE = re.compile(r"^xnn_datatype GetXNNPackDatatype\(.*?^\}\n", re.DOTALL | re.MULTILINE)
@@ -222,10 +222,10 @@ _CASE = re.compile(r"^      case kTfLiteBuiltin(\w+):", re.MULTILINE)
 
 
 def files(tree: SourceTree) -> dict[str, str]:
-    """Our files, by name.
+    """The patched files: name → content.
 
     Raises:
-        SourceError: upstream's files are not those that the changes were written for.
+        SourceError: a change does not apply to the pinned sources.
     """
     texts = {
         name: (tree.root / tree.locate(path)).read_text(encoding="utf-8") for name, path in ORIGINALS.items()
@@ -234,7 +234,7 @@ def files(tree: SourceTree) -> dict[str, str]:
     for function, changes in _WITHIN.items():
         body = _found(re.compile(rf"  static TfLiteStatus {function}\(.*?\n  \}}\n", re.DOTALL), delegate)
         delegate = delegate.replace(body, _changed(body, changes, DELEGATE))
-    # It is also asked without a context to complain to.
+    # It is also called without a context for messages.
     datatype = _found(_DATATYPE, delegate)
     delegate = delegate.replace(datatype, datatype.replace("TF_LITE_KERNEL_LOG", "TF_LITE_MAYBE_KERNEL_LOG"))
     visit = _found(_VISIT, delegate)
@@ -254,13 +254,13 @@ def files(tree: SourceTree) -> dict[str, str]:
 def _found(pattern: re.Pattern[str], text: str) -> str:
     match = pattern.search(text)
     if match is None:
-        raise SourceError(f"{ORIGINALS[DELEGATE]} has no {pattern.pattern}", "look at the pinned sources")
+        raise SourceError(f"{ORIGINALS[DELEGATE]} has no {pattern.pattern}", "compare the pinned sources")
     return match[0]
 
 
 def _changed(text: str, changes: tuple[tuple[str, str], ...], name: str) -> str:
     for find, replace in changes:
         if find not in text:
-            raise SourceError(f"a change of {ORIGINALS[name]} does not apply: no {find!r} in it")
+            raise SourceError(f"a change to {ORIGINALS[name]} does not apply: it has no {find!r}")
         text = text.replace(find, replace)
     return text

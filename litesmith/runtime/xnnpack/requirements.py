@@ -1,7 +1,7 @@
-"""Delegated nodes → what they need of XNNPACK: the files of its graph, its operators, kinds of micro-kernels.
+"""Delegated nodes → what they require of XNNPACK: files of its subgraph, operators, and micro-kernels.
 
-What a node turns into is decided by TensorFlow Lite's delegate and by XNNPACK's ``subgraph/`` and
-``operators/``; the functions here follow them, and say more rather than less where a CPU decides.
+TensorFlow Lite's delegate and XNNPACK's ``src/subgraph`` and ``src/operators`` decide what a node turns into.
+The functions here follow them.  Where the decision depends on the CPU, they include every possibility.
 """
 
 from __future__ import annotations
@@ -17,64 +17,45 @@ from litesmith.runtime.xnnpack import narrow_gemm
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class RequiredMicrokernels:
-    """Micro-kernels of one configuration.
+    """Micro-kernels of one configuration (``xnn_init_…_config``).
 
-    ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row), ``dwconv``, or empty for
-    all that the configuration has.  ``size`` is the number of taps of a ``dwconv``.
+    ``kind`` is ``gemm``, ``gemm1``, ``igemm``, ``igemm1`` (1: for a single row) or ``dwconv``; empty stands
+    for all micro-kernels of the configuration.  ``taps`` is the filter size of a ``dwconv``, else 0.
     """
 
     config: str
     kind: str = ""
-    size: int = 0
+    taps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What a program needs of XNNPACK.
+    """What nodes require of XNNPACK.
 
-    ``files`` are those of ``src/subgraph``, ``operators`` what ``xnn_create_…`` is called for,
-    ``references`` portable code that takes the place of a micro-kernel: the kind (``unary`` or
-    ``binary``), the operator and the dtype.
+    ``files`` are files of ``src/subgraph``, ``operators`` are the names after ``xnn_create_``.
+    ``references`` are portable functions that take the place of micro-kernels, each as its kind (``unary``
+    or ``binary``), the operator and the dtype.
     """
 
     files: frozenset[str] = field(default_factory=frozenset)
     operators: frozenset[str] = field(default_factory=frozenset)
-    kernels: frozenset[RequiredMicrokernels] = field(default_factory=frozenset)
+    microkernels: frozenset[RequiredMicrokernels] = field(default_factory=frozenset)
     references: frozenset[tuple[str, str, str]] = field(default_factory=frozenset)
 
     def __or__(self, other: Requirements) -> Requirements:
         return Requirements(
             files=self.files | other.files,
             operators=self.operators | other.operators,
-            kernels=self.kernels | other.kernels,
+            microkernels=self.microkernels | other.microkernels,
             references=self.references | other.references,
         )
 
 
-def _need(
-    *files: str,
-    operators: Iterable[str] = (),
-    kernels: Iterable[RequiredMicrokernels] = (),
-    references: Iterable[tuple[str, str, str]] = (),
-) -> Requirements:
-    return Requirements(
-        files=frozenset(f"src/subgraph/{name}.c" for name in files),
-        operators=frozenset(operators),
-        kernels=frozenset(kernels),
-        references=frozenset(references),
-    )
-
-
-_NUMBER = {"float32": "f32", "int8": "qs8", "uint8": "qu8"}
-_PLAIN = {"float32": "f32", "int8": "s8", "uint8": "u8"}
-_WIDTH = {"float32": "x32", "int32": "x32", "int8": "x8", "uint8": "x8"}
-
-
 def requirements_of(node: RuntimeNode) -> Requirements:
-    """What one node asks for.
+    """What one delegated node requires.
 
     Raises:
-        LookupError: XNNPACK has no such operator.
+        LookupError: XNNPACK has no operator for the op and its dtype.
     """
     return _BY_OP[node.op](node)
 
@@ -84,20 +65,43 @@ def joined(several: Iterable[Requirements]) -> Requirements:
     return functools.reduce(Requirements.__or__, several, Requirements())
 
 
+def _require(
+    *files: str,
+    operators: Iterable[str] = (),
+    configs: Iterable[str] = (),
+    microkernels: Iterable[RequiredMicrokernels] = (),
+    references: Iterable[tuple[str, str, str]] = (),
+) -> Requirements:
+    """Requirements with file names without folder and suffix, and all micro-kernels of ``configs``."""
+    return Requirements(
+        files=frozenset(f"src/subgraph/{name}.c" for name in files),
+        operators=frozenset(operators),
+        microkernels=frozenset((*microkernels, *(RequiredMicrokernels(config=name) for name in configs))),
+        references=frozenset(references),
+    )
+
+
+# Dtypes in the names of XNNPACK's operators and configurations: with the quantisation, without it, and
+# the width alone.
+_QUANTIZED = {"float32": "f32", "int8": "qs8", "uint8": "qu8"}
+_STORED = {"float32": "f32", "int8": "s8", "uint8": "u8"}
+_WIDTH = {"float32": "x32", "int32": "x32", "int8": "x8", "uint8": "x8"}
+
+
 def _only_output(node: RuntimeNode) -> RuntimeTensor:
     tensor = node.output()
     if tensor is None:
-        raise LookupError("it has no output")
+        raise LookupError("the node has no output")
     return tensor
 
 
 def _clamp(dtype: str) -> Requirements:
-    config = f"{_PLAIN[dtype]}_clamp"
-    return _need("unary", operators=["unary_elementwise_nc"], kernels=[RequiredMicrokernels(config=config)])
+    config = f"{_STORED[dtype]}_clamp"
+    return _require("unary", operators=["unary_elementwise_nc"], configs=[config])
 
 
 def _activated(node: RuntimeNode, position: int) -> Requirements:
-    """The node that clamps after another one, when the model asks for an activation."""
+    """The clamp that follows where the node has a fused activation."""
     return _clamp(_only_output(node).dtype) if node.number(position, "b") else Requirements()
 
 
@@ -105,41 +109,37 @@ def _activated(node: RuntimeNode, position: int) -> Requirements:
 
 
 def _binary(name: str, activation: int | None = None) -> Callable[[RuntimeNode], Requirements]:
-    def needs(node: RuntimeNode) -> Requirements:
-        config = f"{_NUMBER[_only_output(node).dtype]}_v{name}"
-        # The quantised difference is a sum with a negative scale.
+    def require(node: RuntimeNode) -> Requirements:
+        config = f"{_QUANTIZED[_only_output(node).dtype]}_v{name}"
+        # Quantised subtraction is addition with a negative scale.
         config = config.replace("qs8_vsub", "qs8_vadd").replace("qu8_vsub", "qu8_vadd")
-        found = _need(
-            *("binary", "deprecated"),
-            operators=["binary_elementwise_nd"],
-            kernels=[RequiredMicrokernels(config=config)],
-        )
+        found = _require("binary", "deprecated", operators=["binary_elementwise_nd"], configs=[config])
         return found if activation is None else found | _activated(node, activation)
 
-    return needs
+    return require
 
 
 def _unary(name: str, reference: str) -> Callable[[RuntimeNode], Requirements]:
-    def needs(node: RuntimeNode) -> Requirements:
+    def require(node: RuntimeNode) -> Requirements:
         dtype = _only_output(node).dtype
-        found = _need("unary", "deprecated", operators=["unary_elementwise_nc"])
+        found = _require("unary", "deprecated", operators=["unary_elementwise_nc"])
         if dtype == "float32":
-            return found | _need(kernels=[RequiredMicrokernels(config=f"f32_{name}")])
+            return found | _require(configs=[f"f32_{name}"])
         if name == "lrelu":
-            return found | _need(kernels=[RequiredMicrokernels(config=f"{_NUMBER[dtype]}_{name}")])
+            return found | _require(configs=[f"{_QUANTIZED[dtype]}_{name}"])
         return found | _looked_up(reference, dtype)
 
-    return needs
+    return require
 
 
 def _looked_up(reference: str, dtype: str) -> Requirements:
-    """Of eight bits: a table that is made from portable code once."""
-    return _need(kernels=[RequiredMicrokernels(config="x8_lut")], references=[("unary", reference, dtype)])
+    """8-bit values are looked up in a table, which portable code fills once."""
+    return _require(configs=["x8_lut"], references=[("unary", reference, dtype)])
 
 
 def _relu(node: RuntimeNode) -> Requirements:
     source, target = node.of(0), _only_output(node)
-    found = _need("deprecated") | _clamp(target.dtype)
+    found = _require("deprecated") | _clamp(target.dtype)
     same = target.dtype == "float32" or _quantisation(source) == _quantisation(target)
     return found if same else found | _looked_up("clamp", target.dtype)
 
@@ -153,9 +153,12 @@ def _convert(node: RuntimeNode) -> Requirements:
     source, target = node.of(0).dtype, _only_output(node).dtype
     if source == "float16":
         return Requirements()
-    config = f"{_NUMBER[source]}_cvt" if source == target else f"{_NUMBER[source]}_to_{_NUMBER[target]}_cvt"
-    found = _need("unary", operators=["unary_elementwise_nc"])
-    return found | _need(kernels=[RequiredMicrokernels(config=config)])
+    config = (
+        f"{_QUANTIZED[source]}_cvt"
+        if source == target
+        else f"{_QUANTIZED[source]}_to_{_QUANTIZED[target]}_cvt"
+    )
+    return _require("unary", operators=["unary_elementwise_nc"], configs=[config])
 
 
 # Convolutions and matrices.
@@ -165,15 +168,15 @@ def _matrix_operator(base: str, node: RuntimeNode) -> str:
     dtype, weights = node.of(0).dtype, node.of(1)
     if dtype == "int8":
         return f"{base}_qs8_qc8w" if len(weights.scales()) > 1 else f"{base}_qs8"
-    return f"{base}_{_NUMBER[dtype]}"
+    return f"{base}_{_QUANTIZED[dtype]}"
 
 
 def _gemm_config(dtype: str) -> str:
     return {"float32": "f32_gemm", "int8": "qs8_qc8w_gemm", "uint8": "qu8_gemm"}[dtype]
 
 
-def _multiplications(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[RequiredMicrokernels]:
-    # Kernels for a few columns, where most of a wide one's would go to waste, are left out.
+def _matrix_kernels(dtype: str, kind: str, rows: int, *, narrow: bool = False) -> list[RequiredMicrokernels]:
+    # Configurations for few output channels (``nr2``) are not asked for: their kernels are left out.
     config = narrow_gemm.NARROW if narrow and dtype == "int8" else _gemm_config(dtype)
     return [RequiredMicrokernels(config=config, kind=f"{kind}1" if rows == 1 else kind)]
 
@@ -191,11 +194,11 @@ def _convolved(
             return [RequiredMicrokernels(config="f32_vmulcaddc")]
         if taps <= _MOST_TAPS:
             config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
-            return [RequiredMicrokernels(config=config, kind="dwconv", size=taps)]
+            return [RequiredMicrokernels(config=config, kind="dwconv", taps=taps)]
     narrow = group_inputs < narrow_gemm.CHANNELS
     if taps == 1 and strides == (1, 1):
-        return _multiplications(dtype, "gemm", batch * pixels, narrow=narrow)
-    return _multiplications(dtype, "igemm", pixels, narrow=narrow)
+        return _matrix_kernels(dtype, "gemm", batch * pixels, narrow=narrow)
+    return _matrix_kernels(dtype, "igemm", pixels, narrow=narrow)
 
 
 _MOST_TAPS = 25
@@ -210,7 +213,7 @@ def _convolution(node: RuntimeNode) -> Requirements:
         batch=node.dims(0)[0],
     )
     operator = _matrix_operator("convolution2d_nhwc", node)
-    return _need("convolution-2d", operators=[operator], kernels=kernels)
+    return _require("convolution-2d", operators=[operator], microkernels=kernels)
 
 
 def _depthwise(node: RuntimeNode) -> Requirements:
@@ -222,48 +225,47 @@ def _depthwise(node: RuntimeNode) -> Requirements:
         batch=node.dims(0)[0],
     )
     operator = _matrix_operator("convolution2d_nhwc", node)
-    return _need("depthwise-convolution-2d", operators=[operator], kernels=kernels)
+    return _require("depthwise-convolution-2d", operators=[operator], microkernels=kernels)
 
 
-def _transposed_convolution(node: RuntimeNode) -> Requirements:
+def _transpose_conv(node: RuntimeNode) -> Requirements:
     dtype = node.of(2).dtype
     scales = len(node.of(1).scales())
     base = "deconvolution2d_nhwc"
-    operator = f"{base}_{_NUMBER[dtype]}"
+    operator = f"{base}_{_QUANTIZED[dtype]}"
     if dtype == "int8" and scales > 1:
         operator = f"{base}_qs8_qc8w"
     kernels = {
-        need for kind in ("gemm", "igemm") for rows in (1, 2) for need in _multiplications(dtype, kind, rows)
+        one for kind in ("gemm", "igemm") for rows in (1, 2) for one in _matrix_kernels(dtype, kind, rows)
     }
-    return _need("deconvolution-2d", operators=[operator], kernels=kernels)
+    return _require("deconvolution-2d", operators=[operator], microkernels=kernels)
 
 
 def _fully_connected(node: RuntimeNode) -> Requirements:
     dtype, weights = node.of(0).dtype, node.of(1)
     rows = node.of(0).elements // max(weights.dims[1], 1)
-    kernels = _multiplications(dtype, "gemm", rows)
-    static = weights.fixed or weights.memory.name == "CONSTANT"
+    kernels = _matrix_kernels(dtype, "gemm", rows)
     operators = [_matrix_operator("fully_connected_nc", node)]
-    if dtype == "float32" and not static:
+    if dtype == "float32" and not weights.fixed:
         operators.append("dynamic_fully_connected_nc_f32")
-    return _need("fully-connected", "reshape-helpers", operators=operators, kernels=kernels)
+    return _require("fully-connected", "reshape-helpers", operators=operators, microkernels=kernels)
 
 
 # Pools and reductions.
 
 
 def _pool(name: str, file: str) -> Callable[[RuntimeNode], Requirements]:
-    def needs(node: RuntimeNode) -> Requirements:
+    def require(node: RuntimeNode) -> Requirements:
         dtype = _only_output(node).dtype
         if node.number(3) == 1 and node.number(4) == 1:
-            # The delegate refers to the file all the same.
-            return _need("deprecated", file) | _clamp(dtype)
-        return _need(file, operators=[f"{name}_nhwc_{_PLAIN[dtype]}"])
+            # The delegate clamps instead, but its code still refers to the function that adds a pool.
+            return _require("deprecated", file) | _clamp(dtype)
+        return _require(file, operators=[f"{name}_nhwc_{_STORED[dtype]}"])
 
-    return needs
+    return require
 
 
-_CONVERSIONS_OF_SUMS = {
+_CONVERSION_CONFIGS = {
     "float32": (),
     "int8": ("f32_to_qs8_cvt", "s32_to_f32_cvt"),
     "uint8": ("f32_to_qu8_cvt", "s32_to_f32_cvt"),
@@ -272,35 +274,35 @@ _CONVERSIONS_OF_SUMS = {
 
 def _reduction(node: RuntimeNode) -> Requirements:
     dtype = _only_output(node).dtype
-    configs = [f"{_NUMBER[dtype]}_rsum", f"{_NUMBER[dtype]}_rdsum", *_CONVERSIONS_OF_SUMS[dtype]]
-    return _need(
+    configs = [f"{_QUANTIZED[dtype]}_rsum", f"{_QUANTIZED[dtype]}_rdsum", *_CONVERSION_CONFIGS[dtype]]
+    return _require(
         *("static-reduce", "deprecated", "reshape-helpers"),
         operators=["reduce_nd"],
-        kernels=[RequiredMicrokernels(config=config) for config in configs],
+        configs=configs,
     )
 
 
-# Movement of data.
+# Ops that move data.
 
 
 def _moved(file: str, operator: str) -> Callable[[RuntimeNode], Requirements]:
-    def needs(node: RuntimeNode) -> Requirements:
-        return _need(file, "reshape-helpers", operators=[f"{operator}_{_WIDTH[_only_output(node).dtype]}"])
+    def require(node: RuntimeNode) -> Requirements:
+        return _require(file, "reshape-helpers", operators=[f"{operator}_{_WIDTH[_only_output(node).dtype]}"])
 
-    return needs
+    return require
 
 
 def _resize_bilinear(node: RuntimeNode) -> Requirements:
-    operator = f"resize_bilinear2d_nhwc_{_PLAIN[_only_output(node).dtype]}"
-    return _need("static-resize-bilinear-2d", operators=[operator])
+    operator = f"resize_bilinear2d_nhwc_{_STORED[_only_output(node).dtype]}"
+    return _require("static-resize-bilinear-2d", operators=[operator])
 
 
 def _softmax(_node: RuntimeNode) -> Requirements:
-    return _need("softmax", operators=["softmax_nc_f32"])
+    return _require("softmax", operators=["softmax_nc_f32"])
 
 
 def _nothing(_node: RuntimeNode) -> Requirements:
-    """Done once while the model is loaded, by the delegate itself."""
+    """The delegate itself runs the node once, while the model is loaded."""
     return Requirements()
 
 
@@ -349,6 +351,6 @@ _BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "SUM": _reduction,
     "TANH": _unary("tanh", "tanh"),
     "TRANSPOSE": _moved("static-transpose", "transpose_nd"),
-    "TRANSPOSE_CONV": _transposed_convolution,
+    "TRANSPOSE_CONV": _transpose_conv,
 }
-"""The ops that the delegate may take."""
+"""By op: all that the delegate may take."""

@@ -154,7 +154,7 @@ def _variants(found: Atoms) -> Iterator[tuple[str, Requirements]]:
         nodes[atom.op] = nodes.get(atom.op, Requirements()) | needs
     for op, needs in nodes.items():
         for operators, kernels in _matrices(op):
-            yield op, Requirements(files=needs.files, operators=operators, kernels=frozenset(kernels))
+            yield op, Requirements(files=needs.files, operators=operators, microkernels=frozenset(kernels))
         for operator in needs.operators:
             # Values of other widths that are only moved.
             for width in ("x8", "x32"):
@@ -163,12 +163,14 @@ def _variants(found: Atoms) -> Iterator[tuple[str, Requirements]]:
                     yield op, Requirements(files=needs.files, operators=frozenset({moved}))
     for atom, needs in found.items():
         if atom.op in _WITH_ACTIVATION:
-            (dtype,) = {need.config.partition("_")[0] for need in needs.kernels if "clamp" not in need.config}
-            clamping = dataclasses.replace(nodes["RELU"], kernels=frozenset())
+            (dtype,) = {
+                need.config.partition("_")[0] for need in needs.microkernels if "clamp" not in need.config
+            }
+            clamping = dataclasses.replace(nodes["RELU"], microkernels=frozenset())
             yield atom.op, needs | clamping | _kernel(_CLAMPS[dtype])
     for op in _CLAMPING:
         for number, dtype in (("qs8", "int8"), ("qu8", "uint8")):
-            same = dataclasses.replace(nodes[op], kernels=_kernel(_CLAMPS[number]).kernels)
+            same = dataclasses.replace(nodes[op], microkernels=_kernel(_CLAMPS[number]).microkernels)
             yield op, same
             looked_up = Requirements(references=frozenset({("unary", "clamp", dtype)}))
             yield op, same | _kernel("x8_lut") | looked_up
@@ -177,7 +179,7 @@ def _variants(found: Atoms) -> Iterator[tuple[str, Requirements]]:
 
 
 def _kernel(config: str) -> Requirements:
-    return Requirements(kernels=frozenset({RequiredMicrokernels(config=config)}))
+    return Requirements(microkernels=frozenset({RequiredMicrokernels(config=config)}))
 
 
 def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokernels]]]:
@@ -195,7 +197,7 @@ def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokerne
                 if start in narrow_gemm.NARROW
             ]
             rows = [
-                RequiredMicrokernels(config=f"{start}_dwconv", kind="dwconv", size=taps) for taps in _TAPS
+                RequiredMicrokernels(config=f"{start}_dwconv", kind="dwconv", taps=taps) for taps in _TAPS
             ]
             one_tap = [RequiredMicrokernels(config="f32_vmulcaddc")] if number == "f32" else []
             yield from ((operators, [need]) for need in (*gemm.values(), *narrow, *rows, *one_tap))
