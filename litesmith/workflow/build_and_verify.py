@@ -25,7 +25,7 @@ from litesmith.measure.size.anatomy import Anatomy
 from litesmith.measure.size.measurement import measure
 from litesmith.measure.size.size_report import SizeReport
 from litesmith.measure.verify import verification
-from litesmith.measure.verify.verification import Verdict
+from litesmith.measure.verify.verdict import Verdict
 from litesmith.model.entry_points import EVERYTHING, Choice
 from litesmith.model.model_file import Model, joint_name, open_model
 from litesmith.target import profiles
@@ -138,13 +138,12 @@ def _verify_all(
         verification.verify(
             binary.program,
             profile,
-            m.analysis,
-            m.path,
+            model,
             embedded=request.embed_model,
             sysroot=sysroot,
             choice=request.choice,
         )
-        for m in models
+        for model in models
     )
     wrong = next((v for v in verdicts if v.passed is False), None)
     if wrong is not None:
@@ -183,8 +182,7 @@ def verify_build(
     profile, name = profile.choose(spec)
     sysroot = load_toolchain(name).sysroot(profile, recorded.get("sha256"))
     return tuple(
-        verification.verify(path, profile, m.analysis, m.path, cpu=cpu, sysroot=sysroot, choice=choice)
-        for m in models
+        verification.verify(path, profile, model, cpu=cpu, sysroot=sysroot, choice=choice) for model in models
     )
 
 

@@ -14,13 +14,17 @@ from litesmith.base import files
 from litesmith.build.builder import Binary, workshop
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify import reference, verification
+from litesmith.measure.verify.cases import Case
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
+from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.reference import Answer, Question
+from litesmith.measure.verify.verification import ComparedOutput
 from litesmith.model import contents, entry_points, samples
 from litesmith.model.contents import ModelAnalysis
 from litesmith.model.entry_points import Part
 from litesmith.model.model_file import Model
 from litesmith.model.samples import Sample
+from litesmith.model.tensors import Array
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime import op_registry, pruning, selection, source_tree
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
@@ -156,18 +160,28 @@ def build_binary(
         return builder.build(dataclasses.replace(project, pruning=more))
 
 
+def compared(
+    program: Path, executor: LocalExecutor, case: Prepared, name: str, expected: Sequence[Array]
+) -> list[ComparedOutput]:
+    """The outputs of a program for the inputs ``name`` of a case, beside the expected ones."""
+    under_test = ProgramUnderTest(executor=executor, path=str(program), model=str(case.path))
+    inputs = case.tried[name].inputs
+    tried = Case(part=case.part, sample=name, inputs=inputs, expected=expected)
+    return list(verification.compare_case(under_test, tried))
+
+
 def check(program: Path, executor: LocalExecutor, case: Prepared, target: str) -> str:
     """What is wrong with the answers of one case; nothing when all is right."""
     names = case.inputs_to_try(target)
     if not names:
         return f"{case.path.stem}: the reference runs none of its inputs"
     for name in names:
-        sample = case.tried[name]
-        worst = verification.verify_sample(
-            program, executor, case.path, case.part, name, sample.inputs, case.answers[name].outputs
-        )
-        if worst is not None and worst.error > worst.tolerance:
-            return f"{case.path.stem}, {name}: output {worst.output} off by {worst.error}"
+        for one in compared(program, executor, case, name, case.answers[name].outputs):
+            if one.is_wrong:
+                return (
+                    f"{case.path.stem}, {name}: output {one.position} off by {one.error}, "
+                    f"tolerance {one.tolerance.value}: {one.tolerance.reason}"
+                )
     return ""
 
 

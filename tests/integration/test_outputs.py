@@ -233,7 +233,7 @@ def test_models_of_the_same_ops_share_all_but_their_row_kernels(build: Build) ->
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
 def test_a_model_of_other_shapes_runs_the_general_kernels(build: Build, target: str) -> None:
     built, model, profile = build(target, "zoo:vww"), model_file.open_model("zoo:kws"), profiles.load(target)
-    verdict = verification.verify(built.program, profile, model.analysis, model.path)
+    verdict = verification.verify(built.program, profile, model)
     assert verdict.passed
     assert verdict.worst is not None
     assert verdict.worst.error == 0

@@ -57,7 +57,7 @@ def test_the_kernels_are_chosen_on_the_boards_cpu(build: Build, target: str, cpu
     executed = ruy_kernels.executed_kernels(executor, debug, model.path)
     assert expected in executed
     assert any("Dotprod" in name for name in executed) == (cpu == "max")
-    verdict = verification.verify(built.program, profile, model.analysis, model.path, cpu=cpu)
+    verdict = verification.verify(built.program, profile, model, cpu=cpu)
     assert verdict.passed, verdict.line()
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from litesmith.build.request import Request
 from litesmith.measure.verify import verification
+from litesmith.measure.verify.verdict import Verdict
 from litesmith.model import contents, entry_points
 from litesmith.model.model_file import open_model
 from litesmith.study.op_models import all_cases
@@ -56,10 +57,10 @@ def test_examples(build: Build, target: str, name: str) -> None:
     assert built.json("verify.json")["verdicts"][0]["passed"] is True
 
 
-def _cpu(built: Built, target: str, cpu: str) -> verification.Verdict:
+def _cpu(built: Built, target: str, cpu: str) -> Verdict:
     model = open_model(VWW)
     profile = profiles.load(target)
-    return verification.verify(built.program, profile, model.analysis, model.path, cpu=cpu)
+    return verification.verify(built.program, profile, model, cpu=cpu)
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "max"])

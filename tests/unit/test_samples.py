@@ -7,8 +7,11 @@ import pytest
 
 from litesmith.base.errors import UsageError
 from litesmith.model import contents, entry_points, samples, tensors
+from litesmith.model.contents import ModelAnalysis
 from litesmith.model.entry_points import Choice
 from litesmith.study.op_models.writer import Graph
+from tests.conftest import EXAMPLES
+from tests.models import build_model
 
 
 def two_signatures(folder: Path) -> Path:
@@ -123,3 +126,66 @@ def test_bytes_that_are_no_strings(raw: bytes) -> None:
 
 def test_numbers_of_another_size() -> None:
     assert tensors.from_bytes(b"123", np.dtype("int16"), (2,)) is None
+
+
+def tried(model: ModelAnalysis, path: Path) -> dict[str, tuple[samples.Array, ...]]:
+    """Inputs of the samples for the first subgraph."""
+    (part, *_) = entry_points.parts(model)
+    return {name: sample.inputs for name, sample in samples.samples(model, path, part).items()}
+
+
+@pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
+def test_examples_are_tried_with_real_inputs(name: str) -> None:
+    path = EXAMPLES / f"{name}.tflite"
+    model = contents.analyse(path)
+    found = tried(model, path)
+    assert [sample for sample in found if sample.startswith("real")] == [f"real {i}" for i in range(4)]
+    assert {"zeros", "random 0", "random 1", "random 2"} <= set(found)
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    for values in found.values():
+        assert [v.shape for v in values] == [tensor.shape]
+        assert [str(v.dtype) for v in values] == [tensor.dtype]
+
+
+def test_random_inputs_are_the_same_every_time() -> None:
+    path = EXAMPLES / "words.tflite"
+    model = contents.analyse(path)
+    first, second = (tried(model, path)["random 1"][0] for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.min() < -100
+    assert first.max() > 100
+
+
+def test_inputs_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    np.savez(tmp_path / "words.inputs.npz", **{"0_0": np.zeros((1, 2), np.int8)})
+    with pytest.raises(UsageError, match=r"words.inputs.npz, real 0: int8\[1, 2\] does not fit"):
+        tried(contents.analyse(path), path)
+
+
+def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    (tmp_path / "words.inputs.npz").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="cannot be used as inputs"):
+        tried(contents.analyse(path), path)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04" + bytes(40), b"\x93NUMPY"])
+def test_inputs_files_that_are_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "words.tflite"
+    path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
+    (tmp_path / "words.inputs.npz").write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be used as inputs"):
+        tried(contents.analyse(path), path)
+
+
+def test_an_input_of_unknown_size_has_the_allocated_shape(tmp_path: Path) -> None:
+    def dynamic(model: object) -> None:
+        model.subgraphs[0].tensors[0].shape = [4, 4]  # type: ignore[attr-defined]
+        model.subgraphs[0].tensors[0].shapeSignature = [-1, 4]  # type: ignore[attr-defined]
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build_model(change=dynamic))
+    assert tried(contents.analyse(path), path)["zeros"][0].shape == (4, 4)

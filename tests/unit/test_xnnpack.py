@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from litesmith.base.errors import UsageError
-from litesmith.measure.verify import verification
-from litesmith.measure.verify.reference import Answer
-from litesmith.model import contents, entry_points
+from litesmith.model import contents
 from litesmith.model.model_file import Model, open_model
 from litesmith.predict.xnnpack import delegation, kernel_choice
 from litesmith.predict.xnnpack.packed_weights import packed_weights
@@ -372,70 +370,3 @@ def test_unknown_kernels_are_named() -> None:
     with pytest.raises(UsageError, match="unknown kernels 'xnpack'") as error:
         profiles.load("armv7").with_kernels("xnpack")
     assert "xnnpack" in str(error.value.next_step)
-
-
-INT = np.array([10, 20, 30], np.int8)
-FLOAT = np.array([0.0, 0.5, 1.0], np.float32)
-
-
-def tolerance(known: Any, upstream: Any, actual: Any, *, quantised: bool = True) -> float:
-    """Of the first output, when upstream's program with XNNPACK answers ``upstream``."""
-    found = object.__new__(verification._Delegated)
-    found._quantised, found._counts = quantised, [{}]
-    found._answers = [{"zeros": Answer(outputs=(upstream,), error="")}]
-    return found.tolerance(0, "zeros", {"zeros": (known,)}, 0, actual)
-
-
-@pytest.mark.parametrize(
-    ("upstream", "actual", "passes"),
-    [
-        (INT, INT + 1, True),
-        (INT, INT + 2, False),
-        (INT + 5, INT + 5, True),
-        (INT + 5, INT + 4, True),
-        (INT + 5, INT + 6, False),
-    ],
-)
-def test_integers_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None:
-    error, _ = verification.compare(INT, actual)
-    assert (error <= tolerance(INT, upstream, actual)) is passes
-
-
-@pytest.mark.parametrize(
-    ("upstream", "actual", "quantised", "passes"),
-    [
-        (FLOAT + 0.01, FLOAT + np.float32(0.01), True, True),
-        (FLOAT + 0.01, FLOAT + np.float32(0.02), True, False),
-        (FLOAT, FLOAT + np.float32(0.01), True, False),
-        (FLOAT + 0.01, FLOAT + np.float32(0.01), False, False),
-        # What nobody has written can be anything, in both of upstream's programs.
-        (np.array([0, 0.5, 1e9], np.float32), FLOAT + np.float32(0.01), True, False),
-    ],
-)
-def test_floats_from_xnnpack(upstream: Any, actual: Any, quantised: bool, passes: bool) -> None:
-    error, _ = verification.compare(FLOAT, actual)
-    found = tolerance(FLOAT, np.asarray(upstream, np.float32), actual, quantised=quantised)
-    assert (error <= found) is passes
-
-
-@pytest.mark.parametrize(("row", "passes"), [(0, False), (1, True)])
-def test_behind_the_last_detection_is_anything(row: int, passes: bool) -> None:
-    boxes, count = np.full([1, 2, 4], 0.5, np.float32), np.ones(1, np.float32)
-    boxes[0, 0] = 0.25
-    actual = boxes.copy()
-    actual[0, row] += 100
-    found = object.__new__(verification._Delegated)
-    found._quantised, found._counts = True, [{0: 1}]
-    found._answers = [{"zeros": Answer(outputs=(boxes - row, count), error="")}]  # type: ignore[misc]
-    error, _ = verification.compare(boxes, actual)
-    assert (error <= found.tolerance(0, "zeros", {"zeros": (boxes, count)}, 0, actual)) == passes
-
-
-def test_which_outputs_have_a_row_for_each_detection() -> None:
-    path = EXAMPLES / "det.tflite"
-    model = contents.analyse(path)
-    assert [verification._detections(model, part) for part in entry_points.parts(model)] == [
-        {0: 3, 1: 3, 2: 3}
-    ]
-    other = contents.analyse(EXAMPLES / "digits.tflite")
-    assert [verification._detections(other, part) for part in entry_points.parts(other)] == [{}]

@@ -15,6 +15,7 @@ from litesmith.board.deploy.remote import Remote, run_checked, script
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import Progress, remote_path, upload
 from litesmith.measure.verify import verification
+from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.model.entry_points import Choice
 
 # The exit code of a program whose model does not fit it.
@@ -160,15 +161,13 @@ def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str
     lines = []
     try:
         for number, model in enumerate(package.models):
-            verdict = verification.verify_with(
-                executor,
-                remote_path(board, package.digests["program"]),
-                remote_path(board, package.digests[package.model_name(number)]),
-                model.analysis,
-                model.path,
-                program_digest=package.digests["program"],
-                choice=choice,
+            digest = package.digests["program"]
+            program = ProgramUnderTest(
+                executor=executor,
+                path=remote_path(board, digest),
+                model=remote_path(board, package.digests[package.model_name(number)]),
             )
+            verdict = verification.verify_with(program, model, program_digest=digest, choice=choice)
             if verdict.passed is False:
                 raise VerificationError(
                     verdict.line(), "run it on the board by hand, or build with --no-prune"

@@ -82,7 +82,7 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
         except NoExecutorError:
             continue
         built = build_and_verify.build(Request(target=target, models=(model,), out=str(scratch / target)))
-        verdict = verification.verify(built.program, profile, opened.analysis, opened.path, cpu=cpu)
+        verdict = verification.verify(built.program, profile, opened, cpu=cpu)
         debug = built.program.with_name(f"{built.program.name}.debug")
         found.append(
             KernelRun(
