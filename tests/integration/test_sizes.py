@@ -144,7 +144,7 @@ def test_what_if_is_what_comes_true(build: Build, cli: Cli, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ([], "nothing is supposed"),
+        ([], "no changes were given"),
         (["--add-op", "SOFTMAKS"], "there is no op SOFTMAKS; perhaps you meant 'SOFTMAX'"),
         (["--add-op", "ADD:complex128"], "ADD has no kernel for the dtype complex128"),
         (["--add-op", "ADD:float31"], "ADD has no kernel for the dtype float31, which does not exist"),
@@ -152,7 +152,7 @@ def test_what_if_is_what_comes_true(build: Build, cli: Cli, tmp_path: Path) -> N
         (["--add-model", "none.tflite"], "none.tflite"),
     ],
 )
-def test_what_cannot_be_supposed(cli: Cli, change: list[str], message: str) -> None:
+def test_what_if_refuses_impossible_changes(cli: Cli, change: list[str], message: str) -> None:
     done = cli("size.what-if", "--target", "armv7", "--model", DIGITS, *change)
     assert done.returncode == 2
     assert message in one_error_line(done)

@@ -5,15 +5,11 @@ import dataclasses
 import pytest
 
 from litesmith.base.errors import UsageError
-from litesmith.runtime.op_registry import Op, Registry
+from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.study import what_if
+from litesmith.study.selection_edits import adding_op, converting_to_int8, dropping_op
 from tests.unit.test_anatomy import selected
-
-
-@pytest.fixture
-def known(registry: Registry) -> dict[str, Op]:
-    return {op.name: op for op in (*registry.builtins.values(), *registry.customs.values())}
 
 
 def op(name: str, *dtypes: str) -> SelectedOp:
@@ -28,8 +24,7 @@ def dtypes_of(selection: Selection) -> dict[str, tuple[str, ...]]:
     return {one.name: one.dtypes for one in selection.ops}
 
 
-def test_int8_only(known: dict[str, Op]) -> None:
-    notes: list[str] = []
+def test_int8_only(registry: Registry) -> None:
     start = chosen(
         op("CONV_2D", "float32"),
         op("RESHAPE", "float32", "int32"),
@@ -38,23 +33,23 @@ def test_int8_only(known: dict[str, Op]) -> None:
         op("TFLite_Detection_PostProcess", "float32"),
         op("GATHER", "int32"),
     )
-    found = what_if._int8_only(start, known, notes)
-    assert dtypes_of(found) == {
+    edited = converting_to_int8(registry)(start)
+    assert dtypes_of(edited.selection) == {
         "CONV_2D": ("int32", "int8"),
         "RESHAPE": ("int32", "int8"),
         "TFLite_Detection_PostProcess": ("float32",),
         "GATHER": ("int32",),
     }
-    assert notes == [
-        "QUANTIZE is gone: nothing is float any more",
-        "DEQUANTIZE is gone: nothing is float any more",
+    assert edited.notes == (
+        "QUANTIZE is dropped: no tensor is float any more",
+        "DEQUANTIZE is dropped: no tensor is float any more",
         "TFLite_Detection_PostProcess stays as it is: it has no kernel for int8",
-    ]
+    )
 
 
-def test_a_requantization_stays(known: dict[str, Op]) -> None:
+def test_a_requantization_stays(registry: Registry) -> None:
     start = chosen(op("QUANTIZE", "int8", "uint8"))
-    assert what_if._int8_only(start, known, []) == start
+    assert converting_to_int8(registry)(start).selection == start
 
 
 @pytest.mark.parametrize(
@@ -62,72 +57,74 @@ def test_a_requantization_stays(known: dict[str, Op]) -> None:
     [
         ("ADD", [op("CONV_2D", "int32", "int8"), op("RESHAPE", "int8", "int32")], ("int8",)),
         ("ADD", [op("CONV_2D", "float32")], ("float32",)),
-        # All dtypes that it has together, also those that the program does not have.
+        # All dtypes that the op has together, even those that the program does not have.
         ("RFFT2D", [op("CONV_2D", "float32")], ("complex64", "float32", "int32")),
         ("LOGICAL_AND", [op("CONV_2D", "float32")], ("bool",)),
     ],
 )
-def test_dtypes_of_an_op_that_is_added(
-    registry: Registry, known: dict[str, Op], name: str, program: list[SelectedOp], expected: tuple[str, ...]
+def test_an_added_op_has_dtypes_like_the_program(
+    registry: Registry, name: str, program: list[SelectedOp], expected: tuple[str, ...]
 ) -> None:
-    assert what_if._dtypes_like(known[name], chosen(*program), registry) == expected
+    start = chosen(*program)
+    assert dtypes_of(adding_op(name, registry, start)(start).selection)[name] == expected
 
 
-def test_every_op_can_be_added(registry: Registry, known: dict[str, Op]) -> None:
+def test_every_op_can_be_added(registry: Registry) -> None:
     start = chosen(op("Mine", "float32"))
-    for name in known:
-        notes: list[str] = []
-        more = what_if._adding_op(name, known, registry, notes)(start)
-        assert name in dtypes_of(more)
-        assert notes[0].startswith(f"{name} was added with the dtypes")
+    for name in registry.by_name():
+        edited = adding_op(name, registry, start)(start)
+        assert name in dtypes_of(edited.selection)
+        assert edited.notes[0].startswith(f"{name} was added with the dtypes")
 
 
-def test_what_is_there_gets_more_dtypes(registry: Registry, known: dict[str, Op]) -> None:
+def test_an_op_of_the_program_gets_more_dtypes(registry: Registry) -> None:
     start = chosen(op("ADD", "float32"))
-    more = what_if._adding_op("ADD:int8", known, registry, [])(start)
-    assert dtypes_of(more) == {"ADD": ("float32", "int8")}
+    assert dtypes_of(adding_op("ADD:int8", registry, start)(start).selection) == {"ADD": ("float32", "int8")}
 
 
-def test_what_is_there_already_is_said(registry: Registry, known: dict[str, Op]) -> None:
-    notes: list[str] = []
+def test_an_op_that_the_program_already_has(registry: Registry) -> None:
     start = chosen(op("ADD", "float32", "int8"))
-    assert dtypes_of(what_if._adding_op("add", known, registry, notes)(start)) == dtypes_of(start)
-    assert notes == ["add was taken for ADD", "ADD is there already, with the dtypes float32, int8"]
+    edited = adding_op("add", registry, start)(start)
+    assert dtypes_of(edited.selection) == dtypes_of(start)
+    assert edited.notes == (
+        "add was taken for ADD",
+        "the program already has ADD, with the dtypes float32, int8",
+    )
 
 
-def test_dtypes_are_decided_once(registry: Registry, known: dict[str, Op]) -> None:
-    """By itself and together with other changes the same op is added."""
-    add = what_if._adding_op("ADD", known, registry, [])
-    assert dtypes_of(add(chosen(op("CONV_2D", "int8", "int32"))))["ADD"] == ("int8",)
-    assert dtypes_of(add(chosen(op("CONV_2D", "float32"))))["ADD"] == ("int8",)
+def test_dtypes_do_not_depend_on_the_program_that_is_edited(registry: Registry) -> None:
+    """Alone and together with other changes, the same op is added."""
+    add = adding_op("ADD", registry, like=chosen(op("CONV_2D", "int8", "int32")))
+    assert dtypes_of(add(chosen(op("CONV_2D", "float32"))).selection)["ADD"] == ("int8",)
 
 
-def test_rows_of_an_added_depthwise_convolution_are_unknown(registry: Registry, known: dict[str, Op]) -> None:
-    more = what_if._adding_op("DEPTHWISE_CONV_2D", known, registry, [])(chosen(op("ADD", "int8")))
-    (added,) = [one for one in more.ops if one.name == "DEPTHWISE_CONV_2D"]
+def test_rows_of_an_added_depthwise_convolution_are_unknown(registry: Registry) -> None:
+    start = chosen(op("ADD", "int8"))
+    edited = adding_op("DEPTHWISE_CONV_2D", registry, start)(start)
+    (added,) = [one for one in edited.selection.ops if one.name == "DEPTHWISE_CONV_2D"]
     assert [row.known for row in added.depthwise] == [False]
 
 
-def test_ops_are_in_the_order_of_their_codes(registry: Registry, known: dict[str, Op]) -> None:
+def test_ops_are_in_the_order_of_their_codes(registry: Registry) -> None:
     start = chosen(dataclasses.replace(op("SOFTMAX", "int8"), code=25))
-    more = what_if._adding_op("ADD", known, registry, [])(start)
-    assert [one.code for one in more.ops] == [0, 25]
+    edited = adding_op("ADD", registry, start)(start)
+    assert [one.code for one in edited.selection.ops] == [0, 25]
 
 
-def test_an_op_that_is_not_there() -> None:
+def test_dropping_an_op_that_the_program_does_not_have() -> None:
     with pytest.raises(UsageError, match="the program has no op SOFTMAKS; perhaps you meant 'SOFTMAX'"):
-        what_if._dropping("SOFTMAKS", [])(chosen(op("SOFTMAX", "int8")))
+        dropping_op("SOFTMAKS")(chosen(op("SOFTMAX", "int8")))
 
 
-def test_a_part_of_one_name_is_enough(registry: Registry, known: dict[str, Op]) -> None:
-    notes: list[str] = []
-    more = what_if._adding_op("FFT", known, registry, notes)(chosen(op("CONV_2D", "float32")))
-    assert "RFFT2D" in dtypes_of(more)
-    assert notes[0] == "FFT was taken for RFFT2D"
-    assert what_if._dropping("softmax", notes)(chosen(op("SOFTMAX", "int8"))).ops == ()
-    # Of several names none is taken.
+def test_a_part_of_one_name_is_enough(registry: Registry) -> None:
+    start = chosen(op("CONV_2D", "float32"))
+    edited = adding_op("FFT", registry, start)(start)
+    assert "RFFT2D" in dtypes_of(edited.selection)
+    assert edited.notes[0] == "FFT was taken for RFFT2D"
+    assert dropping_op("softmax")(chosen(op("SOFTMAX", "int8"))).selection.ops == ()
+    # CONV_ is a part of several names.
     with pytest.raises(UsageError, match="there is no op CONV_; perhaps you meant"):
-        what_if._adding_op("CONV_", known, registry, notes)
+        adding_op("CONV_", registry, start)
 
 
 def test_names() -> None:
