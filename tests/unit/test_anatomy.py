@@ -247,12 +247,12 @@ def test_symbols_of_another_build(tmp_path: Path) -> None:
     names = [Name("f", 1, TEXT, 4)]
     require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts, names)))
     other = [replace(parts[0], content=b"abce")]
-    with pytest.raises(UsageError, match="belongs to another build"):
+    with pytest.raises(UsageError, match="are from different builds"):
         require_same_build(one, elf.Elf.read(elves.write(tmp_path / "other", other, names)))
     with pytest.raises(UsageError, match="same has no symbols"):
         require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts)))
     wide = elves.write(tmp_path / "wide", parts, names, bits=64, machine=elves.X86_64)
-    with pytest.raises(UsageError, match="belongs to another build"):
+    with pytest.raises(UsageError, match="are from different builds"):
         require_same_build(one, elf.Elf.read(wide))
 
 

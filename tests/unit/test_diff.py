@@ -23,8 +23,8 @@ def test_changes_are_sorted_by_size() -> None:
 
 def test_buckets_add_up_to_the_loaded_bytes() -> None:
     made = snapshot(shared={("ADD", "MUL"): 30})
-    assert sum(diff.parts_of(made.report).values()) == made.report.binary.loaded
-    assert diff.parts_of(made.report)["shared by ADD, MUL"] == 30
+    assert sum(made.report.parts().values()) == made.report.binary.loaded
+    assert made.report.parts()["shared by ADD, MUL"] == 30
 
 
 def test_a_comparison() -> None:
@@ -48,7 +48,7 @@ def test_a_comparison() -> None:
     }
 
 
-def test_nothing_changed() -> None:
+def test_two_equal_builds() -> None:
     found = diff.compare(snapshot("a"), snapshot("b"))
     assert found.code.delta == 0
     assert found.symbols == ()
@@ -75,13 +75,13 @@ def test_names_do_not_break_the_table(name: str) -> None:
     assert len(row) < 160
 
 
-def test_what_they_were_made_with_is_said() -> None:
+def test_differences_in_what_the_builds_were_made_with() -> None:
     other = dataclasses.replace(MADE_WITH, linkage="dynamic")
     text = diff.compare(snapshot("a"), snapshot("b", made_with=other)).to_markdown()
     assert "- linkage: dynamic, was static" in text
 
 
-def test_the_page_holds_the_data_and_nothing_else_to_load() -> None:
+def test_the_page_holds_all_data_and_loads_nothing() -> None:
     made = snapshot("</script><script>alert(1)</script>")
     text = size_page.render(made, snapshot("before"))
     assert text.count("<script") == 2

@@ -72,7 +72,7 @@ def test_over_its_budget_without_having_grown(baseline: Path) -> None:
         gate.enforce(found)
 
 
-def test_another_toolchain_is_said_and_not_compared(baseline: Path) -> None:
+def test_sizes_of_different_toolchains_are_not_compared(baseline: Path) -> None:
     other = snapshot(made_with=dataclasses.replace(MADE_WITH, version="2"))
     with pytest.raises(UsageError, match="cannot be compared with: version: 2, was 1"):
         gate.check(baseline, other, None, None)
@@ -89,8 +89,8 @@ def test_history_grows(baseline: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
-def test_an_override_needs_a_reason(tmp_path: Path, reason: str) -> None:
-    with pytest.raises(UsageError, match="for a reason only"):
+def test_accepting_needs_a_reason(tmp_path: Path, reason: str) -> None:
+    with pytest.raises(UsageError, match="only with a reason"):
         gate.accept(tmp_path / "b.json", snapshot(), reason, TODAY)
     assert not (tmp_path / "b.json").exists()
 
@@ -99,11 +99,11 @@ def test_an_override_needs_a_reason(tmp_path: Path, reason: str) -> None:
     "text",
     ["", "[]", "{}", "[" * 100000, '{"format": 1}', '{"format": 2}', '{"format": 1, "made_with": {"a": 1}}'],
 )
-def test_no_baseline(tmp_path: Path, text: str) -> None:
+def test_files_that_are_not_baselines(tmp_path: Path, text: str) -> None:
     (tmp_path / "b.json").write_text(text)
     with pytest.raises(UsageError, match="baseline"):
         gate.read(tmp_path / "b.json")
-    # What is there is not written over.
+    # The existing file is not overwritten.
     with pytest.raises(UsageError):
         gate.accept(tmp_path / "b.json", snapshot(), "why", TODAY)
     assert (tmp_path / "b.json").read_text() == text
@@ -122,7 +122,7 @@ def test_no_baseline(tmp_path: Path, text: str) -> None:
         ("extra", 1, "the key 'extra' is unknown"),
     ],
 )
-def test_spoiled_baselines(baseline: Path, key: str, value: object, message: str) -> None:
+def test_damaged_baselines(baseline: Path, key: str, value: object, message: str) -> None:
     content = {**json.loads(baseline.read_text()), key: value}
     baseline.write_text(json.dumps(content))
     with pytest.raises(UsageError) as caught:
@@ -130,7 +130,7 @@ def test_spoiled_baselines(baseline: Path, key: str, value: object, message: str
     assert f"the baseline {baseline}: {message}" in str(caught.value)
 
 
-def test_no_budget_at_all(baseline: Path) -> None:
+def test_a_budget_of_zero(baseline: Path) -> None:
     assert gate.check(baseline, snapshot(), None, 0).reasons
 
 
@@ -159,7 +159,7 @@ def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fence", ["GitLab CI", "GitHub Actions"])
 def test_snippets_of_the_documentation(fence: str) -> None:
-    """They are YAML, and they call tasks and options that exist."""
+    """They are valid YAML, and call size.check with its options."""
     text = (ROOT / "docs/size-gate.md").read_text()
     snippet = text[text.index(f"## {fence}") :]
     snippet = snippet[snippet.index("```yaml\n") + 8 :]

@@ -36,7 +36,7 @@ def test_pieces_of_lld() -> None:
     ]
 
 
-def test_names_of_lld() -> None:
+def test_symbol_names_of_lld() -> None:
     assert linkmap.symbol_names(MAP) == {0x10100: "f"}
     thumb = MAP.replace("   10100    10100       40     1  ", "   10101    10101       40     1  ")
     assert linkmap.symbol_names(thumb) == {0x10100: "f"}
@@ -101,8 +101,8 @@ def test_pieces_of_gnu_ld() -> None:
     assert linkmap.symbol_names(GNU_MAP) == {}
 
 
-def test_sections_need_no_dot() -> None:
-    """glibc's own, and commons."""
+def test_section_names_without_a_dot() -> None:
+    """Sections of glibc, and common symbols."""
     text = """Linker script and memory map
 
 __libc_freeres_fn
@@ -115,7 +115,7 @@ __libc_freeres_fn
     assert found == [("__libc_freeres_fn", 0x30, "dl-reloc.o"), ("__libc_freeres_fn", 0x10, "errno.o")]
 
 
-def test_stubs_are_the_linkers_own() -> None:
+def test_stubs_have_no_file() -> None:
     line = " .text.__stub   0x0000000000020000       0x22 linker stubs\n"
     (found,) = linkmap.pieces(f"Linker script and memory map\n\n.text           0x020000 0x22\n{line}")
     assert found == Piece(

@@ -33,42 +33,42 @@ def test_a_folder(folder: Path) -> None:
     assert snapshot.read_program(folder / "bin/m.debug") == found
 
 
-def test_the_report_and_back() -> None:
+def test_a_report_survives_json() -> None:
     report = snapshots.snapshot(shared={("ADD", "MUL"): 30}).report
     assert SizeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
-Spoil = Callable[[Path], object]
+Damage = Callable[[Path], object]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (lambda f: (f / "manifest.json").unlink(), "holds no build of litesmith: manifest.json"),
         (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
         (lambda f: (f / "manifest.json").write_text("[]"), "by another version of litesmith"),
         (lambda f: (f / "manifest.json").write_text("{}"), "by another version of litesmith"),
         (lambda f: (f / "manifest.json").write_text('{"binary": "x"}'), "by another version of litesmith"),
-        (lambda f: (f / "symbols.json").write_text("[]"), r"symbols\.json is of another build"),
-        (lambda f: (f / "size.json").unlink(), "is not complete: size.json"),
+        (lambda f: (f / "symbols.json").write_text("[]"), r"symbols\.json and .* are from different builds"),
+        (lambda f: (f / "size.json").unlink(), "is incomplete: size.json"),
         (lambda f: (f / "size.json").write_text('{"binary": 1}'), "by another version of litesmith"),
-        (lambda f: (f / "symbols.json").unlink(), "is not complete: symbols.json"),
+        (lambda f: (f / "symbols.json").unlink(), "is incomplete: symbols.json"),
         (lambda f: (f / "symbols.json").write_text("[[]]"), "by another version of litesmith"),
-        (lambda f: (f / "bin/m").unlink(), "there is no program at"),
+        (lambda f: (f / "bin/m").unlink(), "the program is missing: "),
         (lambda f: (f / "bin/m").write_text("text" * 50), "is not an ELF program"),
         (lambda f: elves.write(f / "bin/m", ()), "is not the program that its manifest.json describes"),
-        (lambda f: (f / "bin/m.debug").unlink(), "there is no file with the symbols of the stripped"),
+        (lambda f: (f / "bin/m.debug").unlink(), "the file with its symbols is missing: "),
         (lambda f: shutil.copy(f / "bin/m", f / "bin/m.debug"), "m.debug has no symbols"),
         (
             lambda f: shutil.copy(
                 snapshots.build_folder(f.parent / "other", b"else") / "bin/m.debug", f / "bin"
             ),
-            "m.debug belongs to another build than",
+            "m.debug and .* are from different builds",
         ),
     ],
 )
-def test_spoiled_folders(folder: Path, spoil: Spoil, message: str) -> None:
-    spoil(folder)
+def test_damaged_folders(folder: Path, damage: Damage, message: str) -> None:
+    damage(folder)
     with pytest.raises(UsageError, match=message):
         snapshot.read(folder)
 
@@ -77,12 +77,12 @@ def test_reports_of_another_build(folder: Path) -> None:
     report = json.loads((folder / "size.json").read_text())
     report["binary"]["text"] += 1
     (folder / "size.json").write_text(json.dumps(report))
-    with pytest.raises(UsageError, match=r"size\.json is of another build"):
+    with pytest.raises(UsageError, match=r"size\.json and .* are from different builds"):
         snapshot.read(folder)
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"binary": "x"}', '{"binary": null}'])
-def test_a_manifest_of_somebody_else(folder: Path, text: str) -> None:
+def test_a_manifest_of_another_program(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(UsageError, match="by another version of litesmith"):
         snapshot.read_program(folder / "bin/m")
@@ -100,7 +100,7 @@ def test_foreign_programs(tmp_path: Path, folder: Path) -> None:
         snapshot.read_program(folder / "bin/other")
 
 
-def test_the_command_line_says_one_line(cli: Cli, tmp_path: Path) -> None:
+def test_errors_are_one_line(cli: Cli, tmp_path: Path) -> None:
     done = cli("size", "--program", elves.write(tmp_path / "foreign", []))
     assert done.returncode == 2
     assert "is stripped, and no manifest.json" in one_error_line(done)
@@ -109,7 +109,7 @@ def test_the_command_line_says_one_line(cli: Cli, tmp_path: Path) -> None:
         assert (done.returncode, "--program says all of it" in one_error_line(done)) == (2, True)
 
 
-def test_where_a_page_cannot_go(cli: Cli, tmp_path: Path, folder: Path) -> None:
+def test_a_page_that_cannot_be_written(cli: Cli, tmp_path: Path, folder: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("")
     for path, what in (("there", "is a folder"), ("file/x.html", "cannot be written")):
@@ -117,7 +117,7 @@ def test_where_a_page_cannot_go(cli: Cli, tmp_path: Path, folder: Path) -> None:
         assert (done.returncode, f"the page {path} {what}" in one_error_line(done)) == (2, True)
 
 
-def test_what_changed_since(cli: Cli, folder: Path, tmp_path: Path) -> None:
+def test_changes_since_an_earlier_build(cli: Cli, folder: Path, tmp_path: Path) -> None:
     other = snapshots.build_folder(tmp_path / "other", b"longer code")
     look = ("size", "--program", folder / "bin/m", "--before", other)
     assert "longer" not in cli(*look).stdout
@@ -125,7 +125,7 @@ def test_what_changed_since(cli: Cli, folder: Path, tmp_path: Path) -> None:
     assert " -> " in cli(*look).stdout
 
 
-def test_what_differs_between_builds() -> None:
+def test_differences_in_how_two_builds_were_made() -> None:
     other = dataclasses.replace(MADE_WITH, version="2", linkage="dynamic", flags={"common": ["-O3"]})
     assert MADE_WITH.differences(other) == ["version: 2, was 1", "linkage: dynamic, was static"]
     flags = {**MADE_WITH.flags, "common": ["-O2", "-g0"], "pruned": False}

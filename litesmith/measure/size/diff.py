@@ -1,4 +1,4 @@
-"""Two snapshots → :class:`Diff`: what grew and what shrank, from the total down to symbols."""
+"""Two snapshots → :class:`Diff`: what grew and what shrank, from the totals down to symbols."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litesmith.measure.size.anatomy import CORE
-from litesmith.measure.size.size_report import SizeReport
 from litesmith.measure.size.snapshot import Snapshot
 
 _LONGEST_NAME = 110
@@ -16,7 +14,7 @@ _LONGEST_NAME = 110
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Bytes of one thing before and after."""
+    """Bytes of one total, bucket, op or symbol before and after."""
 
     name: str
     before: int
@@ -24,21 +22,21 @@ class Change:
 
     @property
     def delta(self) -> int:
-        """Positive when it grew."""
+        """Bytes that were added; negative when they became fewer."""
         return self.after - self.before
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The change as JSON output gives it."""
         return {"name": self.name, "before": self.before, "after": self.after, "delta": self.delta}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diff:
-    """Changes, largest first.
+    """The changes between two builds, largest first.
 
-    ``totals`` are code, loaded bytes, memory and file.  ``buckets`` add up to the loaded bytes;
-    ``ops`` are marginal costs.  ``symbols`` holds those that changed only.  ``made`` says what the
-    second was made with and the first was not.
+    ``before`` and ``after`` are the titles of the builds, ``made`` the differences between what
+    they were made with.  ``totals`` are code, loaded bytes, memory and file.  ``buckets`` add up
+    to the loaded bytes, ``ops`` are marginal costs, ``symbols`` are only those that changed.
     """
 
     before: str
@@ -51,11 +49,11 @@ class Diff:
 
     @property
     def code(self) -> Change:
-        """The code, what GNU ``size`` calls text + data."""
+        """The change of the code, which GNU ``size`` calls text + data."""
         return self.totals[0]
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The diff as JSON output gives it."""
         return {
             "before": self.before,
             "after": self.after,
@@ -67,7 +65,7 @@ class Diff:
         }
 
     def to_markdown(self, most: int = 15) -> str:
-        """For the description of a merge request; of symbols the ``most`` that changed most."""
+        """Tables for the description of a merge request, with at most ``most`` symbols."""
         total = self.code
         share = f", {100 * total.delta / total.before:+.2f} %" if total.before else ""
         lines = [
@@ -99,7 +97,7 @@ def _cell(name: str) -> str:
 
 
 def changes(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Change, ...]:
-    """Everything of two counts, what changed most first."""
+    """Every entry of two tables of bytes, the largest change first."""
     found = [
         Change(name=name, before=before.get(name, 0), after=after.get(name, 0))
         for name in {**before, **after}
@@ -107,27 +105,18 @@ def changes(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Change
     return tuple(sorted(found, key=lambda change: (-abs(change.delta), -change.after, change.name)))
 
 
-def parts_of(report: SizeReport) -> dict[str, int]:
-    """Loaded bytes of every bucket and op of a report; the shared ones by their ops."""
-    shared = {f"shared by {', '.join(names)}": size for names, size in report.shared.items()}
-    buckets = {name: size for name, size in report.buckets.items() if name != "shared by ops"}
-    ops = {name: size.attributed for name, size in report.ops.items()}
-    return {CORE: report.core, **buckets, **shared, **ops}
-
-
 def compare(before: Snapshot, after: Snapshot) -> Diff:
-    """What changed from one build to another."""
+    """The changes from one build to another."""
     first, second = before.report, after.report
-    names = {"code": "code", "loaded": "loaded", "bss": "bss", "file": "file"}
     return Diff(
         before=before.title,
         after=after.title,
         made=tuple(before.made_with.differences(after.made_with)),
         totals=tuple(
-            Change(name=name, before=getattr(first.binary, field), after=getattr(second.binary, field))
-            for name, field in names.items()
+            Change(name=name, before=getattr(first.binary, name), after=getattr(second.binary, name))
+            for name in ("code", "loaded", "bss", "file")
         ),
-        buckets=changes(parts_of(first), parts_of(second)),
+        buckets=changes(first.parts(), second.parts()),
         ops=changes(
             {name: size.marginal for name, size in first.ops.items()},
             {name: size.marginal for name, size in second.ops.items()},
@@ -137,7 +126,7 @@ def compare(before: Snapshot, after: Snapshot) -> Diff:
 
 
 def _symbols(snapshot: Snapshot) -> dict[str, int]:
-    """Loaded bytes by symbol; what has none stands under its section and file."""
+    """Loaded bytes by symbol; bytes without a symbol count for their section and file."""
     found: Counter[str] = Counter()
     for part in snapshot.anatomy.parts:
         if part.loaded:

@@ -101,7 +101,7 @@ def require_same_build(program: Elf, debug: Elf) -> None:
 
     if program.machine != debug.machine or image(program) != image(debug):
         raise UsageError(
-            f"{debug.path} belongs to another build than {program.path}", "build the program again"
+            f"{debug.path} and {program.path} are from different builds", "build the program again"
         )
     if not debug.symbols():
         raise UsageError(f"{debug.path} has no symbols", "build the program again")

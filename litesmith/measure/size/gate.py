@@ -1,10 +1,10 @@
-"""A baseline in the user's repository, and the check that a program has not outgrown it."""
+"""The size gate: a baseline in the user's repository, and the check that a program still fits it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ from litesmith.base import files
 from litesmith.base.errors import LitesmithError, UsageError
 from litesmith.base.yaml_files import Strict, validate
 from litesmith.build.manifest import MadeWith
-from litesmith.measure.size.diff import Change, changes, parts_of
+from litesmith.measure.size.diff import Change, changes
 from litesmith.measure.size.snapshot import Snapshot
 
 _FORMAT: Literal[1] = 1
@@ -23,7 +23,7 @@ _CAUSES = 3
 
 
 class GateError(LitesmithError):
-    """A program that is larger than it may be: it does not fit."""
+    """The program is larger than its baseline or its budget allows."""
 
     exit_code = 3
 
@@ -32,7 +32,7 @@ Bytes = Annotated[int, Field(ge=0, strict=True)]
 
 
 class Acceptance(Strict):
-    """One time that a size was accepted: when, how large, why."""
+    """An entry of a baseline's history: when a size was accepted, its bytes of code, and why."""
 
     date: str
     code: Bytes
@@ -40,7 +40,10 @@ class Acceptance(Strict):
 
 
 class Baseline(Strict):
-    """The accepted size of a program.  ``parts`` are the loaded bytes of buckets and ops."""
+    """The accepted size of a program in bytes.
+
+    ``models`` maps paths to digests.  ``parts`` are the loaded bytes by bucket and op.
+    """
 
     format: Literal[1] = _FORMAT
     made_with: MadeWith
@@ -52,15 +55,19 @@ class Baseline(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """How a program stands to its baseline; ``causes`` are what grew most, ``reasons`` why it fails."""
+    """A program compared with its baseline.
+
+    ``limit`` is how many bytes of code are allowed.  ``reasons`` say why the check fails, and are
+    empty if it passes.  ``causes`` are the parts that grew most, or the largest if nothing grew.
+    """
 
     code: Change
     limit: int
     causes: tuple[Change, ...]
-    reasons: tuple[str, ...] = field(default=())
+    reasons: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The finding as ``size.check --json`` prints it."""
         return {
             "passed": not self.reasons,
             "code": self.code.to_json(),
@@ -71,10 +78,10 @@ class Finding:
 
 
 def read(path: Path) -> Baseline:
-    """A baseline file.
+    """Reads a baseline file.
 
     Raises:
-        UsageError: it is not there, or it is none.
+        UsageError: the file is missing, or is not a baseline.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -85,17 +92,19 @@ def read(path: Path) -> Baseline:
     except OSError as error:
         raise UsageError(f"the baseline {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the baseline {path} is no JSON: {error}", "take it from its history") from None
+        raise UsageError(
+            f"the baseline {path} is not valid JSON: {error}", "restore it from version control"
+        ) from None
     if not isinstance(content, dict) or "format" not in content:
-        raise UsageError(f"{path} is no baseline of litesmith", "name another file with --baseline")
+        raise UsageError(f"{path} is not a baseline of litesmith", "name another file with --baseline")
     return validate(content, Baseline, f"the baseline {path}")
 
 
 def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline:
-    """Writes the size of a program as the new baseline; what was accepted before stays in its history.
+    """Writes the size of a program as the new baseline, and adds it to the history.
 
     Raises:
-        UsageError: no reason is given, or the file is no baseline.
+        UsageError: there is no reason, or the existing file is not a baseline.
     """
     require_reason(reason)
     history = read(path).history if path.exists() else ()
@@ -105,7 +114,7 @@ def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline
         made_with=snapshot.made_with,
         models=snapshot.models,
         code=code,
-        parts=parts_of(snapshot.report),
+        parts=snapshot.report.parts(),
         history=(*history, entry),
     )
     try:
@@ -116,67 +125,75 @@ def accept(path: Path, snapshot: Snapshot, reason: str, today: date) -> Baseline
 
 
 def check(path: Path, snapshot: Snapshot, max_growth: int | None, budget: int | None) -> Finding:
-    """Holds a program against its baseline: ``max_growth`` and ``budget`` are bytes of code.
+    """Compares a program with its baseline; ``max_growth`` and ``budget`` are bytes of code.
 
-    Without either, nothing may grow.
+    Without either, the code must not grow at all.
 
     Raises:
-        UsageError: the baseline is of another target, toolchain or of other flags.
+        UsageError: the baseline has another target, toolchain or flags.
     """
     baseline = read(path)
-    different = baseline.made_with.differences(snapshot.made_with)
-    if different:
+    differences = baseline.made_with.differences(snapshot.made_with)
+    if differences:
         raise UsageError(
-            f"{path} cannot be compared with: {'; '.join(different)}",
+            f"{path} cannot be compared with: {'; '.join(differences)}",
             "build as the baseline was built, or accept a new one with --accept --reason TEXT",
         )
+    if max_growth is None and budget is None:
+        max_growth = 0
     code = Change(name="code", before=baseline.code, after=snapshot.report.binary.code)
-    growth = 0 if max_growth is None and budget is None else max_growth
-    reasons = []
-    if growth is not None and code.delta > growth:
-        reasons.append(f"the code grew by {code.delta:,} bytes, {growth:,} are allowed")
-    if budget is not None and code.after > budget:
-        reasons.append(f"the code has {code.after:,} bytes, the budget is {budget:,}")
-    parts = parts_of(snapshot.report)
-    grown = [change for change in changes(baseline.parts, parts) if change.delta > 0]
-    # Over its budget without having grown: then it is the largest parts that count.
-    largest = sorted(changes(parts, parts), key=lambda change: -change.after)
-    causes = grown if code.delta > 0 else largest
-    limits = [code.before + growth] if growth is not None else []
-    limits += [budget] if budget is not None else []
+    limits: list[int] = []
+    reasons: list[str] = []
+    if max_growth is not None:
+        limits.append(code.before + max_growth)
+        if code.delta > max_growth:
+            reasons.append(f"the code grew by {code.delta:,} bytes, {max_growth:,} are allowed")
+    if budget is not None:
+        limits.append(budget)
+        if code.after > budget:
+            reasons.append(f"the code has {code.after:,} bytes, the budget is {budget:,}")
     return Finding(
         code=code,
         limit=min(limits),
-        causes=tuple(causes[:_CAUSES]),
+        causes=_causes(baseline.parts, snapshot.report.parts(), grown=code.delta > 0),
         reasons=tuple(reasons),
     )
 
 
+def _causes(before: Mapping[str, int], after: Mapping[str, int], *, grown: bool) -> tuple[Change, ...]:
+    """The parts of a program that grew most; the largest parts if the program has not grown."""
+    if grown:
+        causes = [change for change in changes(before, after) if change.delta > 0]
+    else:
+        causes = sorted(changes(after, after), key=lambda change: -change.after)
+    return tuple(causes[:_CAUSES])
+
+
 def require_reason(reason: str) -> None:
-    """A size is accepted for a reason.
+    """Checks that there is a reason to accept a size.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the reason is empty.
     """
     if not reason.strip():
-        raise UsageError("a size is accepted for a reason only", "say it with --reason TEXT")
+        raise UsageError("a size is accepted only with a reason", "give one with --reason TEXT")
 
 
 def require(path: Path, *, accept: bool) -> None:
-    """Says that a baseline is missing or damaged before anything is built.
+    """Checks the baseline before anything is built; with ``accept`` it may be missing.
 
     Raises:
-        UsageError: it cannot be used.
+        UsageError: the baseline is missing or damaged.
     """
     if path.exists() or not accept:
         read(path)
 
 
 def enforce(finding: Finding) -> None:
-    """Ends a check that has not passed.
+    """Fails if the check did not pass.
 
     Raises:
-        GateError: with the reasons and the largest causes.
+        GateError: the reasons and the largest causes.
     """
     if finding.reasons:
         causes = ", ".join(
@@ -185,5 +202,5 @@ def enforce(finding: Finding) -> None:
         )
         raise GateError(
             f"{'; '.join(finding.reasons)}; largest causes: {causes}",
-            "make it smaller, or accept it with --accept --reason TEXT",
+            "make the program smaller, or accept its size with --accept --reason TEXT",
         )

@@ -1,4 +1,4 @@
-"""Linker maps of ``ld.lld`` and of GNU ld → :class:`Piece`, one for each input section."""
+"""Linker maps of ``ld.lld`` and of GNU ld → one :class:`Piece` for each input section."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _LLD_LINE = re.compile(r"^\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ ( *)(\S.*)$")
 _LLD_INPUT = re.compile(r"^(.*):\(([^()]*)\)$")
-_LLD_OWN = "<internal>"
+_LLD_INTERNAL = "<internal>"
 _GNU_START = "Linker script and memory map"
 _GNU_LINE = re.compile(
     r"^(?P<indent> ?)(?P<name>[.*_A-Za-z]\S+) +0x(?P<address>[0-9a-f]+) +0x(?P<size>[0-9a-f]+)"
@@ -16,7 +16,7 @@ _GNU_LINE = re.compile(
 )
 _MEMBER = re.compile(r"^(.*)\(([^()]*)\)$")
 
-# GNU ld's map gives what the linker makes for the loader to the first start file.
+# In GNU ld's map these belong to the first start file, so the map does not tell who made them.
 LOADER_SECTIONS = frozenset(
     {".dynsym", ".dynstr", ".hash", ".gnu.hash", ".gnu.version", ".gnu.version_r", ".gnu.version_d"}
     | {".rel.dyn", ".rela.dyn", ".rel.plt", ".rela.plt", ".plt", ".iplt", ".plt.got", ".plt.sec"}
@@ -25,15 +25,15 @@ LOADER_SECTIONS = frozenset(
 """Output sections that the linker makes for the loader."""
 
 UNWIND_SECTIONS = frozenset({".ARM.exidx", ".ARM.extab", ".eh_frame", ".eh_frame_hdr", ".gcc_except_table"})
-"""Output sections that only unwinding reads."""
+"""Output sections that are read only when exceptions unwind the stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A contiguous part of an output section.
+    """A contiguous part of an output section, ``size`` bytes long.
 
-    ``file`` is the object or the archive that it comes from, empty for what the linker made,
-    ``member`` the archive's member; ``input`` is the name of the section there.
+    ``file`` is the object or archive that it comes from, empty for what the linker made;
+    ``member`` is the archive's member, and ``input`` the name of the section in the object.
     """
 
     output: str
@@ -45,15 +45,15 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """All pieces of a map, in its order; those of sections that are not loaded, too."""
+    """All pieces of a map in the order of the map, including those of sections that are not loaded."""
     start = text.find(_GNU_START)
     return _lld(text) if start < 0 else _gnu(text[start:])
 
 
 def symbol_names(text: str) -> dict[int, str]:
-    """Names of symbols as they stand in C++, by address: ``ld.lld`` writes them, GNU ld's are not read.
+    """Demangled names of symbols by address; empty for a map of GNU ld.
 
-    Of a Thumb function the address is the even one.
+    The address of a Thumb function is even.
     """
     found: dict[int, str] = {}
     for line in text.splitlines() if text.find(_GNU_START) < 0 else ():
@@ -63,8 +63,8 @@ def symbol_names(text: str) -> dict[int, str]:
     return found
 
 
-def _file(name: str) -> tuple[str, str]:
-    # lib.a(member.o) → lib.a, member.o
+def _file_and_member(name: str) -> tuple[str, str]:
+    """``lib.a(member.o)`` → ``lib.a``, ``member.o``; an object has no member."""
     match = _MEMBER.match(name)
     return (match[1], match[2]) if match else (name, "")
 
@@ -82,7 +82,7 @@ def _lld(text: str) -> Iterator[Piece]:
             section = _LLD_INPUT.match(rest)
             if section is None:
                 continue
-            file, member = _file(section[1]) if section[1] != _LLD_OWN else ("", "")
+            file, member = _file_and_member(section[1]) if section[1] != _LLD_INTERNAL else ("", "")
             yield Piece(
                 output=output,
                 address=int(match[1], 16),
@@ -95,7 +95,7 @@ def _lld(text: str) -> Iterator[Piece]:
 
 def _gnu(text: str) -> Iterator[Piece]:
     output = ""
-    # A long name stands alone, and the numbers follow on the next line.
+    # After a long name, the numbers follow on the next line.
     for line in re.sub(r"^( ?[._A-Za-z]\S+)\n +(?=0x)", r"\1 ", text, flags=re.MULTILINE).splitlines():
         match = _GNU_LINE.match(line)
         if match is None:
@@ -103,7 +103,7 @@ def _gnu(text: str) -> Iterator[Piece]:
         if not match["indent"]:
             output = match["name"]
         elif match["object"] and match["name"] != "*fill*":
-            file, member = _file(match["object"])
+            file, member = _file_and_member(match["object"])
             yield Piece(
                 output=output,
                 address=int(match["address"], 16),

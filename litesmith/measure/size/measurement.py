@@ -1,4 +1,4 @@
-"""Binary → sizes: every byte with its owner, and what each op costs."""
+"""Program → sizes: every byte with its owner, and the marginal cost of each op."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from litesmith.build.manifest import made_with
 from litesmith.build.project import Project
 from litesmith.build.request import Request, ResolvedRequest, resolve
 from litesmith.build.session import Session, opened
-from litesmith.measure.size import elf, size_report
+from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy
 from litesmith.measure.size.dissection import dissect
 from litesmith.measure.size.size_report import SizeReport
 from litesmith.measure.size.snapshot import Snapshot, read
 from litesmith.model.git_revision import in_revision
 
-# No op is called so.
+# The name of the program without any op; no op has an empty name.
 _BARE = ""
 
 
 def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy, SizeReport]:
-    """Sizes of a program, with the marginal cost of each op: linked again without it."""
+    """The sizes of a program, which is linked again without each op for the op's marginal cost."""
     names = [op.name for op in project.selection.ops]
     without = {name: project.reduced(project.selection.without(name)) for name in names}
     smaller = builder.variants({**without, _BARE: project.bare()})
     codes = {name: elf.program_size(program).code for name, program in smaller.items()}
     unchecked = elf.program_size(builder.stripped(project.unchecked())).code if project.model_check else None
-    found = anatomise(project, binary)
-    return found, size_report.report(
+    anatomy = anatomise(project, binary)
+    return anatomy, SizeReport.of(
         elf.program_size(binary.program),
-        found,
+        anatomy,
         without={name: codes[name] for name in names},
         without_ops=codes[_BARE],
         unchecked=unchecked,
@@ -40,15 +40,15 @@ def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy
 
 
 def anatomise(project: Project, binary: Binary) -> Anatomy:
-    """Every byte of a program of ours with its owner."""
+    """Every byte of the program of a project with its owner."""
     return dissect(binary, project.selection, frozenset(project.runtime.core))
 
 
 def snapshot(session: Session, title: str) -> Snapshot:
-    """Builds and measures the program of a request; nothing is written but the cache.
+    """Builds and measures the program of a session; only the cache is written to.
 
     Raises:
-        BuildError: the compiler or the linker refused.
+        BuildError: the compiler or the linker failed.
     """
     project = session.project()
     anatomy, measured = measure(session.builder, project, session.builder.build(project))
@@ -62,10 +62,10 @@ def snapshot(session: Session, title: str) -> Snapshot:
 
 
 def question_snapshot(resolved: ResolvedRequest, title: str) -> Snapshot:
-    """The snapshot of what a request asks for.
+    """Builds and measures the program of a request; only the cache is written to.
 
     Raises:
-        LitesmithError: anything that keeps the program from being built.
+        LitesmithError: the program cannot be built.
     """
     with opened(resolved) as session:
         return snapshot(session, title)
@@ -74,21 +74,23 @@ def question_snapshot(resolved: ResolvedRequest, title: str) -> Snapshot:
 def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **options: Any) -> Snapshot:
     """One side of a comparison: an output folder, a model, or a Git revision of ``models``.
 
+    ``options`` are those of :class:`Request`.
+
     Raises:
-        UsageError: the name means none of them, or the target is missing.
-        LitesmithError: anything that keeps the program from being built.
+        UsageError: the name is none of them, or the target is missing.
+        LitesmithError: the program cannot be built.
     """
     folder = Path(name)
-    # A branch may be called like a folder; with a model to look up in it, that is what is meant.
+    # A branch may have the name of a folder; with a model to look up in it, the branch is meant.
     if folder.is_dir() and (not models or (folder / "manifest.json").is_file()):
         return read(folder)
     is_model = not models and (name.endswith(".tflite") or ":" in name)
     if not is_model and not models:
         raise UsageError(
             f"{name} is neither the output folder of a build nor a model",
-            "name one of these, or a Git revision together with --model",
+            "name one of the two, or a Git revision together with --model",
         )
     if target is None:
-        raise UsageError(f"{name} must be built: --target is missing", "for example --target armv7")
+        raise UsageError(f"{name} must be built, but --target is missing", "for example --target armv7")
     wanted = (name,) if is_model else tuple(in_revision(name, model) for model in models)
     return question_snapshot(resolve(Request(target=target, models=wanted, **options)), name)

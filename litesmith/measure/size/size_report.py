@@ -1,7 +1,8 @@
-"""Anatomy + marginal costs → :class:`SizeReport`, which is ``size.json``."""
+"""What each bucket and each op of a program costs: :class:`SizeReport`, which is ``size.json``."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from litesmith.measure.size.elf import ProgramSize
 class OpSize:
     """Bytes of one op.
 
-    ``attributed`` is what no other op and no other part of the program uses.  ``marginal`` is what
-    the program shrinks by when it is linked without the op, the whole truth about its price.
+    ``attributed`` are the loaded bytes that no other op and no other part of the program uses.
+    ``marginal`` is how much code the program loses when it is linked without the op: its real cost.
     """
 
     attributed: int
@@ -24,14 +25,13 @@ class OpSize:
 
 @dataclass(frozen=True, kw_only=True)
 class SizeReport:
-    """``size.json``.
+    """The sizes of a program in bytes.
 
-    ``core``, what is ``attributed`` to the ops, and the ``buckets`` add up to ``binary.loaded``,
-    and without the bucket ``headers`` to ``binary.code``.  ``shared`` says which ops share the
-    bytes of the bucket ``shared by ops``; ``memory`` has ``binary.bss`` by bucket.
-    ``model_check`` is what the program would shrink by without the check of models before
-    they are loaded; None where the profile leaves it out.  ``without_ops`` is the code of the
-    same program with no op at all.
+    ``core``, the ``attributed`` bytes of the ops, and the ``buckets`` add up to ``binary.loaded``;
+    without the bucket ``headers`` they add up to ``binary.code``.  ``shared`` splits the bucket
+    ``shared by ops`` by the ops that share the bytes; ``memory`` splits ``binary.bss`` by bucket.
+    ``model_check`` is how much code the check of a model before it is loaded takes; None if the
+    profile leaves the check out.  ``without_ops`` is the code of the same program without any op.
     """
 
     binary: ProgramSize
@@ -43,8 +43,58 @@ class SizeReport:
     model_check: int | None
     without_ops: int
 
+    @classmethod
+    def of(
+        cls,
+        binary: ProgramSize,
+        anatomy: Anatomy,
+        *,
+        without: Mapping[str, int],
+        without_ops: int,
+        unchecked: int | None,
+    ) -> SizeReport:
+        """Sums up a program.
+
+        ``without`` is the code of the program without each of its ops, ``without_ops`` without any
+        op, ``unchecked`` without the check of models; all in bytes.
+        """
+        attributed = dict.fromkeys(without, 0)
+        buckets: Counter[str] = Counter()
+        shared: dict[tuple[str, ...], int] = {}
+        for owner, size in anatomy.buckets().items():
+            if owner.bucket == OP:
+                attributed[owner.ops[0]] += size
+                continue
+            buckets[owner.bucket] += size
+            if owner.bucket == SHARED:
+                shared[owner.ops] = size
+        memory: Counter[str] = Counter()
+        for owner, size in anatomy.buckets(loaded=False).items():
+            memory[owner.label if owner.bucket == OP else owner.bucket] += size
+        core = buckets.pop(CORE, 0)
+        return cls(
+            binary=binary,
+            core=core,
+            ops={
+                name: OpSize(attributed=attributed[name], marginal=binary.code - code)
+                for name, code in without.items()
+            },
+            buckets=dict(sorted(buckets.items())),
+            shared=shared,
+            memory=dict(memory),
+            model_check=None if unchecked is None else binary.code - unchecked,
+            without_ops=without_ops,
+        )
+
+    def parts(self) -> dict[str, int]:
+        """Bytes of the core, of each bucket, op, and set of ops that share code; all of ``binary.loaded``."""
+        shared = {f"shared by {', '.join(names)}": size for names, size in self.shared.items()}
+        buckets = {name: size for name, size in self.buckets.items() if name != SHARED}
+        ops = {name: size.attributed for name, size in self.ops.items()}
+        return {CORE: self.core, **buckets, **shared, **ops}
+
     def to_json(self) -> dict[str, Any]:
-        """The contract's form, with buckets and more on top of it."""
+        """The content of ``size.json``."""
         return {
             "binary": asdict(self.binary),
             "core": self.core,
@@ -58,10 +108,10 @@ class SizeReport:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SizeReport:
-        """The same again.
+        """The report that :meth:`to_json` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: the content is of another kind.
+            KeyError, TypeError, ValueError: the content has another form.
         """
         return cls(
             binary=ProgramSize(**{name: int(size) for name, size in content["binary"].items()}),
@@ -80,45 +130,3 @@ class SizeReport:
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
     return {str(name): int(size) for name, size in content.items()}
-
-
-def report(
-    binary: ProgramSize,
-    anatomy: Anatomy,
-    *,
-    without: Mapping[str, int],
-    without_ops: int,
-    unchecked: int | None,
-) -> SizeReport:
-    """Sums up a program.
-
-    ``without`` is the code of the program without each op, ``without_ops`` without any,
-    ``unchecked`` without its model check.
-    """
-    ops = dict.fromkeys(without, 0)
-    buckets: dict[str, int] = {}
-    shared: dict[tuple[str, ...], int] = {}
-    for owner, size in anatomy.buckets().items():
-        if owner.bucket == OP:
-            ops[owner.ops[0]] += size
-            continue
-        buckets[owner.bucket] = buckets.get(owner.bucket, 0) + size
-        if owner.bucket == SHARED:
-            shared[owner.ops] = size
-    memory: dict[str, int] = {}
-    for owner, size in anatomy.buckets(loaded=False).items():
-        label = owner.label if owner.bucket == OP else owner.bucket
-        memory[label] = memory.get(label, 0) + size
-    core = buckets.pop(CORE, 0)
-    return SizeReport(
-        binary=binary,
-        core=core,
-        ops={
-            name: OpSize(attributed=ops[name], marginal=binary.code - code) for name, code in without.items()
-        },
-        buckets=dict(sorted(buckets.items())),
-        shared=shared,
-        memory=memory,
-        model_check=None if unchecked is None else binary.code - unchecked,
-        without_ops=without_ops,
-    )

@@ -1,4 +1,4 @@
-"""A measured build, in memory or read from its folder → :class:`Snapshot`."""
+"""The sizes of one build, measured now or read from its output folder: :class:`Snapshot`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from litesmith.measure.size.size_report import SizeReport
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A program's sizes, with what it was made from and with.  ``models`` maps paths to digests."""
+    """The sizes of a program, its models and what it was made with; ``models`` maps paths to digests."""
 
     title: str
     made_with: MadeWith
@@ -27,7 +27,7 @@ class Snapshot:
     anatomy: Anatomy
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: ``size.json``, what it was made with, and every symbol."""
+        """The content of ``size.json`` with what the program was made with, and every symbol."""
         return {
             "title": self.title,
             "made_with": vars(self.made_with),
@@ -38,19 +38,19 @@ class Snapshot:
 
 
 def read(folder: Path) -> Snapshot:
-    """The snapshot of an output folder of ``build``, after a look at the program itself.
+    """The snapshot of an output folder of ``build``; the program in it is checked against the reports.
 
     Raises:
-        UsageError: it is none, or program, symbols and reports are not of one build.
+        UsageError: the folder holds no build, or files of different builds.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "name the output folder of a build")
     manifest = Manifest.read(folder)
     program = folder / "bin" / manifest.binary["name"]
-    require_program(program, manifest)
+    _require_program(program, manifest)
     try:
-        report = SizeReport.from_json(_json(folder / "size.json", f"{folder} is not complete"))
-        anatomy = Anatomy.from_json(_json(folder / "symbols.json", f"{folder} is not complete"))
+        report = SizeReport.from_json(_json(folder / "size.json", f"{folder} is incomplete"))
+        anatomy = Anatomy.from_json(_json(folder / "symbols.json", f"{folder} is incomplete"))
         found = Snapshot(
             title=str(folder),
             made_with=manifest.made_with,
@@ -61,27 +61,27 @@ def read(folder: Path) -> Snapshot:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"{folder} was built by another version of litesmith", AGAIN) from None
     if program_size(program) != report.binary:
-        raise UsageError(f"{folder}/size.json is of another build than {program}", AGAIN)
+        raise UsageError(f"{folder}/size.json and {program} are from different builds", AGAIN)
     sums = [sum(anatomy.buckets(loaded=loaded).values()) for loaded in (True, False)]
     if sums != [report.binary.loaded, report.binary.bss]:
-        raise UsageError(f"{folder}/symbols.json is of another build than {program}", AGAIN)
+        raise UsageError(f"{folder}/symbols.json and {program} are from different builds", AGAIN)
     return found
 
 
 def read_program(program: Path) -> Snapshot:
-    """The snapshot of the build that a program lies in.
+    """The snapshot of the build that a program is part of.
 
     Raises:
-        UsageError: it is no program of ours, or another one than its folder describes.
+        UsageError: the program is not part of a build, or is not the program of that build.
     """
     elf = Elf.read(program)
     folder = program.absolute().parent.parent
     if not (folder / MANIFEST).is_file():
         symbols = "has symbols, but" if elf.symbols() else "is stripped, and"
         raise UsageError(
-            f"{program} {symbols} no manifest.json of a build lies beside its folder: "
-            "which op each byte belongs to is not known",
-            "name a program in the output folder of a build, or the model with --target and --model",
+            f"{program} {symbols} no manifest.json of a build in the folder above its own, "
+            "so the op that each byte belongs to is unknown",
+            "name a program in the output folder of a build, or a model with --target and --model",
         )
     manifest = Manifest.read(folder)
     if program.name.removesuffix(".debug") != manifest.binary["name"]:
@@ -89,17 +89,17 @@ def read_program(program: Path) -> Snapshot:
     return read(folder)
 
 
-def require_program(program: Path, manifest: Manifest) -> None:
+def _require_program(program: Path, manifest: Manifest) -> None:
     """Checks a program and its symbols against the manifest of their build.
 
     Raises:
-        UsageError: one of them is missing, or it is of another build.
+        UsageError: one of the two is missing, or comes from a different build.
     """
     debug = program.with_name(f"{program.name}.debug")
     for path in (program, debug):
         if not path.is_file():
-            what = "program" if path == program else "file with the symbols of the stripped program"
-            raise UsageError(f"there is no {what} at {path}", AGAIN)
+            what = "program" if path == program else "file with its symbols"
+            raise UsageError(f"the {what} is missing: {path}", AGAIN)
     elf = Elf.read(program)
     if files.sha256(program) != manifest.binary["sha256"]:
         raise UsageError(f"{program} is not the program that its manifest.json describes", AGAIN)
@@ -107,7 +107,7 @@ def require_program(program: Path, manifest: Manifest) -> None:
         symbols = Elf.read(debug)
         if symbols.machine == elf.machine and not symbols.symbols():
             raise UsageError(f"{debug} has no symbols", AGAIN)
-        raise UsageError(f"{debug} belongs to another build than {program}", AGAIN)
+        raise UsageError(f"{debug} and {program} are from different builds", AGAIN)
 
 
 def _json(path: Path, otherwise: str) -> Any:
