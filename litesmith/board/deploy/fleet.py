@@ -72,56 +72,87 @@ def run(boards: Sequence[AnyBoard], work: Work) -> FleetResult:
 
     On Ctrl-C no board begins another step, and all connections are closed.
     """
-    stopped = threading.Event()
-    current_step: dict[str, str] = {board.name: "waiting" for board in boards}
-    guard = threading.Lock()
-
-    def work_on(board: AnyBoard) -> BoardResult:
-        began = time.monotonic()
-
-        def report(step: str) -> None:
-            if stopped.is_set():
-                raise BoardError(board.name, step, "interrupted before this step", "run it again")
-            with guard:
-                current_step[board.name] = step
-
-        def outcome(error: LitesmithError | None, deployment: Deployment | None) -> BoardResult:
-            with guard:
-                step = current_step[board.name]
-                current_step[board.name] = "failed" if error else "done"
-            return BoardResult(
-                board=board.name,
-                status="failed" if error else "done",
-                step=error.step if isinstance(error, BoardError) else step,
-                message=error.message if error else "",
-                next_step=error.next_step if error else "",
-                exit_code=error.exit_code if error else 0,
-                seconds=round(time.monotonic() - began, 2),
-                deployment=deployment,
-            )
-
-        try:
-            return outcome(None, work(board, report))
-        except LitesmithError as error:
-            return outcome(error, None)
-        except Exception as error:
-            if console.debugging():
-                raise
-            return outcome(LitesmithError(f"{board.name}: {type(error).__name__}: {error}"), None)
-
-    with _shown(current_step, guard), ThreadPoolExecutor(max_workers=min(len(boards), _MOST_AT_ONCE)) as pool:
-        futures = [pool.submit(work_on, board) for board in boards]
+    steps = _Steps([board.name for board in boards])
+    workers = min(len(boards), _MOST_AT_ONCE)
+    with _shown(steps), ThreadPoolExecutor(max_workers=workers) as pool:
+        futures = [pool.submit(_run_one, board, work, steps) for board in boards]
         try:
             wait(futures)
         except KeyboardInterrupt:
-            stopped.set()
+            steps.stop()
             abort_all("interrupted")
             process.kill_children()
-        return FleetResult(results=tuple(future.result() for future in futures), interrupted=stopped.is_set())
+        return FleetResult(results=tuple(future.result() for future in futures), interrupted=steps.stopped)
+
+
+def _run_one(board: AnyBoard, work: Work, steps: _Steps) -> BoardResult:
+    began = time.monotonic()
+    error: LitesmithError | None = None
+    deployment: Deployment | None = None
+    try:
+        deployment = work(board, lambda step: steps.begin(board.name, step))
+    except LitesmithError as raised:
+        error = raised
+    except Exception as raised:
+        if console.debugging():
+            raise
+        error = LitesmithError(f"{board.name}: {type(raised).__name__}: {raised}")
+    step = steps.end(board.name, "failed" if error else "done")
+    return BoardResult(
+        board=board.name,
+        status="failed" if error else "done",
+        step=error.step if isinstance(error, BoardError) else step,
+        message=error.message if error else "",
+        next_step=error.next_step if error else "",
+        exit_code=error.exit_code if error else 0,
+        seconds=round(time.monotonic() - began, 2),
+        deployment=deployment,
+    )
+
+
+class _Steps:
+    """The current step of each board; safe to use from several threads."""
+
+    def __init__(self, boards: Sequence[str]) -> None:
+        self._guard = threading.Lock()
+        self._steps = dict.fromkeys(boards, "waiting")
+        self._stopped = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Makes every later :meth:`begin` fail."""
+        self._stopped.set()
+
+    def begin(self, board: str, step: str) -> None:
+        """Records that a board begins a step.
+
+        Raises:
+            BoardError: :meth:`stop` was called.
+        """
+        if self.stopped:
+            raise BoardError(board, step, "interrupted before this step", "run it again")
+        with self._guard:
+            self._steps[board] = step
+
+    def end(self, board: str, status: str) -> str:
+        """Replaces a board's last step with its status; returns that step."""
+        with self._guard:
+            step = self._steps[board]
+            self._steps[board] = status
+        return step
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Boards with their current steps."""
+        with self._guard:
+            return tuple(self._steps.items())
 
 
 @contextmanager
-def _shown(steps: dict[str, str], guard: threading.Lock) -> Iterator[None]:
+def _shown(steps: _Steps) -> Iterator[None]:
     """Shows a live table on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield
@@ -133,11 +164,10 @@ def _shown(steps: dict[str, str], guard: threading.Lock) -> Iterator[None]:
         from rich.table import Table
         from rich.text import Text
 
-        made = Table("board", "step")
-        with guard:
-            for name, step in steps.items():
-                made.add_row(Text(name), Text(step))
-        return made
+        shown = Table("board", "step")
+        for row in steps.rows():
+            shown.add_row(*map(Text, row))
+        return shown
 
     with Live(
         get_renderable=table, console=Console(stderr=True), refresh_per_second=_REFRESH, transient=True

@@ -119,33 +119,37 @@ def up(counts: Sequence[tuple[Profile, int]], inventory: Path) -> Lab:
     try:
         (folder / "lab.json").write_text(files.to_json({"name": name}), encoding="utf-8")
         _new_key(folder / "key")
-        network = _make_network(name)
-        planned = [(profile, n) for profile, count in counts for n in range(1, count + 1)]
-        made = [
-            VirtualBoard(
-                name=f"{profile.name}-{number}",
-                container=f"{name}-{profile.name}-{number}",
-                address=str(network[_FIRST_ADDRESS + position]),
-                target=profile.name,
-            )
-            for position, (profile, number) in enumerate(planned)
-        ]
+        boards = _planned(counts, name, _make_network(name))
         by_name = {profile.name: profile for profile, _ in counts}
-        with console.progress("starting boards", len(made)) as advance, ThreadPoolExecutor() as pool:
+        with console.progress("starting boards", len(boards)) as advance, ThreadPoolExecutor() as pool:
 
             def start(board: VirtualBoard) -> str:
                 line = _start(board, by_name[board.target], images[board.target], name, folder)
                 advance(1, board.name)
                 return line
 
-            known = list(pool.map(start, made))
-        (folder / "known_hosts").write_text("".join(known), encoding="utf-8")
-        files.write_atomically(inventory, _inventory(made, folder))
+            known_hosts = list(pool.map(start, boards))
+        (folder / "known_hosts").write_text("".join(known_hosts), encoding="utf-8")
+        files.write_atomically(inventory, _inventory(boards, folder))
     except BaseException:
         _remove(name)
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Lab(inventory=inventory, boards=tuple(made))
+    return Lab(inventory=inventory, boards=boards)
+
+
+def _planned(counts: Sequence[tuple[Profile, int]], lab: str, network: Any) -> tuple[VirtualBoard, ...]:
+    """The boards of a lab with their names and addresses."""
+    numbered = [(profile, number) for profile, count in counts for number in range(1, count + 1)]
+    return tuple(
+        VirtualBoard(
+            name=f"{profile.name}-{number}",
+            container=f"{lab}-{profile.name}-{number}",
+            address=str(network[_FIRST_ADDRESS + position]),
+            target=profile.name,
+        )
+        for position, (profile, number) in enumerate(numbered)
+    )
 
 
 def down(inventory: Path) -> int:
