@@ -1,10 +1,10 @@
-"""The command line: ``litesmith`` of a wheel, and what ``./inv`` runs in a checkout."""
+"""The command line: the program ``litesmith`` of a wheel, and what ``./inv`` runs in a checkout."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _BAD_ARGUMENTS = 2
@@ -12,7 +12,7 @@ _INTERRUPTED = 130
 
 
 @contextmanager
-def _bad_arguments_end_in_2() -> Iterator[None]:
+def _exits_on_bad_arguments() -> Iterator[None]:
     from invoke.exceptions import Exit, ParseError
 
     from litesmith.base.console import error_line
@@ -24,28 +24,35 @@ def _bad_arguments_end_in_2() -> Iterator[None]:
         raise Exit(code=_BAD_ARGUMENTS) from None
 
 
-def main() -> None:
-    """Runs the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line with these arguments, the process's own when there are none.
+
+    Raises:
+        SystemExit: with the exit code, where the command line failed or only printed help.
+    """
     try:
         from invoke.program import Program
 
         from litesmith import __version__
-        from litesmith.base import paths
+        from litesmith.base import console, paths
         from litesmith.cli.commands import namespace
 
         class Litesmith(Program):
             def parse_core(self, argv: list[str] | None) -> None:
-                with _bad_arguments_end_in_2():
+                with _exits_on_bad_arguments():
                     super().parse_core(argv)
 
             def parse_tasks(self) -> None:
-                with _bad_arguments_end_in_2():
+                with _exits_on_bad_arguments():
                     super().parse_tasks()
 
+        words = list(sys.argv[1:] if arguments is None else arguments)
         tasks = namespace(development=paths.is_checkout())
-        Litesmith(name="litesmith", binary="litesmith", namespace=tasks, version=__version__).run()
+        program = Litesmith(name="litesmith", binary="litesmith", namespace=tasks, version=__version__)
+        console.show_debug_output("--debug" in words)
+        program.run(["litesmith", *words])
     except BrokenPipeError:
-        # The reader, head for example, has seen enough; Python would complain again at its end.
+        # The reader, head for example, is gone; Python would report that once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

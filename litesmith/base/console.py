@@ -1,4 +1,4 @@
-"""What people see: progress and notes on standard error, results on standard output."""
+"""Text for people: progress and notes on standard error, results on standard output."""
 
 from __future__ import annotations
 
@@ -18,9 +18,18 @@ Advance = Callable[..., None]
 """``advance(amount, what)`` of a progress display."""
 
 
+_debug = False
+
+
+def show_debug_output(wanted: bool) -> None:
+    """Turns on tracebacks, and the commands that run, or off again (``--debug``)."""
+    global _debug
+    _debug = wanted
+
+
 def debugging() -> bool:
-    """Whether tracebacks and the commands that run are shown (``--debug``)."""
-    return bool(os.environ.get("LITESMITH_DEBUG")) or "--debug" in sys.argv
+    """Whether tracebacks, and the commands that run, are shown (``--debug`` or LITESMITH_DEBUG)."""
+    return _debug or bool(os.environ.get("LITESMITH_DEBUG"))
 
 
 def trace(line: str) -> None:
@@ -30,19 +39,19 @@ def trace(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """One line about what is going on, for people; never part of a result."""
+    """Prints one line about progress, for people; it is never part of a result."""
     print(line, file=sys.stderr, flush=True)
 
 
 def stdout() -> Console:
-    """rich's console for results that are drawn; wide where it is no terminal but a file or pipe."""
+    """rich's console for tables; it is wide where standard output is a file or a pipe."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def error_line(message: str, next_step: str) -> None:
-    """The one clear line: what is wrong and where, then what to do next."""
+    """Prints the one line of an error: what is wrong and where, then what to do next."""
     text = f"error: {message}"
     if next_step:
         text += f"; {next_step}"
@@ -51,7 +60,7 @@ def error_line(message: str, next_step: str) -> None:
 
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
-    """A progress bar on a terminal, sparse lines elsewhere.
+    """A progress bar on a terminal, a few lines elsewhere.
 
     Yields a function ``advance(amount, what)``.
     """
@@ -84,13 +93,13 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
         return
 
     done = 0.0
-    said = -1
+    quarters = -1
 
-    def say(amount: float, _what: str = "") -> None:
-        nonlocal done, said
+    def advance_in_lines(amount: float, _what: str = "") -> None:
+        nonlocal done, quarters
         done += amount
-        if total and int(4 * done / total) > said:
-            said = int(4 * done / total)
+        if total and int(4 * done / total) > quarters:
+            quarters = int(4 * done / total)
             note(f"{description}: {done:.0f} of {total:.0f}")
 
-    yield say
+    yield advance_in_lines

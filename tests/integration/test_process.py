@@ -65,13 +65,13 @@ def test_a_ctrl_c_that_python_drops_comes_again() -> None:
     """One that arrives while a destructor or an import's callback runs is only printed by Python."""
     code = """
 import signal, time, weakref
-from litesmith.cli.commands import common
+from litesmith.cli import error_handling
 
 class Thing: pass
 
 def drop(_): signal.raise_signal(signal.SIGINT)
 
-@common.guarded
+@error_handling.exits_on_error
 def work():
     thing = Thing()
     reference = weakref.ref(thing, drop)

@@ -106,7 +106,7 @@ def test_errors_are_one_line(cli: Cli, tmp_path: Path) -> None:
     assert "is stripped, and no manifest.json" in one_error_line(done)
     for option in ("--target", "--toolchain"):
         done = cli("size", "--program", "x", option, "armv7")
-        assert (done.returncode, "--program says all of it" in one_error_line(done)) == (2, True)
+        assert (done.returncode, "--program names a finished build" in one_error_line(done)) == (2, True)
 
 
 def test_a_page_that_cannot_be_written(cli: Cli, tmp_path: Path, folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""The tasks of the command line: argument names and printing, nothing else.
+"""The tasks of the command line: they turn options into calls, and name what shows the result.
 
-Heavy imports are inside of the tasks, so that ``invoke --list`` stays fast.
+Heavy imports stand inside of the tasks, so that ``--list`` stays fast.
 """
 
 from __future__ import annotations
@@ -12,57 +12,43 @@ from invoke.collection import Collection
 from litesmith.cli.commands import (
     bench,
     boards,
-    contributing,
-    converting,
+    build,
+    checkout,
     lab,
-    lists,
-    planning,
-    programs,
-    sizes,
+    models,
+    plan,
+    size,
+    targets,
+    tools,
 )
 
 
 def namespace(*, development: bool) -> Collection:
     """The tasks; those that need a checkout only with ``development``."""
-    collection = Collection(
-        programs.build,
-        programs.verify,
-        programs.analyse,
-        programs.matrix,
-        programs.demo,
-        planning.plan,
-        planning.calibrate,
-        converting.convert,
-        boards.deploy,
-        boards.rollback,
-        lists.targets,
-        lists.zoo,
-        lists.doctor,
-    )
+    top_level = [
+        *(build.build, build.verify, build.matrix, build.demo),
+        *(models.analyse, models.convert, models.zoo),
+        *(plan.plan, plan.calibrate),
+        *(boards.deploy, boards.rollback),
+        *(targets.targets, tools.doctor),
+    ]
     groups: dict[str, list[Any]] = {
-        "ops": [lists.ops_list],
+        "ops": [targets.ops],
         "boards": [boards.list_boards],
         "lab": [lab.up, lab.down],
-        "docker": [lists.base, lists.docker_list],
-        "size": [sizes.size, sizes.diff, sizes.check, sizes.what_if],
-        "estimate": [sizes.estimate],
+        "docker": [tools.make_base_image, tools.images],
+        "size": [size.show, size.diff, size.check, size.what_if],
+        "estimate": [size.estimate],
         "bench": [
-            bench.bench_speed,
-            bench.bench_kernels,
-            bench.bench_optimise,
-            bench.bench_pruning,
-            bench.bench_board,
-            bench.bench_compare,
+            *(bench.speed, bench.kernels, bench.optimise),
+            *(bench.pruning, bench.on_board, bench.compare),
         ],
     }
     if development:
-        groups["ops"].append(contributing.derive)
-        groups["estimate"].append(contributing.measure)
-        for one in (contributing.run_tests, contributing.lint, contributing.examples):
-            collection.add_task(one)
+        top_level += [checkout.run_tests, checkout.lint, checkout.examples]
+        groups["ops"].append(checkout.derive)
+        groups["estimate"].append(checkout.measure)
+    collection = Collection(*top_level)
     for name, tasks in groups.items():
-        group = Collection(name)
-        for one in tasks:
-            group.add_task(one)
-        collection.add_collection(group)
+        collection.add_collection(Collection(name, *tasks))
     return collection

@@ -1,197 +1,150 @@
-"""Measurements."""
+"""Tasks that measure programs: time, instructions and bytes, on this machine and on boards."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from invoke.context import Context
+from litesmith.cli.command import Result, command
+from litesmith.cli.options import (
+    BOARD,
+    ENTRY,
+    INVENTORY,
+    MODEL,
+    PROGRAM,
+    TOOLCHAIN,
+    EntryOptions,
+    ProgramOptions,
+    board_over_ssh,
+    required,
+)
 
-from litesmith.cli.commands.common import choice, command, needed, print_json
+if TYPE_CHECKING:
+    from litesmith.study.bench.compare import Comparison
+    from litesmith.study.bench.kernels import KernelsReport
+    from litesmith.study.bench.on_board import BoardReport
+    from litesmith.study.bench.optimise import OptimiseReport
+    from litesmith.study.bench.pruning_steps import StepsReport
+    from litesmith.study.bench.speed import SpeedReport
+
+_RUNS = "inferences per measurement"
+_JSON = "print the measurements as JSON"
 
 
 @command(
     name="speed",
     default=True,
-    iterable=["model"],
-    help={
-        "model": "models to measure (default: zoo and examples)",
-        "runs": "inferences for each measurement",
-        "json": "print the measurements as JSON",
-    },
+    help={"model": f"{MODEL}; may be repeated (default: the zoo and the examples)", "runs": _RUNS},
+    json=_JSON,
+    repeatable=("model",),
 )
-def bench_speed(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
-    """Compare the x86_64 program with the ai-edge-litert wheel, and count kernels elsewhere."""
+def speed(model: tuple[str, ...] = (), runs: int = 300) -> Result[SpeedReport]:
+    """Compare the x86_64 program with the ai-edge-litert wheel, and count kernels on other targets."""
     from litesmith.cli.render import bench as tables
-    from litesmith.study.bench import speed
+    from litesmith.study.bench import speed as measurements
 
-    del ctx
-    found = speed.run(tuple(model or ()), runs)
-    if json:
-        print_json(found.to_json())
-    else:
-        tables.speed(found)
+    return Result(value=measurements.run(model, runs), show=tables.speed)
 
 
 @command(
     name="optimise",
-    iterable=["model"],
     help={
-        "model": "models to measure (default: four of the zoo and one example)",
-        "runs": "inferences for each measurement",
-        "json": "print the measurements as JSON",
+        "model": f"{MODEL}; may be repeated (default: four models of the zoo and one example)",
+        "runs": _RUNS,
     },
+    json=_JSON,
+    repeatable=("model",),
 )
-def bench_optimise(ctx: Context, model: Any = None, runs: int = 300, json: bool = False) -> None:
-    """Bytes, instructions and time for each optimisation, pruned beside stock (x86_64)."""
+def optimise(model: tuple[str, ...] = (), runs: int = 300) -> Result[OptimiseReport]:
+    """Measure bytes, instructions and time of each --optimise, pruned and stock (x86_64)."""
     from litesmith.cli.render import bench as tables
-    from litesmith.study.bench import optimise
+    from litesmith.study.bench import optimise as measurements
 
-    del ctx
-    found = optimise.run(tuple(model or ()), runs)
-    if json:
-        print_json(found.to_json())
-    else:
-        tables.optimise(found)
+    return Result(value=measurements.run(model, runs), show=tables.optimise)
 
 
 @command(
     name="kernels",
-    iterable=["target", "model"],
     help={
-        "target": "targets to build for (default: x86_64, aarch64 and armv7)",
-        "model": "models to measure (default: the zoo and the examples)",
-        "runs": "inferences for each measurement on this machine",
-        "json": "print the measurements as JSON",
+        "target": "a target to build for; may be repeated (default: x86_64, aarch64 and armv7)",
+        "model": f"{MODEL}; may be repeated (default: the zoo and the examples)",
+        "runs": f"{_RUNS} on this machine",
     },
+    json=_JSON,
+    repeatable=("target", "model"),
 )
-def bench_kernels(
-    ctx: Context, target: Any = None, model: Any = None, runs: int = 500, json: bool = False
-) -> None:
-    """TensorFlow Lite's own kernels beside XNNPACK's: bytes, and time or instructions."""
+def kernels(
+    target: tuple[str, ...] = (), model: tuple[str, ...] = (), runs: int = 500
+) -> Result[KernelsReport]:
+    """Compare TensorFlow Lite's built-in kernels with XNNPACK's: bytes, and time or instructions."""
     from litesmith.cli.render import bench as tables
-    from litesmith.study.bench import kernels
+    from litesmith.study.bench import kernels as measurements
 
-    del ctx
-    found = kernels.run(tuple(target or ()), tuple(model or ()), runs)
-    if json:
-        print_json(found.to_json())
-    else:
-        tables.kernels(found)
+    return Result(value=measurements.run(target, model, runs), show=tables.kernels)
 
 
 @command(
     name="pruning",
-    help={
-        "target": "target of the program",
-        "model": "a .tflite file or zoo:NAME",
-        "toolchain": "zig, gcc or docker",
-        "json": "print the bytes as JSON",
-    },
+    help={"target": "the target of the program", "model": MODEL, "toolchain": TOOLCHAIN},
+    json="print the bytes as JSON",
 )
-def bench_pruning(
-    ctx: Context,
-    target: str = "armv7",
-    model: str = "zoo:vww",
-    toolchain: str | None = None,
-    json: bool = False,
-) -> None:
-    """What each step of pruning brings, in bytes: the program without that step."""
+def pruning(
+    target: str = "armv7", model: str = "zoo:vww", toolchain: str | None = None
+) -> Result[StepsReport]:
+    """Measure the bytes that each step of pruning saves: the program is built without that step."""
     from litesmith.cli.render import bench as tables
     from litesmith.study.bench import pruning_steps
 
-    del ctx
-    found = pruning_steps.run(target, model, toolchain)
-    if json:
-        print_json(found.to_json())
-    else:
-        tables.pruning(found)
+    return Result(value=pruning_steps.run(target, model, toolchain), show=tables.pruning)
 
 
 @command(
+    PROGRAM.only("target", "toolchain", "optimise", "kernels"),
+    ENTRY,
     name="board",
-    iterable=["input_shape"],
     help={
-        "board": "a board of the inventory",
-        "target": "built-in target name or path of a profile",
-        "model": "a .tflite file or zoo:NAME",
-        "boards": "the inventory (default boards.yaml)",
-        "toolchain": "zig, gcc or docker, with linkage if need be: gcc:static",
-        "optimise": "size, balanced or speed (default: as the profile says)",
-        "kernels": "builtin, xnnpack or auto: who runs the nodes (default: as the profile says)",
-        "out": "output folder of the build",
+        "board": BOARD,
+        "model": MODEL,
+        "boards": INVENTORY,
+        "out": "output folder of the build (default: build/<target>/<model name>)",
         "runs": "inferences that are measured",
-        "warm-up": "inferences before that",
-        "threads": "threads for the kernels",
-        "signature": "measure this signature",
-        "input-shape": "NAME=1x224x224x3: measure with this shape of an input",
-        "json": "print the measurement as JSON",
+        "warm-up": "inferences before the first that is measured",
+        "threads": "threads of the kernels",
     },
+    json="print the measurement as JSON",
+    letters=("board", "target", "model", "boards", "toolchain", "optimise", "kernels", "out", "runs"),
 )
-def bench_board(
-    ctx: Context,
+def on_board(
+    options: ProgramOptions,
+    entry: EntryOptions,
     board: str | None = None,
-    target: str | None = None,
     model: str | None = None,
     boards: str | None = None,
-    toolchain: str | None = None,
-    optimise: str | None = None,
-    kernels: str | None = None,
     out: str | None = None,
     runs: int = 50,
     warm_up: int = 5,
     threads: int = 1,
-    signature: str | None = None,
-    input_shape: Any = None,
-    json: bool = False,
-) -> None:
+) -> Result[BoardReport]:
     """Measure a model on a board: latency, memory, and the time of each op."""
-    from pathlib import Path
-
-    from litesmith.board.deploy import inventory
-    from litesmith.build.request import Request
     from litesmith.cli.render import bench as tables
     from litesmith.study.bench import on_board as measurements
 
-    del ctx
-    request = Request(
-        target=needed(target, "--target", "armv7"),
-        models=(needed(model, "--model", "examples/det.tflite"),),
-        toolchain=toolchain,
-        out=out,
-        optimise=optimise,
-        kernels=kernels,
-        choice=choice(signature, input_shape),
-    )
-    found = inventory.load(Path(boards) if boards else None)
-    (chosen,) = found.choose((needed(board, "--board", next(iter(found.boards))),))
-    reached = inventory.over_ssh(chosen)
-    options = measurements.RunOptions(runs=runs, warm_up=warm_up, threads=threads)
-    path, report = measurements.run(request, reached, options)
-    if json:
-        print_json(report.to_json())
-    else:
-        tables.board(report, path)
+    options.required_target()
+    models = (required(model, "--model", "examples/det.tflite"),)
+    request = options.request(models=models, out=out, choice=entry.choice())
+    run = measurements.RunOptions(runs=runs, warm_up=warm_up, threads=threads)
+    path, report = measurements.run(request, board_over_ssh(boards, board), run)
+    return Result(value=report, show=lambda found: tables.board(found, path))
 
 
 @command(
     name="compare",
-    positional=["before", "after"],
-    help={
-        "before": "a file that bench.board wrote",
-        "after": "another one",
-        "json": "print the comparison as JSON",
-    },
+    help={"before": "a file that bench.board wrote", "after": "another such file"},
+    json="print the comparison as JSON",
 )
-def bench_compare(ctx: Context, before: str, after: str, json: bool = False) -> None:
+def compare(before: str, after: str) -> Result[Comparison]:
     """Show two measurements of boards side by side."""
-    from pathlib import Path
-
     from litesmith.cli.render import bench as tables
-    from litesmith.study.bench import compare
+    from litesmith.study.bench import compare as comparisons
 
-    del ctx
-    found = compare.compare(Path(before), Path(after))
-    if json:
-        print_json(found.to_json())
-    else:
-        tables.comparison(found)
+    return Result(value=comparisons.compare(Path(before), Path(after)), show=tables.comparison)

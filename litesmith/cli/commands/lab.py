@@ -1,41 +1,36 @@
-"""Virtual boards."""
+"""Tasks that start and remove virtual boards."""
 
 from __future__ import annotations
 
-from invoke.context import Context
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from litesmith.cli.commands.common import command, needed, print_json
+from litesmith.cli.command import Result, command
+from litesmith.cli.options import required
+
+if TYPE_CHECKING:
+    from litesmith.board.lab.virtual_boards import Lab
 
 
 @command(
     help={
-        "boards": "how many of which target: armv7:3,aarch64:1",
-        "out": "the inventory that is written",
-        "json": "print the boards as JSON",
-    }
+        "boards": "the targets, and how many boards of each: armv7:3,aarch64:1",
+        "out": "the inventory to write (default: boards.yaml)",
+    },
+    json="print the boards as JSON",
 )
-def up(ctx: Context, boards: str | None = None, out: str = "boards.yaml", json: bool = False) -> None:
+def up(boards: str | None = None, out: str = "boards.yaml") -> Result[Lab]:
     """Start virtual boards with SSH servers, and write their inventory."""
-    from pathlib import Path
+    from litesmith.board.lab import virtual_boards
+    from litesmith.cli.render import boards as tables
 
-    from litesmith.board.lab import virtual_boards as lab
-
-    del ctx
-    started = lab.up(lab.parse(needed(boards, "--boards", "armv7:3,aarch64:1")), Path(out))
-    if json:
-        print_json(started.to_json())
-        return
-    for board in started.boards:
-        print(f"{board.name}: {board.target} at {board.address}, container {board.container}")
-    print(f"{started.inventory} names them; './inv boards --probe' asks them what they are")
+    wanted = virtual_boards.parse(required(boards, "--boards", "armv7:3,aarch64:1"))
+    return Result(value=virtual_boards.up(wanted, Path(out)), show=tables.lab)
 
 
-@command(help={"out": "the inventory that lab.up wrote"})
-def down(ctx: Context, out: str = "boards.yaml") -> None:
+@command(help={"out": "the inventory that lab.up wrote (default: boards.yaml)"})
+def down(out: str = "boards.yaml") -> None:
     """Remove the virtual boards and everything that belongs to them."""
-    from pathlib import Path
+    from litesmith.board.lab import virtual_boards
 
-    from litesmith.board.lab import virtual_boards as lab
-
-    del ctx
-    print(f"{lab.down(Path(out))} boards removed")
+    print(f"{virtual_boards.down(Path(out))} boards removed")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from litesmith.base import console
 from litesmith.base.files import human_size
 from litesmith.board.deploy.inventory import AnyBoard, Board, FlashBoard
-from litesmith.cli.render.common import add_row, table
+from litesmith.cli.render.table import add_row, table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from litesmith.board.deploy.fleet import FleetResult
+    from litesmith.board.lab.virtual_boards import Lab
     from litesmith.workflow.deployment import FlashSurvey, SshSurvey
 
 
@@ -124,3 +125,10 @@ def fleet(result: FleetResult) -> None:
             "; ".join(text for text in (made.verdict, made.note) if text) if made else "",
         )
     console.stdout().print(shown)
+
+
+def lab(started: Lab) -> None:
+    """The virtual boards that were started."""
+    for board in started.boards:
+        print(f"{board.name}: {board.target} at {board.address}, container {board.container}")
+    print(f"{started.inventory} lists them; './inv boards --probe' asks each of them for its system")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litesmith.base import console
-from litesmith.cli.render.common import add_row, table
+from litesmith.cli.render.table import add_row, table
 
 if TYPE_CHECKING:
     from litesmith.workflow.convert.conversion_report import Comparison, Conversion, OpUse, Output, Price

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from litesmith.base import console
-from litesmith.cli.render.common import add_row, bar
+from litesmith.cli.render.table import add_row, bar
 from litesmith.measure.size.anatomy import CORE
 from litesmith.measure.size.diff import Change, Diff
 from litesmith.measure.size.size_report import SizeReport
@@ -19,24 +19,12 @@ if TYPE_CHECKING:
     from litesmith.measure.size.gate import Finding
     from litesmith.predict.code_size.costs import Estimate
     from litesmith.study.what_if import Answer
-    from litesmith.workflow.build_and_verify import Outcome
 
 _SYMBOLS = 20
 _LONGEST_NAME = 100
 
 
-def outcome(result: Outcome) -> None:
-    """What a build ended in: sizes per op, then the verdict."""
-    _report(result.size, str(result.program))
-    for verdict in result.verdicts:
-        print(verdict.line())
-    if result.stock is not None:
-        saved = result.stock - result.size.binary.code
-        share = f"{100 * saved / result.stock:.1f} %"
-        print(f"stock {result.stock:,} bytes, pruned {result.size.binary.code:,}, saved {saved:,} ({share})")
-
-
-def _report(report: SizeReport, title: str) -> None:
+def report(report: SizeReport, title: str) -> None:
     """Buckets and ops, largest first; they add up to the loaded bytes."""
     binary = report.binary
     shown = _table(f"{title}: {binary.code:,} bytes of code", "part", "attributed", "marginal", "")
@@ -57,7 +45,7 @@ def _report(report: SizeReport, title: str) -> None:
 
 def snapshot(found: Snapshot) -> None:
     """Where every byte of a program went."""
-    _report(found.report, found.title)
+    report(found.report, found.title)
     out = console.stdout()
     if found.report.shared:
         shown = _table("shared by ops", "bytes", "", "ops")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from litesmith.base import console
 from litesmith.base.files import human_size
-from litesmith.cli.render.common import add_row, bar, table
+from litesmith.cli.render.table import add_row, bar, table
 from litesmith.predict.plan.budget import span
 
 if TYPE_CHECKING:

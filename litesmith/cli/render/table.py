@@ -1,16 +1,16 @@
-"""What all tables are made of."""
+"""What all tables are made of: columns, rows, bars."""
 
 from __future__ import annotations
 
 from rich.table import Table
 from rich.text import Text
 
-_BAR = 24
+_BAR_CHARACTERS = 24
 
 
 def bar(value: int, most: int) -> str:
-    """A bar of up to 24 characters, in eighths."""
-    eighths = round(8 * _BAR * value / most) if most else 0
+    """A bar of up to 24 characters, in eighths of a character."""
+    eighths = round(8 * _BAR_CHARACTERS * value / most) if most else 0
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
@@ -20,6 +20,12 @@ def table(*columns: str, title: str | None = None) -> Table:
     for position, column in enumerate(columns):
         made.add_column(column, no_wrap=position == 0, overflow="fold")
     return made
+
+
+def align_right(table: Table, first: int = 1, last: int | None = None) -> None:
+    """Aligns the columns ``first`` to ``last`` (exclusive) to the right: they hold numbers."""
+    for column in table.columns[first:last]:
+        column.justify = "right"
 
 
 def add_row(into: Table, *cells: str) -> None:

@@ -1,0 +1,56 @@
+"""Builds as tables: one program, its verdicts, and a matrix of programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litesmith.base import console
+from litesmith.cli.render import size
+from litesmith.cli.render.table import add_row, bar, table
+
+if TYPE_CHECKING:
+    from litesmith.measure.verify.verdict import Verdict
+    from litesmith.workflow.build_and_verify import Outcome
+    from litesmith.workflow.matrix import Matrix
+
+
+def outcome(result: Outcome) -> None:
+    """What a build ended in: sizes per op, then the verdict."""
+    size.report(result.size, str(result.program))
+    verdicts(result.verdicts)
+    if result.stock is not None:
+        saved = result.stock - result.size.binary.code
+        share = f"{100 * saved / result.stock:.1f} %"
+        print(f"stock {result.stock:,} bytes, pruned {result.size.binary.code:,}, saved {saved:,} ({share})")
+
+
+def verdicts(found: Sequence[Verdict]) -> None:
+    """One line for each verification."""
+    for verdict in found:
+        print(verdict.line())
+
+
+def matrix(found: Matrix, path: Path) -> None:
+    """The cells as one table, and what they were made with."""
+    out = console.stdout()
+    shown = table("model", "target", "toolchain", "code, bytes", "", "verdict", "seconds")
+    for name in ("code, bytes", "seconds"):
+        next(column for column in shown.columns if column.header == name).justify = "right"
+    most = max((cell.code or 0 for cell in found.cells), default=0)
+    for cell in found.cells:
+        add_row(
+            shown,
+            cell.model,
+            cell.target,
+            cell.toolchain,
+            f"{cell.code:,}" if cell.code else "",
+            bar(cell.code or 0, most),
+            cell.verdict + (f": {cell.reason}" if cell.reason else ""),
+            f"{cell.seconds:.1f}",
+        )
+    out.print(shown)
+    for line in dict.fromkeys(f"{cell.target}: {cell.made_with}" for cell in found.cells if cell.made_with):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(str(path), markup=False)
