@@ -17,10 +17,10 @@ from typing import Any
 from litesmith.base import console, files
 from litesmith.base.errors import NoExecutorError, UsageError, VerificationError
 from litesmith.board.deploy.inventory import Board
-from litesmith.build.request import Request
+from litesmith.build.request import Request, resolve
 from litesmith.measure.verify.executor import find_executor
 from litesmith.model import samples
-from litesmith.model.model_file import open_model
+from litesmith.model.model_file import Model, open_model
 from litesmith.predict import work
 from litesmith.predict.plan import latency
 from litesmith.predict.work import Work
@@ -130,7 +130,7 @@ def run(
 
 def _on_board(request: Request, board: Board, runs: int) -> TimedModel:
     _, found = on_board.run(request, board, on_board.RunOptions(runs=runs, warm_up=_WARM_UP, threads=1))
-    return _timed(request, found.nodes)
+    return _timed(open_model(request.models[0]), found.nodes)
 
 
 def _here(request: Request, profile: Profile, runs: int) -> TimedModel:
@@ -138,15 +138,15 @@ def _here(request: Request, profile: Profile, runs: int) -> TimedModel:
         executor = find_executor(profile)
     except NoExecutorError as error:
         raise VerificationError(str(error), "or measure on a board: --board NAME") from None
-    model = open_model(request.models[0])
+    resolved = resolve(request)
+    (model,) = resolved.models
     part, _, sample = samples.for_measuring(model.analysis, model.path)
     arguments = (*part.arguments(), "--json", "--runs", str(runs), "--warm-up", str(_WARM_UP))
-    done = run_program(executor, profiling_program(request), model, arguments, sample.inputs)
-    return _timed(request, node_times(json.loads(done.stdout)["nodes"], runs, model.analysis))
+    done = run_program(executor, profiling_program(resolved), model, arguments, sample.inputs)
+    return _timed(model, node_times(json.loads(done.stdout)["nodes"], runs, model.analysis))
 
 
-def _timed(request: Request, nodes: Sequence[NodeTime]) -> TimedModel:
-    model = open_model(request.models[0])
+def _timed(model: Model, nodes: Sequence[NodeTime]) -> TimedModel:
     return TimedModel(
         model=model.analysis.path,
         work=work.count(model.analysis, op_registry.load()),

@@ -18,7 +18,7 @@ from litesmith.build.cmake_project import cmake_files
 from litesmith.build.manifest import Manifest
 from litesmith.build.notice import notice
 from litesmith.build.project import Project
-from litesmith.build.request import Request, resolve
+from litesmith.build.request import Request, ResolvedRequest, resolve
 from litesmith.build.session import opened
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy
@@ -46,9 +46,18 @@ class Outcome:
     verdicts: tuple[Verdict, ...]
     sysroot: Path | None
     stock: int | None
-    profile: Profile
-    models: tuple[Model, ...]
+    resolved: ResolvedRequest
     manifest: Manifest
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that it was built for."""
+        return self.resolved.profile
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that it was built for."""
+        return self.resolved.models
 
     def to_json(self) -> dict[str, Any]:
         """The result for machines."""
@@ -66,16 +75,26 @@ def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
     return Path("build") / profile.name / joint_name(models)
 
 
+def output_folder(resolved: ResolvedRequest) -> Path:
+    """Where a build writes: the request's folder, or the default one."""
+    named = resolved.request.out
+    return Path(named) if named else default_folder(resolved.profile, resolved.models)
+
+
 def build(request: Request) -> Outcome:
+    """The same as :func:`build_resolved` for a request as it was written."""
+    return build_resolved(resolve(request))
+
+
+def build_resolved(resolved: ResolvedRequest) -> Outcome:
     """Builds, measures and verifies a program; writes the output folder when all of it succeeded.
 
     Raises:
         LitesmithError: the program cannot be built, or its answers are wrong; the output folder is
             unchanged.
     """
-    resolved = resolve(request)
-    profile, models = resolved.profile, resolved.models
-    folder = Path(request.out) if request.out else default_folder(profile, models)
+    request, profile, models = resolved.request, resolved.profile, resolved.models
+    folder = output_folder(resolved)
     require_replaceable(folder)
     with opened(resolved) as session:
         toolchain, tree = session.toolchain, session.tree
@@ -109,8 +128,7 @@ def build(request: Request) -> Outcome:
         verdicts=verdicts,
         sysroot=sysroot,
         stock=stock,
-        profile=profile,
-        models=models,
+        resolved=resolved,
         manifest=built.manifest,
     )
 

@@ -14,7 +14,6 @@ from litesmith.base import packages, paths
 from litesmith.base.errors import ToolError, VerificationError
 from litesmith.build.request import Request
 from litesmith.measure.verify.executor import find_executor
-from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
 _SCALE = 5
@@ -58,12 +57,11 @@ def run(target: str, out: str, seed: int) -> Demo:
     from PIL import Image, ImageDraw
 
     model = paths.data_folder("examples") / "det.tflite"
-    profile = profiles.load(target)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         built = build_and_verify.build(
             Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"))
         )
-        executor = find_executor(profile, sysroot=built.sysroot)
+        executor = find_executor(built.profile, sysroot=built.sysroot)
         shapes = drawing()
         scene = shapes.scene(np.random.default_rng(seed))
         pixels = np.round(scene.image * 255 - 128).astype(np.int8)[None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from litesmith.base import console, files
@@ -19,7 +18,7 @@ from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import Progress
-from litesmith.build.request import Request, resolve
+from litesmith.build.request import Request, ResolvedRequest, resolve
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
@@ -91,15 +90,17 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
             f"{len(request.models)}",
             "deploy one model, or leave these boards out",
         )
-    folder = _output_folder(request)
+    resolved = resolve(request)
+    folder = build_and_verify.output_folder(resolved)
     # The result of an earlier deployment must not be taken for this one's.
     (folder / "deploy.json").unlink(missing_ok=True)
     packages: dict[type[AnyBoard], Package] = {}
     if len(flash_boards) < len(boards):
-        packages[Board] = _package(replace(request, out=str(folder)))
+        packages[Board] = _package(resolved)
     if flash_boards:
         out = folder.parent / f"{folder.name}-flash" if packages else folder
-        packages[FlashBoard] = _package(replace(request, out=str(out), embed_model=True))
+        own = replace(request, out=str(out), embed_model=True)
+        packages[FlashBoard] = _package(replace(resolved, request=own))
 
     def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
@@ -111,21 +112,14 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     return _uninterrupted(result)
 
 
-def _output_folder(request: Request) -> Path:
-    if request.out:
-        return Path(request.out)
-    resolved = resolve(request)
-    return build_and_verify.default_folder(resolved.profile, resolved.models)
-
-
 def _uninterrupted(result: FleetResult) -> FleetResult:
     if result.interrupted:
         raise KeyboardInterrupt
     return result
 
 
-def _package(request: Request) -> Package:
-    outcome = build_and_verify.build(request)
+def _package(resolved: ResolvedRequest) -> Package:
+    outcome = build_and_verify.build_resolved(resolved)
     manifest = outcome.manifest
     made_with = {
         "toolchain": manifest.toolchain,

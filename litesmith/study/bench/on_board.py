@@ -155,7 +155,7 @@ def run(request: Request, board: Board, options: RunOptions) -> tuple[Path, Boar
 
 def _build(request: Request) -> _Programs:
     outcome = build_and_verify.build(request)
-    profiling = profiling_program(request)
+    profiling = profiling_program(outcome.resolved)
     return _Programs(
         package=pack(outcome.program, outcome.models, outcome.profile, {}),
         profiling=profiling,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.build.request import Request, resolve
+from litesmith.build.request import ResolvedRequest
 from litesmith.build.session import opened
 from litesmith.model.contents import ModelAnalysis
 
@@ -40,9 +40,9 @@ class NodeTime:
     share: float
 
 
-def profiling_program(request: Request) -> Path:
+def profiling_program(resolved: ResolvedRequest) -> Path:
     """Builds the profiling program of a request, without symbols."""
-    with opened(resolve(request)) as session:
+    with opened(resolved) as session:
         return session.builder.stripped(session.project(profiling=True))
 
 
