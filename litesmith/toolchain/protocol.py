@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from litesmith.target.profiles import Profile, ToolchainName
+
+CxxLibrary = Literal["libc++", "libstdc++"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,14 @@ class Toolchain(Protocol):
     @property
     def name(self) -> ToolchainName:
         """Its name in profiles."""
+
+    @property
+    def family(self) -> str:
+        """The compiler, wherever it runs: toolchains of one family make the same programs."""
+
+    @property
+    def cxx_library(self) -> CxxLibrary:
+        """The C++ library that programs are linked with."""
 
     def version(self, profile: Profile) -> str:
         """Version of the compiler for a profile.

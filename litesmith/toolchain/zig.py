@@ -22,7 +22,7 @@ from litesmith.base import console, files, paths, process, templates
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
-from litesmith.toolchain.protocol import CompileFlags, License
+from litesmith.toolchain.protocol import CompileFlags, CxxLibrary, License
 
 _RUNTIME_SECONDS = 900
 
@@ -80,6 +80,8 @@ class Zig:
     """The ``ziglang`` package of the Python environment that litesmith runs in."""
 
     name: ToolchainName = "zig"
+    family = "zig"
+    cxx_library: CxxLibrary = "libc++"
 
     def version(self, profile: Profile) -> str:
         """Version of the ``ziglang`` package.

@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from litesmith.toolchain.protocol import CxxLibrary
+
 Key = Callable[[int], Any]
 """What numbers are sorted by."""
 
@@ -276,5 +278,5 @@ class Libstdcxx:
 LIBCXX: Library = Libcxx()
 LIBSTDCXX: Library = Libstdcxx()
 
-BY_TOOLCHAIN: Mapping[str, Library] = {"zig": LIBCXX, "gcc": LIBSTDCXX, "docker": LIBSTDCXX}
-"""The library that each toolchain links."""
+BY_NAME: Mapping[CxxLibrary, Library] = {"libc++": LIBCXX, "libstdc++": LIBSTDCXX}
+"""The libraries by the names that toolchains give them."""

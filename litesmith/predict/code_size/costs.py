@@ -141,9 +141,8 @@ class Estimate:
 def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
     """What sizes depend on, beside the model: everything that the compiler is told."""
     flags = toolchain.compile_flags(profile)
-    name = "gcc" if toolchain.name == "docker" else toolchain.name
     return {
-        "toolchain": name,
+        "toolchain": toolchain.family,
         "linkage": profile.toolchains[toolchain.name].linkage,
         "target": flags.target,
         "common": flags.common,

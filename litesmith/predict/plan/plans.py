@@ -119,7 +119,7 @@ def plan(
     registry = op_registry.load()
     work.require_shapes(model.analysis, choice)
     kernels = _kernels(profile, model, registry, choice)
-    library = ordering.BY_TOOLCHAIN[toolchain.name]
+    library = ordering.BY_NAME[toolchain.cxx_library]
     placed = prediction.predict(
         model.analysis,
         model.path.read_bytes(),
