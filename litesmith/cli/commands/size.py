@@ -232,7 +232,7 @@ def _measured(resolved: ResolvedRequest) -> Snapshot:
     from litesmith.measure.size import measurement
 
     request = resolved.request
-    return measurement.question_snapshot(resolved, f"{', '.join(request.models)} on {request.target}")
+    return measurement.build_snapshot(resolved, f"{', '.join(request.models)} on {request.target}")
 
 
 def _page_name(resolved: ResolvedRequest) -> str:

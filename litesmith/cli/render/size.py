@@ -106,7 +106,7 @@ def finding(found: Finding) -> None:
 def answer(found: Answer) -> None:
     """What a program would weigh."""
     out = console.stdout()
-    _deltas("supposed", {**found.steps, "together": found.after - found.before})
+    _deltas("change", {**found.steps, "together": found.after - found.before})
     for line in found.notes:
         out.print(line, markup=False, soft_wrap=True)
     out.print(f"{found.before:,} -> {found.after:,} bytes of code ({found.after - found.before:+,})")

@@ -10,7 +10,7 @@ from litesmith.build.builder import Binary, Builder
 from litesmith.build.manifest import made_with
 from litesmith.build.project import Project
 from litesmith.build.request import Request, ResolvedRequest, resolve
-from litesmith.build.session import Session, opened
+from litesmith.build.session import opened
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy
 from litesmith.measure.size.dissection import dissect
@@ -44,31 +44,22 @@ def anatomise(project: Project, binary: Binary) -> Anatomy:
     return dissect(binary, project.selection, frozenset(project.runtime.core))
 
 
-def snapshot(session: Session, title: str) -> Snapshot:
-    """Builds and measures the program of a session; only the cache is written to.
-
-    Raises:
-        BuildError: the compiler or the linker failed.
-    """
-    project = session.project()
-    anatomy, measured = measure(session.builder, project, session.builder.build(project))
-    return Snapshot(
-        title=title,
-        made_with=made_with(project, session.profile, session.toolchain),
-        models={model.path: model.sha256 for model in project.selection.models},
-        report=measured,
-        anatomy=anatomy,
-    )
-
-
-def question_snapshot(resolved: ResolvedRequest, title: str) -> Snapshot:
+def build_snapshot(resolved: ResolvedRequest, title: str) -> Snapshot:
     """Builds and measures the program of a request; only the cache is written to.
 
     Raises:
         LitesmithError: the program cannot be built.
     """
     with opened(resolved) as session:
-        return snapshot(session, title)
+        project = session.project()
+        anatomy, report = measure(session.builder, project, session.builder.build(project))
+        return Snapshot(
+            title=title,
+            made_with=made_with(project, session.profile, session.toolchain),
+            models={model.path: model.sha256 for model in project.selection.models},
+            report=report,
+            anatomy=anatomy,
+        )
 
 
 def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **options: Any) -> Snapshot:
@@ -93,4 +84,4 @@ def find_snapshot(name: str, models: tuple[str, ...], target: str | None, **opti
     if target is None:
         raise UsageError(f"{name} must be built, but --target is missing", "for example --target armv7")
     wanted = (name,) if is_model else tuple(in_revision(name, model) for model in models)
-    return question_snapshot(resolve(Request(target=target, models=wanted, **options)), name)
+    return build_snapshot(resolve(Request(target=target, models=wanted, **options)), name)
