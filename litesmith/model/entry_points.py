@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import nearest
-from litesmith.model.contents import ModelAnalysis, Subgraph, Tensor
+from litesmith.model.analysis import ModelAnalysis, Subgraph, Tensor
 from litesmith.model.tensors import Array
 
 

@@ -50,8 +50,8 @@ class Span:
     size: int
 
 
-class Table:
-    """One table of the file; fields are addressed by their index in the schema."""
+class RawTable:
+    """A table of the file whose fields are addressed by their slots in its vtable."""
 
     __slots__ = ("_budget", "_buffer", "_fields", "_inline", "_vtable", "position")
 
@@ -109,10 +109,10 @@ class Table:
             raise DamagedError(f"field {index} of the table at byte {self.position} points at itself")
         return position + offset
 
-    def table(self, index: int) -> Table | None:
+    def table(self, index: int) -> RawTable | None:
         """A nested table, None when absent."""
         position = self._indirect(index)
-        return Table(self._buffer, position, self._budget) if position else None
+        return RawTable(self._buffer, position, self._budget) if position else None
 
     def _vector(self, index: int, element: int) -> tuple[int, int]:
         position = self._indirect(index)
@@ -144,14 +144,14 @@ class Table:
         self._budget.spend(length // 4, start)
         return self._buffer[start : start + length].decode(errors="replace") if length else ""
 
-    def tables(self, index: int) -> Iterator[Table]:
+    def tables(self, index: int) -> Iterator[RawTable]:
         """A vector of tables."""
         start, length = self._vector(index, 4)
         for slot in range(start, start + 4 * length, 4):
-            yield Table(self._buffer, slot + self._unpack(_U32, slot), self._budget)
+            yield RawTable(self._buffer, slot + self._unpack(_U32, slot), self._budget)
 
 
-def root(buffer: bytes) -> Table:
+def root(buffer: bytes) -> RawTable:
     """The root table.
 
     Raises:
@@ -159,4 +159,4 @@ def root(buffer: bytes) -> Table:
     """
     if len(buffer) < 8:
         raise DamagedError(f"the file has only {len(buffer)} bytes")
-    return Table(buffer, _U32.unpack_from(buffer, 0)[0], _Budget(len(buffer)))
+    return RawTable(buffer, _U32.unpack_from(buffer, 0)[0], _Budget(len(buffer)))

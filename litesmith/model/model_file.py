@@ -8,7 +8,7 @@ from pathlib import Path
 
 from litesmith.base.errors import ModelError, UsageError
 from litesmith.model import contents, git_revision, zoo
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 
 
 @dataclass(frozen=True, kw_only=True)

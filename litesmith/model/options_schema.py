@@ -1,39 +1,25 @@
-"""``schema.fbs`` and upstream's readers of it → what the options of each op look like.
+"""The options table of each op: its fields' types, and upstream's function that reads it.
 
-A table is written as a string with one sign for each of its fields, in order: ``1 2 4 8`` for a
-number of so many bytes, ``a b d h`` for a vector of such numbers, ``s`` for a string, ``-`` for a
-field that nobody reads.  ``templates/runtime/flatbuffer_check.cc`` reads the same signs.
+A table is written as a string with one sign for each field, in order: ``1 2 4 8`` for a number of that
+many bytes, ``a b d h`` for a vector of such numbers, ``s`` for a string, ``-`` for a deprecated field.
+``templates/runtime/flatbuffer_check.cc`` reads the same signs.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from litesmith.base.errors import SourceError
+from litesmith.model.schema_fbs import SCALAR_CODES, Declarations, Field
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-_TABLE = re.compile(r"^table (\w+)\s*\{(.*?)\}", re.DOTALL | re.MULTILINE)
-_ENUM = re.compile(r"^enum (\w+)\s*:\s*(\w+)", re.MULTILINE)
-_FIELD = re.compile(r"(\w+)\s*:\s*(\[?)(\w+)\]?[^;]*?(\(deprecated\))?;")
 _CASE = re.compile(r"case BuiltinOperator_(\w+):")
 _READS = re.compile(r"builtin_options_as_(\w+)")
 _CALLS = re.compile(r"return (Parse\w+)\(")
 _PARSER = re.compile(r"^TfLiteStatus (Parse\w+)\(.*?^\}", re.DOTALL | re.MULTILINE)
-_BYTES = {
-    "bool": 1,
-    "byte": 1,
-    "ubyte": 1,
-    "short": 2,
-    "ushort": 2,
-    "int": 4,
-    "uint": 4,
-    "float": 4,
-    "long": 8,
-    "ulong": 8,
-    "double": 8,
-}
 _VECTORS = {1: "a", 2: "b", 4: "d", 8: "h"}
 
 
@@ -45,41 +31,34 @@ class OptionsTable:
     fields: str
 
 
-def options_tables(schema: str) -> dict[str, OptionsTable]:
-    """All members of ``BuiltinOptions`` by name, from the text of ``schema.fbs``.
+def options_tables(schema: Declarations) -> dict[str, OptionsTable]:
+    """All members of ``BuiltinOptions`` by name.
 
     Raises:
-        SourceError: the text has no such union, or a field of an unknown type.
+        SourceError: the schema has no such union, or an option is a table.
     """
-    text = _COMMENT.sub("", schema)
-    union = re.search(r"union BuiltinOptions \{(.*?)\}", text, re.DOTALL)
-    if union is None:
+    members = schema.unions.get("BuiltinOptions")
+    if members is None:
         raise SourceError("no union BuiltinOptions in schema.fbs")
-    sizes = {**_BYTES, **{name: _BYTES[kind.removesuffix("32")] for name, kind in _enums(text).items()}}
-    tables = dict(_TABLE.findall(text))
-    members = re.findall(r"\w+", union[1])
     return {
-        name: OptionsTable(number=number, fields=_signs(name, tables[name], sizes))
+        name: OptionsTable(
+            number=number, fields="".join(_sign(schema, name, *item) for item in schema.tables[name].items())
+        )
         for number, name in enumerate(members, start=1)
     }
 
 
-def _enums(text: str) -> dict[str, str]:
-    return {name: kind.replace("int32", "int") for name, kind in _ENUM.findall(text)}
-
-
-def _signs(table: str, body: str, sizes: Mapping[str, int]) -> str:
-    signs = ""
-    for name, vector, kind, deprecated in _FIELD.findall(body):
-        if deprecated:
-            signs += "-"
-        elif kind == "string":
-            signs += "s"
-        elif kind in sizes:
-            signs += _VECTORS[sizes[kind]] if vector else str(sizes[kind])
-        else:
-            raise SourceError(f"{table}.{name} of schema.fbs has the type {kind}")
-    return signs
+def _sign(schema: Declarations, table: str, name: str, field: Field) -> str:
+    if field.deprecated:
+        return "-"
+    if field.type == "string":
+        return "s"
+    scalar = field.type.strip("[]")
+    code = SCALAR_CODES.get(schema.enums[scalar].type if scalar in schema.enums else scalar)
+    if code is None:
+        raise SourceError(f"{table}.{name} of schema.fbs has the type {field.type}")
+    size = struct.calcsize(f"<{code}")
+    return _VECTORS[size] if field.type.startswith("[") else str(size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from litesmith.base.errors import UsageError
-from litesmith.model.contents import ModelAnalysis, Tensor
+from litesmith.model.analysis import ModelAnalysis, Tensor
 from litesmith.model.entry_points import EVERYTHING, Choice, Part, parts
 from litesmith.model.tensors import Array, as_strings, numpy_dtype
 

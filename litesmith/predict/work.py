@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from litesmith.base.errors import UsageError
-from litesmith.model.contents import ModelAnalysis, Node, Subgraph, Tensor
+from litesmith.model.analysis import ModelAnalysis, Node, Subgraph, Tensor
 from litesmith.model.entry_points import Choice, parts
 from litesmith.runtime.op_registry import Registry
 

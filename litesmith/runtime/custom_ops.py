@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from litesmith.base import files
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import Strict, load_yaml
-from litesmith.model.contents import CUSTOM_CODE
+from litesmith.model.analysis import CUSTOM_CODE
 from litesmith.runtime.include_closure import IncludeClosure
 from litesmith.runtime.op_registry import Op, Registry
 from litesmith.runtime.source_tree import LocalSource, SourceTree

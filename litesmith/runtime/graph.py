@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from litesmith.model import contents, flatbuffer
-from litesmith.model.contents import ModelAnalysis
-from litesmith.model.flatbuffer import Table
+from litesmith.model import analysis, schema, tables
+from litesmith.model.analysis import ModelAnalysis
+from litesmith.model.custom_options import decode_options
+from litesmith.model.tables import Table
 from litesmith.model.tensors import Array, numpy_dtype
 from litesmith.runtime.op_registry import Registry
 
@@ -116,7 +117,7 @@ class RuntimeTensor:
 
     def scales(self) -> tuple[float, ...]:
         """The scales of its quantisation: one, or one for each channel."""
-        return self.quantization.numbers(2, "f") if self.quantization is not None else ()
+        return self.quantization.reals("scale") if self.quantization is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ class RuntimeNode:
     inputs: tuple[int, ...]
     outputs: list[int]
     tensors: list[RuntimeTensor]
-    options: Table | None = None
+    options: Table = field(default_factory=Table.absent)
     custom: Mapping[str, Any] = field(default_factory=dict)
     intermediates: int = 0
     temporaries: list[int] = field(default_factory=list)
@@ -198,16 +199,8 @@ class RuntimeNode:
         return None if value is None else tuple(int(number) for number in value.ravel())
 
     def number(self, field_: int, code: str = "i", default: int = 0) -> int:
-        """A number among the op's options, by its field in the schema."""
-        return self.options.scalar(field_, code, default) if self.options is not None else default
-
-    def numbers(self, field_: int, code: str = "i") -> tuple[int, ...]:
-        """A vector among the op's options."""
-        return self.options.numbers(field_, code) if self.options is not None else ()
-
-    def text(self, field_: int) -> str:
-        """A text among the op's options."""
-        return self.options.text(field_) if self.options is not None else ""
+        """A number among the op's options, by its slot in the options table."""
+        return self.options.scalar(field_, code, default)
 
     @property
     def inputs_known(self) -> bool:
@@ -289,48 +282,52 @@ def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[Runti
 
     ``content`` is the file that ``model`` is the analysis of.
     """
-    root = flatbuffer.root(content)
-    buffers = [_contents(entry, content) for entry in root.tables(4)]
-    kinds = [
-        _Kind(
-            name=code.name or registry.names.get(code.code, f"BUILTIN_{code.code}"),
-            own=code.custom and code.name not in registry.customs,
-        )
-        for code in model.operator_codes
-    ]
+    root = tables.root(content)
+    buffers = [_contents(entry, content) for entry in root.tables("buffers")]
+    kinds = [_Kind.of(code, registry) for code in model.operator_codes]
     return [
         _graph(entry, subgraph, buffers, kinds)
-        for entry, subgraph in zip(root.tables(2), model.subgraphs, strict=True)
+        for entry, subgraph in zip(root.tables("subgraphs"), model.subgraphs, strict=True)
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """An entry of the operator-code table."""
+    """An entry of the operator-code table; ``options`` is the options table of its op, empty for none."""
 
     name: str
     own: bool
+    options: str
+
+    @classmethod
+    def of(cls, code: analysis.OperatorCode, registry: Registry) -> _Kind:
+        op = registry.builtins.get(code.code)
+        return cls(
+            name=registry.name_of(code),
+            own=code.custom and code.name not in registry.customs,
+            options=schema.union("BuiltinOptions")[op.options.number] if op and op.options else "",
+        )
 
 
 def _contents(entry: Table, content: bytes) -> memoryview | None:
     """The bytes of a buffer; None where it has none, which is not the same as having no bytes."""
-    span = entry.span(0)
+    span = entry.span("data")
     view = memoryview(content)
     if span is not None:
         return view[span.start : span.start + span.size]
-    offset, size = entry.scalar(1, "Q"), entry.scalar(2, "Q")
+    offset, size = entry.integer("offset"), entry.integer("size")
     return view[offset : offset + size] if offset > 1 else None
 
 
 def _graph(
     entry: Table,
-    subgraph: contents.Subgraph,
+    subgraph: analysis.Subgraph,
     buffers: list[memoryview | None],
     kinds: list[_Kind],
 ) -> RuntimeGraph:
     tensors = [
         _tensor(table, tensor, buffers)
-        for table, tensor in zip(entry.tables(0), subgraph.tensors, strict=True)
+        for table, tensor in zip(entry.tables("tensors"), subgraph.tensors, strict=True)
     ]
     nodes = [
         RuntimeNode(
@@ -339,12 +336,12 @@ def _graph(
             inputs=node.inputs,
             outputs=list(node.outputs),
             tensors=tensors,
-            options=table.table(4),
+            options=_options(table, kinds[node.opcode_index].options),
             custom=_custom_options(node.custom_options),
             intermediates=len(node.intermediates),
             own=kinds[node.opcode_index].own,
         )
-        for index, (table, node) in enumerate(zip(entry.tables(3), subgraph.nodes, strict=True))
+        for index, (table, node) in enumerate(zip(entry.tables("operators"), subgraph.nodes, strict=True))
     ]
     return RuntimeGraph(
         name=subgraph.name,
@@ -355,14 +352,18 @@ def _graph(
     )
 
 
+def _options(operator: Table, kind: str) -> Table:
+    return operator.union_as("builtin_options", kind) if kind else Table.absent()
+
+
 def _custom_options(options: bytes) -> Mapping[str, Any]:
-    decoded = contents.decode_options(options) if options else None
+    decoded = decode_options(options) if options else None
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _tensor(table: Table, tensor: contents.Tensor, buffers: list[memoryview | None]) -> RuntimeTensor:
+def _tensor(table: Table, tensor: analysis.Tensor, buffers: list[memoryview | None]) -> RuntimeTensor:
     """``InterpreterBuilder::ParseTensors``: buffer 0 is nobody's, a buffer with contents makes a constant."""
-    number = table.scalar(2, "I")
+    number = table.integer("buffer")
     content = buffers[number] if number else None
     if content is not None:
         memory = Memory.CONSTANT
@@ -375,10 +376,10 @@ def _tensor(table: Table, tensor: contents.Tensor, buffers: list[memoryview | No
         dtype=tensor.dtype,
         dims=tensor.allocated_shape,
         memory=memory,
-        signature=table.numbers(7, "i"),
+        signature=table.integers("shape_signature"),
         variable=tensor.variable,
-        quantization=table.table(4),
-        sparsity=table.table(6),
+        quantization=table.table("quantization"),
+        sparsity=table.table("sparsity"),
     )
     made.bytes = byte_size(made.dtype, made.dims) if content is None else len(content)
     if content is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from litesmith.base import paths
 from litesmith.base.errors import UnsupportedModelError, UsageError
 from litesmith.base.yaml_files import Strict, nearest, validate
-from litesmith.model.contents import ModelAnalysis, OperatorCode, OpUse, Tensor
+from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
 
 
 class Options(Strict):

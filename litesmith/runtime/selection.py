@@ -7,11 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from litesmith.model import contents
-from litesmith.model.contents import DepthwiseRow, ModelAnalysis
+from litesmith.model.analysis import DepthwiseRow, ModelAnalysis, dtype_numbers
 from litesmith.runtime.op_registry import Op, Options, Registry, require_supported
-
-_DTYPE_NUMBERS = {name: number for number, name in contents.DTYPES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +98,7 @@ class SelectedOp:
     @property
     def dtype_mask(self) -> int:
         """Bit n is set for ``TensorType`` n."""
-        return sum(1 << _DTYPE_NUMBERS[dtype] for dtype in self.dtypes)
+        return sum(1 << dtype_numbers()[dtype] for dtype in self.dtypes)
 
 
 @dataclass(frozen=True, kw_only=True)

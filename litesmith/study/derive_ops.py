@@ -16,7 +16,7 @@ from typing import Any
 
 from litesmith.base import files
 from litesmith.base.errors import SourceError
-from litesmith.model import contents, options_schema
+from litesmith.model import contents, options_schema, schema_fbs
 from litesmith.runtime.include_closure import IncludeClosure
 from litesmith.runtime.source_tree import SourceTree
 
@@ -118,7 +118,8 @@ class Deriver:
         codes = self.builtin_codes()
         where = self._registrations()
         core = self._files.sources_of(_CORE_ROOTS)
-        tables = options_schema.options_tables(self._files.text(_SCHEMA))
+        schema = schema_fbs.parse(self._files.text(_SCHEMA))
+        tables = options_schema.options_tables(schema)
         readers = options_schema.readers_of_ops(self._files.text(_CONVERSIONS))
         tried = _tried_dtypes({code: name for name, code in codes.items()})
         result: dict[str, Any] = {}
@@ -157,6 +158,7 @@ class Deriver:
             "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
         }
+        result["schema.json"] = schema.to_json()
         result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}
         return result
 

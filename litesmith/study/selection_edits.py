@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import nearest
 from litesmith.model import contents
-from litesmith.model.contents import DTYPES, UNKNOWN_ROW
+from litesmith.model.analysis import UNKNOWN_ROW, dtype_numbers
 from litesmith.model.model_file import Model
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Op, Registry, require_supported
@@ -135,7 +135,7 @@ def _resolve(word: str, names: Sequence[str]) -> tuple[str | None, tuple[str, ..
 def _require_dtypes(op: Op, dtypes: Sequence[str]) -> None:
     missing = next((dtype for dtype in dtypes if dtype not in op.dtypes), None)
     if missing is not None:
-        reason = "" if missing in DTYPES.values() else ", which does not exist"
+        reason = "" if missing in dtype_numbers() else ", which does not exist"
         raise UsageError(
             f"{op.name} has no kernel for the dtype {missing}{reason}", f"it has {', '.join(op.dtypes)}"
         )

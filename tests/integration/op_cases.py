@@ -20,7 +20,7 @@ from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.reference import Answer, Question
 from litesmith.measure.verify.verification import ComparedOutput
 from litesmith.model import contents, entry_points, samples
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import Part
 from litesmith.model.model_file import Model
 from litesmith.model.samples import Sample

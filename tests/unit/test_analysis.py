@@ -10,12 +10,13 @@ from flatbuffers import flexbuffers
 
 from litesmith.base.errors import ModelError
 from litesmith.model import contents
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.runtime.op_registry import Registry
 from tests.conftest import EXAMPLES
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, GELU, INT8, INT32, QUANTIZE, Op, build_model
 
 
-def analyse(tmp_path: Path, data: bytes, name: str = "m.tflite") -> contents.ModelAnalysis:
+def analyse(tmp_path: Path, data: bytes, name: str = "m.tflite") -> ModelAnalysis:
     path = tmp_path / name
     path.write_bytes(data)
     return contents.analyse(path)

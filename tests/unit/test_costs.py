@@ -8,7 +8,7 @@ import pytest
 
 from litesmith.base.errors import UsageError
 from litesmith.model import contents
-from litesmith.model.contents import DepthwiseRow
+from litesmith.model.analysis import DepthwiseRow
 from litesmith.predict.code_size import costs
 from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
 from litesmith.runtime import selection

@@ -10,7 +10,7 @@ from litesmith.base.errors import UsageError
 from litesmith.build.request import Request, resolve
 from litesmith.cli.render import plan_page
 from litesmith.model import contents
-from litesmith.model.contents import Tensor
+from litesmith.model.analysis import ModelAnalysis, Tensor
 from litesmith.model.entry_points import Choice
 from litesmith.model.model_file import open_model
 from litesmith.predict import work
@@ -314,7 +314,7 @@ def test_every_formula_is_documented() -> None:
         assert formula.text in line
 
 
-def of_any_length() -> contents.ModelAnalysis:
+def of_any_length() -> ModelAnalysis:
     g = Graph()
     x = g.input([1, 1], signature=[1, -1])
     g.op("ADD", [x, x], [g.output()], "Add")

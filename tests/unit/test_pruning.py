@@ -8,7 +8,7 @@ import pytest
 
 from litesmith.base import paths
 from litesmith.model import contents
-from litesmith.model.contents import DepthwiseRow
+from litesmith.model.analysis import DepthwiseRow
 from litesmith.runtime import pruning, selection
 from litesmith.runtime.edits import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
 from litesmith.runtime.op_registry import Registry

@@ -7,7 +7,7 @@ import pytest
 
 from litesmith.base.errors import UsageError
 from litesmith.model import contents, entry_points, samples, tensors
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import Choice
 from litesmith.study.op_models.writer import Graph
 from tests.conftest import EXAMPLES

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from litesmith.base.errors import SourceError
-from litesmith.model import options_schema
+from litesmith.model import options_schema, schema_fbs
 from litesmith.runtime.op_registry import Registry
 
 FBS = """
@@ -51,7 +51,7 @@ TfLiteStatus ParseOpDataTfLite(const Operator* op, BuiltinOperator op_type) {
 
 
 def test_fields_have_signs() -> None:
-    found = options_schema.options_tables(FBS)
+    found = options_schema.options_tables(schema_fbs.parse(FBS))
     assert {name: (table.number, table.fields) for name, table in found.items()} == {
         "AOptions": (1, "144"),
         "BOptions": (2, "dhs-1"),
@@ -61,12 +61,12 @@ def test_fields_have_signs() -> None:
 
 def test_an_unknown_type_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"AOptions\.padding of schema\.fbs has the type Strange"):
-        options_schema.options_tables(FBS.replace("padding:Padding", "padding:Strange"))
+        schema_fbs.parse(FBS.replace("padding:Padding", "padding:Strange"))
 
 
 def test_a_schema_without_options_is_an_error() -> None:
     with pytest.raises(SourceError, match="no union BuiltinOptions"):
-        options_schema.options_tables("table Model { version:uint; }")
+        options_schema.options_tables(schema_fbs.parse("table Model { version:uint; }"))
 
 
 def test_readers_are_followed_and_labels_share_a_block() -> None:

@@ -10,7 +10,7 @@ from litesmith.base.files import human_size
 from litesmith.cli.render.table import add_row, table
 
 if TYPE_CHECKING:
-    from litesmith.model.contents import ModelAnalysis
+    from litesmith.model.analysis import ModelAnalysis
     from litesmith.model.zoo import ZooModel
     from litesmith.runtime.op_registry import Registry
 

@@ -9,7 +9,7 @@ from litesmith.measure.verify import reference
 from litesmith.measure.verify.cases import Case
 from litesmith.measure.verify.reference import Answer, Question
 from litesmith.measure.verify.tolerance import QUANTISED, Index, UpstreamOutput
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import Part
 from litesmith.model.model_file import Model
 

@@ -35,6 +35,9 @@ _DEEPEST = 32
 _MOST_CALLS = 10_000
 """Of subgraphs, by all nodes; a damaged file could ask for any number."""
 
+_BRANCHES = ("then_subgraph_index", "else_subgraph_index")
+_LOOP = ("cond_subgraph_index", "body_subgraph_index")
+
 _IN_ARENAS = (Memory.ARENA, Memory.PERSISTENT)
 
 _DTYPE_OF: Mapping[str, int] = {
@@ -116,13 +119,13 @@ class Interpreter:
         affected = any(subgraph.is_affected() for subgraph in self.subgraphs)
         return tuple(one for one in self.unknown.values() if affected or not one.on_heap)
 
-    def called(self, node: RuntimeNode, field: int, depth: int) -> Subgraph:
+    def called(self, node: RuntimeNode, option: str, depth: int) -> Subgraph:
         """A subgraph that a node names among its options.
 
         Raises:
             ModelError: there is none, or it is deeper or called more often than in any sound model.
         """
-        number = node.number(field)
+        number = node.options.integer(option)
         self._calls += 1
         if not 0 <= number < len(self.subgraphs) or depth > _DEEPEST or self._calls > _MOST_CALLS:
             raise ModelError(
@@ -402,7 +405,7 @@ class Subgraph:
     # Control flow.
 
     def _prepare_if(self, node: RuntimeNode, depth: int) -> None:
-        branches = [self._all.called(node, field, depth) for field in (0, 1)]
+        branches = [self._all.called(node, option, depth) for option in _BRANCHES]
         passed = [node.of(position) for position in range(1, len(node.inputs))]
         for branch in branches:
             branch.drop_unused_inputs()
@@ -418,7 +421,7 @@ class Subgraph:
                 node.resize(position, result.dims, known=result.known)
 
     def _run_if(self, node: RuntimeNode, depth: int, certain: bool) -> None:
-        branches = [self._all.called(node, field, depth) for field in (0, 1)]
+        branches = [self._all.called(node, option, depth) for option in _BRANCHES]
         passed = [node.of(position) for position in range(1, len(node.inputs))]
         condition = node.ints(0) if node.of(0).known else None
         taken = branches if condition is None else [branches[0 if condition[0] else 1]]
@@ -442,7 +445,7 @@ class Subgraph:
             self._doubt(node, node.of(0).name, reason, at_most=True)
 
     def _prepare_while(self, node: RuntimeNode, depth: int) -> None:
-        condition, body = (self._all.called(node, field, depth) for field in (0, 1))
+        condition, body = (self._all.called(node, option, depth) for option in _LOOP)
         passed = [node.of(position) for position in range(len(node.inputs))]
         condition.drop_unused_inputs()
         condition.take(passed, borrow=False)
@@ -468,7 +471,7 @@ class Subgraph:
                 node.resize(position, result.dims, known=result.known)
 
     def _run_while(self, node: RuntimeNode, depth: int, certain: bool) -> None:
-        condition, body = (self._all.called(node, field, depth) for field in (0, 1))
+        condition, body = (self._all.called(node, option, depth) for option in _LOOP)
         passed = [node.of(position) for position in range(len(node.inputs))]
         condition.invoke(depth + 1, certain=certain)
         body.take(passed, borrow=True)
@@ -487,10 +490,10 @@ class Subgraph:
             self._doubt(node, node.of(0).name, reason, at_most=True)
 
     def _run_once(self, node: RuntimeNode, depth: int, certain: bool) -> None:  # noqa: ARG002
-        initialisation = self._all.called(node, 0, depth)
-        if node.number(0) in self._all.initialised:
+        initialisation = self._all.called(node, "init_subgraph_index", depth)
+        if initialisation.index in self._all.initialised:
             return
-        self._all.initialised.add(node.number(0))
+        self._all.initialised.add(initialisation.index)
         initialisation.allocate(depth + 1)
         initialisation.invoke(depth + 1, certain=True)
         initialisation.release()

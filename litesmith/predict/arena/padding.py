@@ -20,6 +20,6 @@ def _valid(size: int, window: int, stride: int, dilation: int) -> int:
     return int((size + stride - ((window - 1) * dilation + 1)) / stride) if stride else 0
 
 
-def rule(padding: int) -> Rule:
+def rule(padding: str | int) -> Rule:
     """The rule of a padding."""
-    return _same if padding == SAME else _valid
+    return _same if padding in ("SAME", SAME) else _valid

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litesmith.base.errors import ModelError
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import EVERYTHING, Choice, parts
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter, Subgraph, Unknown

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from litesmith.model.flatbuffer import Table
+from litesmith.model.tables import Table
 from litesmith.predict.arena.shapes import reduced
 from litesmith.runtime.graph import Dims, Memory, RuntimeNode, RuntimeTensor, Scratch, is_hybrid
 
@@ -52,8 +52,8 @@ def _batch_matmul(node: RuntimeNode) -> Added:
     ]
     if left.dtype != "float32" or right.dtype != "int8":
         return added
-    rows = left.dims[-1] if node.number(0, "?") else left.dims[-2]
-    units = right.dims[-2] if node.number(1, "?") else right.dims[-1]
+    rows = left.dims[-1] if node.options.boolean("adj_x") else left.dims[-2]
+    units = right.dims[-2] if node.options.boolean("adj_y") else right.dims[-1]
     vectors = math.prod(left.dims[:-2]) * rows
     return [
         *added,
@@ -69,8 +69,8 @@ def _conv_2d(node: RuntimeNode) -> Added:
     image, weights = node.of(0), node.of(1)
     channels, height, width, depth = weights.dims
     output = _output_dims(node)
-    strides = (node.number(1), node.number(2))
-    dilations = (node.number(4, "i", 1), node.number(5, "i", 1))
+    strides = (node.options.integer("stride_w"), node.options.integer("stride_h"))
+    dilations = tuple(node.options.integer(f"dilation_{axis}_factor") for axis in "wh")
     hybrid = is_hybrid(image, weights)
     added = []
     if (*dilations, *strides, height, width) != (1, 1, 1, 1, 1, 1):
@@ -95,8 +95,8 @@ def _conv_2d(node: RuntimeNode) -> Added:
 def _conv_3d(node: RuntimeNode) -> Added:
     image, weights = node.of(0), node.of(1)
     depth, height, width, channels_in, channels_out = weights.dims
-    strides = tuple(node.number(field_) for field_ in (1, 2, 3))
-    dilations = tuple(node.number(field_, "i", 1) for field_ in (5, 6, 7))
+    strides = tuple(node.options.integer(f"stride_{axis}") for axis in "dwh")
+    dilations = tuple(node.options.integer(f"dilation_{axis}_factor") for axis in "dwh")
     added = []
     if {*strides, *dilations, depth, height, width} != {1}:
         patch = channels_in * depth * height * width
@@ -106,7 +106,7 @@ def _conv_3d(node: RuntimeNode) -> Added:
 
 
 def _conv_3d_transpose(node: RuntimeNode) -> Added:
-    if any(node.number(field_, "i", 1) > 1 for field_ in (5, 6, 7)):
+    if any(node.options.integer(f"dilation_{axis}_factor") > 1 for axis in "dwh"):
         return []  # the reference kernel
     weights, image = node.dims(1), node.dims(2)
     return [_heap("col2im", "float32", (math.prod(image[1:4]), math.prod(weights[:4])))]
@@ -166,24 +166,20 @@ def _ledger(weights: RuntimeTensor) -> Scratch:
     """Which blocks of sparse weights hold anything: one byte for each, and one for each row."""
     size = 0
     if weights.sparsity is not None:
-        for position, dimension in enumerate(weights.sparsity.tables(2)):
+        for position, dimension in enumerate(weights.sparsity.tables("dim_metadata")):
             if position == 1:
-                rows = _sparse_length(dimension.table(3), dimension.scalar(2, "B"))
-                blocks = _sparse_length(dimension.table(5), dimension.scalar(4, "B"))
+                rows = _sparse_length(dimension.union("array_segments"))
+                blocks = _sparse_length(dimension.union("array_indices"))
                 size = blocks + rows - 1
     return _kept("ledger", "uint8", (size,))
 
 
-_SPARSE_INDEX_BYTES = {1: 4, 2: 2, 3: 1}
-"""Bytes of a number, by the member of the union ``SparseIndexVector``: int32, uint16, uint8."""
-
-
-def _sparse_length(vector: Table | None, kind: int) -> int:
-    return vector.length(0, _SPARSE_INDEX_BYTES.get(kind, 4)) if vector is not None else 0
+def _sparse_length(vector: Table | None) -> int:
+    return vector.length("values") if vector is not None else 0
 
 
 def _lstm(node: RuntimeNode) -> Added:
-    if node.number(3, "b"):
+    if node.options.enum("kernel_type") == "BASIC":
         return []  # the basic kernel works in its outputs
     values, weights = node.of(0), node.of(4)
     batch, cells = values.dims[0], weights.dims[0]
@@ -227,7 +223,7 @@ def _hybrid_lstm(node: RuntimeNode, batch: int, cells: int) -> Added:
 
 def _unidirectional_lstm(node: RuntimeNode) -> Added:
     values, weights = node.of(0), node.of(4)
-    batch, cells = values.dims[1 if node.number(3, "?") else 0], weights.dims[0]
+    batch, cells = values.dims[1 if node.options.boolean("time_major") else 0], weights.dims[0]
     if values.dtype == "int8":
         dtypes = ["int16"] * 4 + ["int8", "int32"]
         return [_scratch(f"gate {i}", dtype, (batch, cells)) for i, dtype in enumerate(dtypes)]
@@ -238,7 +234,7 @@ def _unidirectional_lstm(node: RuntimeNode) -> Added:
 
 def _bidirectional_lstm(node: RuntimeNode) -> Added:
     values, weights = node.of(0), node.of(4)
-    batch = values.dims[1 if node.number(4, "?", 1) else 0]
+    batch = values.dims[1 if node.options.boolean("time_major") else 0]
     forward, backward = weights.dims[0], node.dims(21)[0]
     forward_gates, backward_gates = (4 if node.input(position) is None else 5 for position in (1, 18))
     added = [
@@ -300,14 +296,14 @@ def _rnn(node: RuntimeNode) -> Added:
 
 
 def _unidirectional_rnn(node: RuntimeNode) -> Added:
-    return _rnn_of(node, node.dims(0)[1 if node.number(0, "?") else 0])
+    return _rnn_of(node, node.dims(0)[1 if node.options.boolean("time_major") else 0])
 
 
 def _bidirectional_rnn(node: RuntimeNode) -> Added:
     values, weights = node.of(0), node.of(1)
     if not is_hybrid(values, weights):
         return []
-    batch = values.dims[1 if node.number(0, "?") else 0]
+    batch = values.dims[1 if node.options.boolean("time_major") else 0]
     forward, backward = weights.dims[0], node.dims(5)[0]
     auxiliary = node.input(9) if node.input(10) is not None else None
     sums = 2 if auxiliary is None else 3
@@ -364,7 +360,11 @@ def _reduce_with_accumulators(node: RuntimeNode) -> Added:
     values, axes = node.of(0), node.of(1)
     memory = _arena_if(axes.fixed and not _computed(node))
     chosen = node.ints(1)
-    dims = _output_dims(node) if chosen is None else reduced(values.dims, chosen, bool(node.number(0, "?")))
+    dims = (
+        _output_dims(node)
+        if chosen is None
+        else reduced(values.dims, chosen, node.options.boolean("keep_dims"))
+    )
     added[2] = Scratch(
         label="accumulators",
         dtype=_ACCUMULATORS.get(values.dtype, "int64"),
@@ -392,7 +392,7 @@ def _svdf(node: RuntimeNode) -> Added:
     integer = values.dtype == "int8"
     added = [_scratch("filters", "int32" if integer else "float32", (batch, filters))]
     if integer:
-        added.append(_scratch("output", "int32", (filters // node.number(0), batch)))
+        added.append(_scratch("output", "int32", (filters // node.options.integer("rank"), batch)))
     elif is_hybrid(values, weights):
         added += [
             _scratch("quantised input", weights.dtype, values.dims),
@@ -468,5 +468,5 @@ def reserved(node: RuntimeNode) -> int:
 
     They count because the order of equal tensors depends on their numbers.
     """
-    basic = node.op == "LSTM" and node.number(3, "b")
+    basic = node.op == "LSTM" and node.options.enum("kernel_type") == "BASIC"
     return 0 if basic or node.own else _RESERVED.get(node.op, 0)

@@ -92,8 +92,8 @@ def _batch_matmul(node: RuntimeNode) -> None:
     rank = max(len(left), len(right))
     left, right = (1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right
     batches = [b if a == 1 else a for a, b in zip(left[:-2], right[:-2], strict=True)]
-    rows = left[-1] if node.number(0, "?") else left[-2]
-    columns = right[-2] if node.number(1, "?") else right[-1]
+    rows = left[-1] if node.options.boolean("adj_x") else left[-2]
+    columns = right[-2] if node.options.boolean("adj_y") else right[-1]
     node.resize(0, (*batches, rows, columns))
 
 
@@ -122,7 +122,7 @@ def _space_to_batch_shape(node: RuntimeNode) -> Dims | None:
 def _bidirectional_lstm(node: RuntimeNode) -> None:
     steps = node.dims(0)[:2]
     forward, backward = node.dims(8)[1], node.dims(25)[1]
-    merged = node.number(3, "?")
+    merged = node.options.boolean("merge_outputs")
     node.resize(0, (*steps, forward + backward if merged else forward))
     if not merged:
         node.resize(1, (*steps, backward))
@@ -131,7 +131,7 @@ def _bidirectional_lstm(node: RuntimeNode) -> None:
 def _bidirectional_rnn(node: RuntimeNode) -> None:
     steps = node.dims(0)[:2]
     forward, backward = node.dims(1)[0], node.dims(5)[0]
-    merged = node.number(2, "?")
+    merged = node.options.boolean("merge_outputs")
     node.resize(0, (*steps, forward + backward if merged else forward))
     if not merged:
         node.resize(1, (*steps, backward))
@@ -174,7 +174,7 @@ def _given_shape(position: int) -> Prepare:
 
 
 def _concatenation(node: RuntimeNode) -> None:
-    axis = node.number(0)
+    axis = node.options.integer("axis")
     first = node.dims(0)
     dims = _replaced(first, axis, sum(node.dims(i)[axis] for i in range(len(node.inputs))))
     if node.fixed(*range(len(node.inputs))):
@@ -186,13 +186,14 @@ def _concatenation(node: RuntimeNode) -> None:
 def _conv_2d(node: RuntimeNode) -> None:
     batch, height, width, _ = node.dims(0)
     channels, filter_height, filter_width, _ = node.dims(1)
-    rule = padding.rule(node.number(0, "b"))
+    options = node.options
+    rule = padding.rule(options.enum("padding"))
     node.resize(
         0,
         (
             batch,
-            rule(height, filter_height, node.number(2), node.number(5, "i", 1)),
-            rule(width, filter_width, node.number(1), node.number(4, "i", 1)),
+            rule(height, filter_height, options.integer("stride_h"), options.integer("dilation_h_factor")),
+            rule(width, filter_width, options.integer("stride_w"), options.integer("dilation_w_factor")),
             channels,
         ),
     )
@@ -201,13 +202,14 @@ def _conv_2d(node: RuntimeNode) -> None:
 def _depthwise_conv_2d(node: RuntimeNode) -> None:
     batch, height, width, _ = node.dims(0)
     _, filter_height, filter_width, channels = node.dims(1)
-    rule = padding.rule(node.number(0, "b"))
+    options = node.options
+    rule = padding.rule(options.enum("padding"))
     node.resize(
         0,
         (
             batch,
-            rule(height, filter_height, node.number(2), node.number(6, "i", 1)),
-            rule(width, filter_width, node.number(1), node.number(5, "i", 1)),
+            rule(height, filter_height, options.integer("stride_h"), options.integer("dilation_h_factor")),
+            rule(width, filter_width, options.integer("stride_w"), options.integer("dilation_w_factor")),
             channels,
         ),
     )
@@ -216,14 +218,15 @@ def _depthwise_conv_2d(node: RuntimeNode) -> None:
 def _conv_3d(node: RuntimeNode) -> None:
     batch, depth, height, width, _ = node.dims(0)
     filter_depth, filter_height, filter_width, _, channels = node.dims(1)
-    rule = padding.rule(node.number(0, "b"))
+    options = node.options
+    rule = padding.rule(options.enum("padding"))
     node.resize(
         0,
         (
             batch,
-            rule(depth, filter_depth, node.number(1), node.number(5, "i", 1)),
-            rule(height, filter_height, node.number(3), node.number(7, "i", 1)),
-            rule(width, filter_width, node.number(2), node.number(6, "i", 1)),
+            rule(depth, filter_depth, options.integer("stride_d"), options.integer("dilation_d_factor")),
+            rule(height, filter_height, options.integer("stride_h"), options.integer("dilation_h_factor")),
+            rule(width, filter_width, options.integer("stride_w"), options.integer("dilation_w_factor")),
             channels,
         ),
     )
@@ -231,13 +234,14 @@ def _conv_3d(node: RuntimeNode) -> None:
 
 def _pool_2d(node: RuntimeNode) -> None:
     batch, height, width, channels = node.dims(0)
-    rule = padding.rule(node.number(0, "b"))
+    options = node.options
+    rule = padding.rule(options.enum("padding"))
     node.resize(
         0,
         (
             batch,
-            rule(height, node.number(4), node.number(2), 1),
-            rule(width, node.number(3), node.number(1), 1),
+            rule(height, options.integer("filter_height"), options.integer("stride_h"), 1),
+            rule(width, options.integer("filter_width"), options.integer("stride_w"), 1),
             channels,
         ),
     )
@@ -269,13 +273,13 @@ def _dequantize(node: RuntimeNode) -> None:
 
 def _depth_to_space(node: RuntimeNode) -> None:
     batch, height, width, channels = node.dims(0)
-    block = node.number(0)
+    block = node.options.integer("block_size")
     node.resize(0, (batch, height * block, width * block, channels // block // block))
 
 
 def _space_to_depth(node: RuntimeNode) -> None:
     batch, height, width, channels = node.dims(0)
-    block = node.number(0)
+    block = node.options.integer("block_size")
     node.resize(0, (batch, height // block, width // block, channels * block * block))
 
 
@@ -308,7 +312,7 @@ def _fully_connected(node: RuntimeNode) -> None:
     dims, (units, depth) = node.dims(0), node.dims(1)
     if depth and math.prod(dims) % depth:
         raise ValueError(f"{dims} does not make rows of {depth}")
-    if node.number(2, "?"):
+    if node.options.boolean("keep_num_dims"):
         node.resize(0, (*dims[:-1], units))
     else:
         batch = math.prod(dims) // depth if depth else math.prod(dims[:-1])
@@ -317,7 +321,7 @@ def _fully_connected(node: RuntimeNode) -> None:
 
 def _gather(node: RuntimeNode) -> None:
     values, positions = node.dims(0), node.dims(1)
-    axis, batch = node.number(0), node.number(1)
+    axis, batch = node.options.integer("axis"), node.options.integer("batch_dims")
     axis += len(values) if axis < 0 else 0
     batch += len(positions) if batch < 0 else 0
     dims = (*values[:axis], *positions[batch:], *values[axis + 1 :])
@@ -351,12 +355,12 @@ def _hashtable_lookup(node: RuntimeNode) -> None:
 
 def _lsh_projection(node: RuntimeNode) -> None:
     functions, bits = node.dims(0)
-    dense = node.number(0, "b") == 2
+    dense = node.options.enum("type") == "DENSE"
     node.resize(0, (functions * bits if dense else functions,))
 
 
 def _lstm(node: RuntimeNode) -> None:
-    if node.number(3, "b"):  # the basic kernel, of five inputs
+    if node.options.enum("kernel_type") == "BASIC":  # the basic kernel, of five inputs
         batch, depth = node.dims(0)
         units = node.dims(1)[1]
         node.resize(0, node.dims(1))
@@ -416,20 +420,20 @@ def _one_hot_shape(node: RuntimeNode) -> Dims | None:
     depth = node.ints(1)
     if depth is None:
         return None
-    dims, axis = node.dims(0), node.number(0)
+    dims, axis = node.dims(0), node.options.integer("axis")
     axis = len(dims) if axis == -1 else axis
     return (*dims[:axis], depth[0], *dims[axis:])
 
 
 def _pack(node: RuntimeNode) -> None:
-    dims, axis = node.dims(0), node.number(1)
+    dims, axis = node.dims(0), node.options.integer("axis")
     axis += len(dims) + 1 if axis < 0 else 0
-    node.resize(0, (*dims[:axis], node.number(0), *dims[axis:]))
+    node.resize(0, (*dims[:axis], node.options.integer("values_count"), *dims[axis:]))
 
 
 def _unpack(node: RuntimeNode) -> None:
     for position in range(len(node.outputs)):
-        node.resize(position, _without(node.dims(0), node.number(1)))
+        node.resize(position, _without(node.dims(0), node.options.integer("axis")))
 
 
 def _range(node: RuntimeNode) -> None:
@@ -469,7 +473,7 @@ def reduced(dims: Dims, axes: Dims, keep: bool) -> Dims:
 
 def _reduced_shape(node: RuntimeNode) -> Dims | None:
     axes = node.ints(1)
-    return None if axes is None else reduced(node.dims(0), axes, bool(node.number(0, "?")))
+    return None if axes is None else reduced(node.dims(0), axes, node.options.boolean("keep_dims"))
 
 
 def _reduce_prod(node: RuntimeNode) -> None:
@@ -495,7 +499,7 @@ def _reshape(node: RuntimeNode) -> None:
         return
     two = len(node.inputs) == 2
     vector = two and node.of(1).dtype == "int32" and len(node.dims(1)) == 1
-    wanted = node.ints(1) if vector else node.numbers(0)
+    wanted = node.ints(1) if vector else node.options.integers("new_shape")
     if not vector and wanted == (0,):
         wanted = ()
     dims = None if wanted is None else stretched(wanted, node.dims(0))
@@ -580,7 +584,7 @@ def _split(node: RuntimeNode) -> None:
     dims = None
     if axis is not None:
         whole = node.dims(1)
-        dims = [_replaced(whole, axis[0], whole[axis[0]] // node.number(0))] * count
+        dims = [_replaced(whole, axis[0], whole[axis[0]] // node.options.integer("num_splits"))] * count
     _every_output(node, node.fixed(0), dims)
 
 
@@ -595,13 +599,16 @@ def _split_v(node: RuntimeNode) -> None:
 
 
 def _squeeze(node: RuntimeNode) -> None:
-    dims, chosen = node.dims(0), node.numbers(0)
+    dims, chosen = node.dims(0), node.options.integers("squeeze_dims")
     gone = {axis + len(dims) if axis < 0 else axis for axis in chosen}
     node.resize(0, tuple(s for i, s in enumerate(dims) if (i not in gone if chosen else s != 1)))
 
 
 def _clamp(value: int, least: int, most: int) -> int:
     return max(least, min(value, most))
+
+
+STRIDED_SLICE_MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 
 
 def strided_shape(dims: Dims, ends: Sequence[Dims], masks: Sequence[int], offset: bool) -> Dims:
@@ -662,18 +669,18 @@ def _strided_size(size: int, spec: tuple[int, int, int], masked: tuple[bool, boo
 
 
 def _strided_slice_shape(node: RuntimeNode) -> Dims | None:
-    offset = bool(node.number(5, "?"))
+    offset = node.options.boolean("offset")
     begin, end, strides = node.ints(1), node.ints(2), node.ints(3)
     if offset and begin is None:
         begin = (0,) * node.dims(1)[0]
     if begin is None or end is None or strides is None:
         return None
-    masks = [node.number(field_) for field_ in range(5)]
+    masks = [node.options.integer(mask) for mask in STRIDED_SLICE_MASKS]
     return strided_shape(node.dims(0), (begin, end, strides), masks, offset)
 
 
 def _strided_slice(node: RuntimeNode) -> None:
-    if not node.fixed(3) or not (node.number(5, "?") or node.fixed(1, 2)):
+    if not node.fixed(3) or not (node.options.boolean("offset") or node.fixed(1, 2)):
         node.heap(0, _strided_slice_shape(node))
     elif node.fixed(0, 1, 2):
         node.computed(0, _strided_slice_shape(node))
@@ -682,7 +689,7 @@ def _strided_slice(node: RuntimeNode) -> None:
 
 
 def _svdf(node: RuntimeNode) -> None:
-    node.resize(0, (node.dims(0)[0], node.dims(1)[0] // node.number(0)))
+    node.resize(0, (node.dims(0)[0], node.dims(1)[0] // node.options.integer("rank")))
 
 
 def _tiled_shape(node: RuntimeNode) -> Dims | None:
@@ -737,7 +744,7 @@ def _var_handle(node: RuntimeNode) -> None:
     if output is not None:
         output.memory = Memory.PERSISTENT
         output.bytes = 4
-        output.handle = f"{node.text(0)}/{node.text(1)}"
+        output.handle = f"{node.options.text('container')}/{node.options.text('shared_name')}"
 
 
 def _where(node: RuntimeNode) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from litesmith.model.tensors import Array, numpy_dtype
+from litesmith.predict.arena.shapes import STRIDED_SLICE_MASKS
 from litesmith.runtime.graph import MISSING, RuntimeNode
 
 _MOST_ELEMENTS = 4096
@@ -59,8 +60,14 @@ def _of(function: Callable[..., Array]) -> Callable[[RuntimeNode], Values]:
 
 
 def _unless_activated(function: Callable[..., Array]) -> Callable[[RuntimeNode], Values]:
-    """The same for ops that may have an activation, the first of their options."""
-    return lambda node: None if node.number(0, "b") else [np.asarray(function(*_arrays(node)))]
+    """The same for ops that may have a fused activation."""
+
+    def compute(node: RuntimeNode) -> Values:
+        if node.options.enum("fused_activation_function") != "NONE":
+            return None
+        return [np.asarray(function(*_arrays(node)))]
+
+    return compute
 
 
 def _shape(node: RuntimeNode) -> Values:
@@ -83,24 +90,26 @@ def _divide(left: Array, right: Array) -> Array:
 
 
 def _pack(node: RuntimeNode) -> Values:
-    return [np.stack(_arrays(node), axis=node.number(1))]
+    return [np.stack(_arrays(node), axis=node.options.integer("axis"))]
 
 
 def _concatenation(node: RuntimeNode) -> Values:
-    return [np.concatenate(_arrays(node), axis=node.number(0))]
+    return [np.concatenate(_arrays(node), axis=node.options.integer("axis"))]
 
 
 def _gather(node: RuntimeNode) -> Values:
     values, indices = _arrays(node)
-    if node.number(1):
+    if node.options.integer("batch_dims"):
         return None
-    return [np.take(values, indices, axis=node.number(0), mode="clip")]
+    return [np.take(values, indices, axis=node.options.integer("axis"), mode="clip")]
 
 
 def _strided_slice(node: RuntimeNode) -> Values:
     values, begin, end, strides = _arrays(node)
-    begin_mask, end_mask, ellipsis, new_axis, shrink = (node.number(field_) for field_ in range(5))
-    if ellipsis or new_axis or node.number(5, "?"):
+    begin_mask, end_mask, ellipsis, new_axis, shrink = (
+        node.options.integer(mask) for mask in STRIDED_SLICE_MASKS
+    )
+    if ellipsis or new_axis or node.options.boolean("offset"):
         return None
     where: list[int | slice] = []
     for axis, (first, last, stride) in enumerate(
@@ -154,12 +163,12 @@ def _broadcast_to(node: RuntimeNode) -> Values:
 
 
 def _unpack(node: RuntimeNode) -> Values:
-    return list(np.moveaxis(_arrays(node)[0], node.number(1), 0))
+    return list(np.moveaxis(_arrays(node)[0], node.options.integer("axis"), 0))
 
 
 def _split(node: RuntimeNode) -> Values:
     axis, values = _arrays(node)
-    return list(np.split(values, node.number(0), axis=int(axis.ravel()[0])))
+    return list(np.split(values, node.options.integer("num_splits"), axis=int(axis.ravel()[0])))
 
 
 def _transpose(node: RuntimeNode) -> Values:

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from litesmith.base import files, paths
 from litesmith.base.errors import LitesmithError, UsageError
-from litesmith.model.contents import DepthwiseRow
+from litesmith.model.analysis import DepthwiseRow
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.pruning import kept_dtypes
 from litesmith.runtime.selection import Selection

@@ -15,7 +15,7 @@ from pydantic import Field
 from litesmith.base import paths
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import Strict, load_yaml, nearest
-from litesmith.model.contents import UNKNOWN_ROW
+from litesmith.model.analysis import UNKNOWN_ROW
 from litesmith.predict.code_size import costs
 from litesmith.predict.code_size.costs import Costs
 from litesmith.predict.plan import budget, latency, plans

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from litesmith.base.errors import ModelError
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
 from litesmith.predict.xnnpack import define_checks, partition

@@ -43,8 +43,8 @@ def quantization(tensor: RuntimeTensor) -> Quantization | None:
         return None
     return Quantization(
         scales=scales,
-        zero_points=tensor.quantization.numbers(3, "q"),
-        dimension=tensor.quantization.scalar(6, "i"),
+        zero_points=tensor.quantization.integers("zero_point"),
+        dimension=tensor.quantization.integer("quantized_dimension"),
     )
 
 
@@ -236,7 +236,7 @@ class Candidate:
 
     def padding(self) -> None:
         """``CalculatePadding`` of the padding in the options' first field; without options there is none."""
-        if self.node.options is None or self.node.number(0, "b") not in (0, 1):
+        if not self.node.options.present or self.node.number(0, "b") not in (0, 1):
             raise NotTakenError("it has no padding")
 
     def positive(self, *, default: int = 0, **fields: int) -> None:

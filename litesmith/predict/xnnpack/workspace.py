@@ -370,7 +370,7 @@ def _is_zero_around_pixels(node: RuntimeNode) -> bool:
     if pads is None or len(pads) != 4 or pads[0].any() or pads[3].any():
         return False
     # XNNPACK compares the zero point as eight bits with one that was sign-extended.
-    points = target.quantization.numbers(3, "q") if target.quantization is not None else ()
+    points = target.quantization.integers("zero_point") if target.quantization is not None else ()
     return target.dtype != "int8" or points[0] >= 0
 
 

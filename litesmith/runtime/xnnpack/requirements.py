@@ -145,7 +145,7 @@ def _relu(node: RuntimeNode) -> Requirements:
 
 
 def _quantisation(tensor: RuntimeTensor) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    points = tensor.quantization.numbers(3, "q") if tensor.quantization is not None else ()
+    points = tensor.quantization.integers("zero_point") if tensor.quantization is not None else ()
     return tensor.scales(), tuple(int(point) for point in points)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from litesmith.build.request import ResolvedRequest
 from litesmith.build.session import opened
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from litesmith.build.project import Project
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import DELEGATE, HEADERS
 from litesmith.measure.size.measurement import anatomise
-from litesmith.model.contents import UNKNOWN_ROW, DepthwiseRow
+from litesmith.model.analysis import UNKNOWN_ROW, DepthwiseRow
 from litesmith.model.zoo import MODELS
 from litesmith.predict.code_size.costs import Accuracy, Rows
 from litesmith.runtime.xnnpack import patched_sources

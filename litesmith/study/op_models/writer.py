@@ -12,11 +12,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from litesmith.model.contents import CUSTOM_CODE, DTYPES
+from litesmith.model.analysis import CUSTOM_CODE, dtype_numbers
 from litesmith.model.tensors import Array, to_bytes
 from litesmith.runtime import op_registry
-
-_NUMBERS = {name: number for number, name in DTYPES.items()}
 
 Quant = tuple[float, int] | tuple[Sequence[float], Sequence[int], int]
 """Scale and zero point; or one of each for every channel, and the channels' dimension."""
@@ -82,7 +80,7 @@ class Graph:
         """A tensor; ``signature`` is its shape with -1 for unknown dimensions."""
         made = schema.TensorT()
         made.shape = list(shape)
-        made.type = _NUMBERS[dtype]
+        made.type = dtype_numbers()[dtype]
         made.name = f"t{len(self.current.tensors)}".encode()
         made.isVariable = variable
         if signature is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from litesmith.base import console, files, process
 from litesmith.base.errors import LitesmithError, ToolError, UnsupportedModelError, UsageError
 from litesmith.model import contents
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Problem, Registry
 from litesmith.target import profiles

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litesmith.base.errors import LitesmithError
-from litesmith.model.contents import ModelAnalysis
+from litesmith.model.analysis import ModelAnalysis
 from litesmith.predict.code_size import costs
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Registry

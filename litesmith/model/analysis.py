@@ -1,0 +1,194 @@
+"""What a model contains: :class:`ModelAnalysis` and its parts.
+
+:mod:`litesmith.model.contents` reads them from a file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litesmith.model import schema
+from litesmith.model.custom_options import decode_options
+
+CUSTOM_CODE = 32
+"""``BuiltinOperator_CUSTOM``: the op is found by its name, not by its code."""
+
+
+@functools.cache
+def dtype_numbers() -> Mapping[str, int]:
+    """The numbers of ``TensorType`` by dtype: ``float32``, ``int8``, ``string`` …"""
+    return {name.lower(): number for name, number in schema.enum("TensorType").items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """A tensor of a subgraph.
+
+    ``shape`` uses -1 for a dimension that is known only at run time; ``allocated_shape`` is
+    what the runtime allocates unless it is told otherwise.  ``weight_bytes`` is the size of
+    its constant data in the file, 0 for an activation; ``buffer`` is where that lies, which
+    several tensors may share.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    allocated_shape: tuple[int, ...]
+    weight_bytes: int
+    buffer: int
+    variable: bool
+    sparse: bool
+    quantized: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorCode:
+    """An entry of the operator-code table.  ``name`` is the custom op's own for code 32."""
+
+    code: int
+    name: str | None
+    version: int
+
+    @property
+    def custom(self) -> bool:
+        """Whether the op is found by its name."""
+        return self.code == CUSTOM_CODE
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class DepthwiseRow:
+    """What decides which of its row kernels a DEPTHWISE_CONV_2D runs; -1 where the shape is unknown.
+
+    ``multiplier`` is output channels for each input channel.
+    """
+
+    stride_width: int
+    input_depth: int
+    multiplier: int
+
+    @property
+    def known(self) -> bool:
+        """Whether the model's shapes say all of it."""
+        return self.input_depth > 0 and self.multiplier > 0
+
+
+UNKNOWN_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
+"""Of a depthwise convolution whose shapes nobody knows: it may run any of its kernels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out.
+
+    ``random`` says that it draws other numbers in each run: a random op without a seed.
+    ``depthwise`` is there for DEPTHWISE_CONV_2D.
+    """
+
+    opcode_index: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    intermediates: tuple[int, ...]
+    custom_options: bytes
+    random: bool
+    depthwise: DepthwiseRow | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subgraph:
+    """A subgraph: the main one comes first, bodies of control flow follow."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """A named entry point: argument names to tensor indices of one subgraph."""
+
+    key: str
+    subgraph: int
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpUse:
+    """What a model asks of one op.
+
+    ``count`` is 0 for an op that stands in the operator-code table and in no node: the
+    runtime resolves it all the same.  ``code`` is 32 for custom ops.  ``name`` is None for
+    a builtin until the registry has named it.
+    """
+
+    code: int
+    name: str | None
+    versions: tuple[int, int]
+    count: int
+    dtypes: tuple[str, ...]
+    options: tuple[Any, ...] = field(default=())
+    depthwise: frozenset[DepthwiseRow] = frozenset()
+
+    @property
+    def custom(self) -> bool:
+        """Whether the op is found by its name."""
+        return self.code == CUSTOM_CODE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAnalysis:
+    """Everything that later stages ask about a model."""
+
+    path: str
+    name: str
+    sha256: str
+    size: int
+    description: str
+    operator_codes: tuple[OperatorCode, ...]
+    subgraphs: tuple[Subgraph, ...]
+    signatures: tuple[Signature, ...]
+    metadata: tuple[str, ...]
+    weight_bytes: Mapping[str, int]
+
+    def ops(self) -> tuple[OpUse, ...]:
+        """The ops of the operator-code table, with what the nodes of all subgraphs add."""
+        dtypes: dict[tuple[int, str | None], set[str]] = {}
+        versions: dict[tuple[int, str | None], set[int]] = {}
+        counts: Counter[tuple[int, str | None]] = Counter()
+        options: dict[tuple[int, str | None], list[Any]] = {}
+        rows: dict[tuple[int, str | None], set[DepthwiseRow]] = {}
+        for entry in self.operator_codes:
+            key = (entry.code, entry.name)
+            dtypes.setdefault(key, set())
+            options.setdefault(key, [])
+            versions.setdefault(key, set()).add(entry.version)
+        for subgraph in self.subgraphs:
+            for node in subgraph.nodes:
+                entry = self.operator_codes[node.opcode_index]
+                key = (entry.code, entry.name)
+                counts[key] += 1
+                for index in (*node.inputs, *node.outputs, *node.intermediates):
+                    if index >= 0:
+                        dtypes[key].add(subgraph.tensors[index].dtype)
+                if node.depthwise is not None:
+                    rows.setdefault(key, set()).add(node.depthwise)
+                if node.custom_options:
+                    options[key].append(decode_options(node.custom_options))
+        return tuple(
+            OpUse(
+                code=code,
+                name=name,
+                versions=(min(versions[code, name]), max(versions[code, name])),
+                count=counts[code, name],
+                dtypes=tuple(sorted(dtypes[code, name])),
+                options=tuple(options[code, name]),
+                depthwise=frozenset(rows.get((code, name), ())),
+            )
+            for code, name in sorted(dtypes, key=lambda key: (key[0], key[1] or ""))
+        )
