@@ -7,6 +7,9 @@ The exit codes of the command line follow those of the programs that litesmith b
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class LitesmithError(Exception):
     """Base of every error that a user is meant to read.
@@ -80,3 +83,9 @@ class BoardError(LitesmithError):
         self.exit_code = exit_code
         self.board = board
         self.step = step
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``perhaps you meant …``, or nothing when no known word is near."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"perhaps you meant {close[0]!r}" if close else ""

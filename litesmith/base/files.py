@@ -131,14 +131,3 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def human_size(count: int) -> str:
-    """Bytes for people: ``1234567`` becomes ``1.18 MiB``."""
-    if count < 10 * 1024:
-        return f"{count} B"
-    if count < 1024 * 1024:
-        return f"{count / 1024:.1f} KiB"
-    if count < 10 * 1024**3:
-        return f"{count / 1024**2:.2f} MiB"
-    return f"{count / 1024**3:.1f} GiB"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from litesmith.base.errors import UsageError
+from litesmith.base.errors import UsageError, nearest
 
 
 class Strict(BaseModel):
@@ -117,9 +116,3 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str
             if "$ref" in option:
                 fields = definitions[option["$ref"].rsplit("/", 1)[1]]
     return ".".join(keys), beside
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """``perhaps you meant …``, or nothing when no known word is near."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"perhaps you meant {close[0]!r}" if close else ""

@@ -131,7 +131,7 @@ def default_limits() -> Limits:
     Raises:
         UsageError: one of the two is not such a value.
     """
-    from litesmith.target.profiles import parse_size
+    from litesmith.base.units import parse_size
 
     cpus = float(os.cpu_count() or 1)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import console, files, paths
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import nearest
+from litesmith.base.errors import UsageError, nearest
 from litesmith.container import debian_root, docker_client
 from litesmith.container.docker_client import EngineError
 

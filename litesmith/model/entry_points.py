@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import nearest
+from litesmith.base.errors import UsageError, nearest
 from litesmith.model.analysis import ModelAnalysis, Subgraph, Tensor
 from litesmith.model.tensors import Array
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import console, files, paths, process
-from litesmith.base.errors import SourceError, UsageError
-from litesmith.base.yaml_files import nearest
+from litesmith.base.errors import SourceError, UsageError, nearest
 
 PREFIX = "zoo:"
 _FETCH_SECONDS = 600

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import paths
-from litesmith.base.errors import UnsupportedModelError, UsageError
-from litesmith.base.yaml_files import Strict, nearest, validate
+from litesmith.base.errors import UnsupportedModelError, UsageError, nearest
+from litesmith.base.yaml_files import Strict, validate
 from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
 
 

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
-from litesmith.base import apt, console, files, paths
+from litesmith.base import apt, console, files, paths, units
 from litesmith.base.errors import SourceError
 from litesmith.runtime.edits import Patch
 from litesmith.runtime.pins import COMPONENTS, Component, Origin
@@ -267,7 +267,7 @@ class _Fetch:
                 self._check_stop()
                 file.write(chunk)
                 got += len(chunk)
-                self.advance(0, f"{self.component.name} {files.human_size(got)}")
+                self.advance(0, f"{self.component.name} {units.human_size(got)}")
 
     def _check_stop(self) -> None:
         if self.stop.is_set():

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import nearest
+from litesmith.base.errors import UsageError, nearest
 from litesmith.model import contents
 from litesmith.model.analysis import UNKNOWN_ROW, dtype_numbers
 from litesmith.model.model_file import Model

@@ -18,8 +18,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from litesmith.base import paths
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import Strict, load_yaml, nearest
+from litesmith.base.errors import UsageError, nearest
+from litesmith.base.yaml_files import Strict, load_yaml
 
 Capability = Literal["flash", "readback", "run"]
 Step = Literal["connect", "flash", "readback", "run"]

@@ -10,55 +10,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from litesmith.base import paths
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import Strict, load_yaml, nearest, validate
+from litesmith.base.errors import UsageError, nearest
+from litesmith.base.units import parse_frequency, parse_size
+from litesmith.base.yaml_files import Strict, load_yaml, validate
 from litesmith.target import flash_tools, instruction_sets
 from litesmith.target.flash_tools import FlashTool
 from litesmith.target.instruction_sets import Architecture
-
-_UNITS = {
-    "": 1,
-    "B": 1,
-    "KB": 1000,
-    "MB": 1000**2,
-    "GB": 1000**3,
-    "KIB": 1024,
-    "MIB": 1024**2,
-    "GIB": 1024**3,
-}
-_LARGEST = 1e18
-_HERTZ = {"HZ": 1, "KHZ": 10**3, "MHZ": 10**6, "GHZ": 10**9}
-
-
-def parse_size(value: object) -> object:
-    """``512KB``, ``8MiB`` or a plain number → bytes.
-
-    Raises:
-        ValueError: not a size.
-    """
-    return _with_unit(value, _UNITS, "a size such as 512KB or 8MiB")
-
-
-def parse_frequency(value: object) -> object:
-    """``900MHz`` or a plain number → hertz.
-
-    Raises:
-        ValueError: not a frequency.
-    """
-    return _with_unit(value, {"": 1, **_HERTZ}, "a frequency such as 900MHz")
-
-
-def _with_unit(value: object, units: Mapping[str, int], example: str) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
-    if match is None or match[2].upper() not in units:
-        raise ValueError(f"{example} is expected")
-    number = float(match[1]) * units[match[2].upper()]
-    if number > _LARGEST:
-        raise ValueError("it is larger than any board")
-    return round(number)
-
 
 Bytes = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.base import files
+from litesmith.base import files, units
 from litesmith.base.errors import LitesmithError
 
 
@@ -98,4 +98,4 @@ def test_publishing_over_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_for_people(count: int, text: str) -> None:
-    assert files.human_size(count) == text
+    assert units.human_size(count) == text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from litesmith.base import units
 from litesmith.base.errors import UsageError
 from litesmith.target import profiles
 from tests.conftest import ROOT
@@ -85,20 +86,20 @@ def test_there_are_invalid_profiles() -> None:
     ],
 )
 def test_sizes(text: object, size: int) -> None:
-    assert profiles.parse_size(text) == size
+    assert units.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "KB", "12 XB", "-3KB", "1e3", "0x10"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="a size such as"):
-        profiles.parse_size(text)
+        units.parse_size(text)
 
 
 @pytest.mark.parametrize(
     ("text", "hertz"), [("900MHz", 900_000_000), ("1.2GHz", 1_200_000_000), ("32 kHz", 32_000)]
 )
 def test_frequencies(text: str, hertz: int) -> None:
-    assert profiles.parse_frequency(text) == hertz
+    assert units.parse_frequency(text) == hertz
 
 
 def test_the_first_toolchain_is_the_default() -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.base import files, paths, process
+from litesmith.base import files, paths, process, units
 from litesmith.base.errors import BoardError, TimeOutError, ToolError, UsageError
 from litesmith.board.deploy.deployer import Deployment, require_target
 from litesmith.board.deploy.inventory import FlashBoard
@@ -181,8 +181,8 @@ def _image(board: FlashBoard, package: Package, tool: FlashTool) -> bytes:
         raise BoardError(
             board.name,
             "check",
-            f"the program takes {files.human_size(size)}, and the flash of a {package.profile.name} has "
-            f"{files.human_size(most)}",
+            f"the program takes {units.human_size(size)}, and the flash of a {package.profile.name} has "
+            f"{units.human_size(most)}",
             "use a smaller model, or correct 'resources' in the profile",
         )
     return flat_image(elf) if flat else elf.data

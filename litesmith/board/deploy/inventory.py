@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from litesmith.base.errors import BoardError, UsageError
-from litesmith.base.yaml_files import Strict, load_yaml, nearest
+from litesmith.base.errors import BoardError, UsageError, nearest
+from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.target.flash_tools import PlaceholderValues
 
 DEFAULT_FILE = Path("boards.yaml")

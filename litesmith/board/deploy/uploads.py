@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from litesmith.base import files
+from litesmith.base import units
 from litesmith.base.errors import BoardError
 from litesmith.board.deploy.inventory import Board
 from litesmith.board.deploy.probe import kibibytes
@@ -46,7 +46,7 @@ def upload(
         raise BoardError(
             board.name,
             "space",
-            f"{board.folder} has {files.human_size(free)} free, and {files.human_size(need)} are needed",
+            f"{board.folder} has {units.human_size(free)} free, and {units.human_size(need)} are needed",
             "free some, or set a smaller 'keep' or another 'folder' in the inventory",
         )
     for number, digest in enumerate(missing, start=1):

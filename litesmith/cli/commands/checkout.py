@@ -48,7 +48,7 @@ TIERS = ("unit", "build", "full", "exhaustive")
 )
 def run_tests(ctx: Context, arguments: str = "", tier: str = "full", integration: bool = True) -> None:
     """Run the tests: --tier unit, build, full or exhaustive."""
-    from litesmith.base.yaml_files import nearest
+    from litesmith.base.errors import nearest
 
     tier = tier if integration else "unit"
     if tier not in TIERS:

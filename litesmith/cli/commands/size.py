@@ -269,7 +269,7 @@ def _write_page(path: Path | None, after: Snapshot, before: Snapshot | None) -> 
 
 
 def _bytes(text: str | None, option: str) -> int | None:
-    from litesmith.target.profiles import parse_size
+    from litesmith.base.units import parse_size
 
     if text is None:
         return None

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from litesmith.base import console
-from litesmith.base.files import human_size
+from litesmith.base.units import human_size
 from litesmith.cli.render.table import add_row, bar, table
 from litesmith.runtime.pruning import STEPS
 from litesmith.target.profiles import OPTIMISATIONS

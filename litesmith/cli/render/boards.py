@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from litesmith.base import console
-from litesmith.base.files import human_size
+from litesmith.base.units import human_size
 from litesmith.board.deploy.inventory import AnyBoard, Board, FlashBoard
 from litesmith.cli.render.table import add_row, table
 

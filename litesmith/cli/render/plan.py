@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litesmith.base import console
-from litesmith.base.files import human_size
+from litesmith.base.units import human_size
 from litesmith.cli.render.table import add_row, bar, table
 from litesmith.predict.plan.budget import span
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litesmith.base import paths
-from litesmith.base.files import human_size
+from litesmith.base.units import human_size
 from litesmith.cli.render import menu_plot
 from litesmith.predict.arena.prediction import SubgraphPlan
 from litesmith.predict.plan.budget import Line, Verdict, span

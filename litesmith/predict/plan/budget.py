@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from litesmith.base.files import human_size
+from litesmith.base.units import human_size
 
 Verdict = Literal["fits", "perhaps", "does not fit"]
 

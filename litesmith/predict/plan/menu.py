@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from litesmith.base import paths
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import Strict, load_yaml, nearest
+from litesmith.base.errors import UsageError, nearest
+from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.model.analysis import UNKNOWN_ROW
 from litesmith.predict.code_size import costs
 from litesmith.predict.code_size.costs import Costs

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from litesmith.base.errors import UsageError
+from litesmith.base.units import parse_size
 from litesmith.model.entry_points import EVERYTHING, Choice
 from litesmith.model.model_file import Model
 from litesmith.predict import work
@@ -24,7 +25,7 @@ from litesmith.predict.xnnpack.packed_weights import most_packed_weights
 from litesmith.predict.xnnpack.workspace import workspace_bytes
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Registry
-from litesmith.target.profiles import Profile, parse_size
+from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from litesmith.base.errors import UsageError
-from litesmith.base.yaml_files import load_yaml, nearest
+from litesmith.base.errors import UsageError, nearest
+from litesmith.base.yaml_files import load_yaml
 from litesmith.runtime.custom_ops import CustomOps
 
 QUANTIZE = ("none", "dynamic", "float16", "int8")
