@@ -67,7 +67,7 @@ def test_the_ops_and_dtypes_that_are_taken(registry: Registry) -> None:
     found: dict[str, set[str]] = {}
     for case in all_cases():
         model = contents.analyse_bytes(case.content, case.name)
-        if any(one.nodes for one in delegation.delegate(model, case.content, registry)):
+        if any(one.nodes for one in delegation.prepare(model, case.content, registry).subgraphs):
             dtype, *_ = case.name.removeprefix(f"{case.op}_").split("_")
             found.setdefault(case.op, set()).add(dtype)
     assert found == {op: set(dtypes.split()) for dtypes, ops in TAKEN.items() for op in ops.split()}
@@ -77,7 +77,7 @@ def test_every_node_is_taken_or_has_a_reason(registry: Registry) -> None:
     for case in all_cases():
         model = contents.analyse_bytes(case.content, case.name)
         for one, subgraph in zip(
-            delegation.delegate(model, case.content, registry), model.subgraphs, strict=True
+            delegation.prepare(model, case.content, registry).subgraphs, model.subgraphs, strict=True
         ):
             assert sorted([*one.nodes, *one.stays]) == list(range(len(subgraph.nodes))), case.name
             assert all(one.stays.values())
@@ -368,7 +368,7 @@ def test_a_damaged_file() -> None:
     content = g.content()
     model = contents.analyse_bytes(content, "made.tflite")
     with pytest.raises(ModelError, match="damaged"):
-        delegation.delegate(model, content[:8] + b"\xff" * (len(content) - 8))
+        delegation.prepare(model, content[:8] + b"\xff" * (len(content) - 8))
 
 
 # Constants that are unpacked while the model is loaded.
@@ -421,7 +421,7 @@ def test_it_is_wanted_by_nodes_that_nobody_looked_at() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_result_of_the_model_is_not_unpacked(dtype: str) -> None:
     case = next(one for one in all_cases() if one.name == f"DENSIFY_{dtype}")
-    (found,) = delegation.delegate(contents.analyse_bytes(case.content, case.name), case.content)
+    (found,) = delegation.prepare(contents.analyse_bytes(case.content, case.name), case.content).subgraphs
     assert found.stays == {0: "a node that is not taken needs its output, or the model's caller"}
 
 
@@ -627,7 +627,7 @@ def test_examples(name: str, size: int, registry: Registry) -> None:
 
 def test_gesture_is_taken_in_two_parts() -> None:
     content = (ROOT / "examples/gesture.tflite").read_bytes()
-    (found,) = delegation.delegate(contents.analyse_bytes(content, "gesture"), content)
+    (found,) = delegation.prepare(contents.analyse_bytes(content, "gesture"), content).subgraphs
     assert found.plan == (
         Subset(nodes=(0,), inputs=(0, 1), outputs=(8,), delegated=True),
         Subset(nodes=(1, 2), inputs=(2, 3, 6, 7, 8), outputs=(10,), delegated=False),

@@ -1,9 +1,9 @@
-"""What XNNPACK itself refuses of the nodes that the delegate takes.
+"""Nodes that the delegate takes but XNNPACK refuses to define.
 
-The delegate only finds that out when it makes a kernel of them, and then all of the subgraph stays with
-TensorFlow Lite.  This is ``Subgraph::Create`` of ``delegates/xnnpack/xnnpack_delegate.cc``, with our check of
-shapes at its end, and what it calls in XNNPACK's ``src/tensor.c``, ``src/subgraph`` and ``src/operators``, as
-far as a node can come there.
+The delegate finds that out only when it creates its kernel, and then the whole subgraph stays with
+TensorFlow Lite.  This follows ``Subgraph::Create`` of ``delegates/xnnpack/xnnpack_delegate.cc``, with the
+check of shapes that the patched delegate adds at its end, and what that calls in XNNPACK's ``src/tensor.c``,
+``src/subgraph`` and ``src/operators``, as far as nodes that passed the delegate's checks can fail there.
 """
 
 from __future__ import annotations
@@ -16,29 +16,26 @@ from litesmith.predict.xnnpack.operand_checks import (
     MOST_DIMENSIONS,
     Candidate,
     Operand,
-    is_normal,
-    product,
-    quantization,
-    quotient,
 )
-from litesmith.predict.xnnpack.quantization import datatype
+from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quantization, quotient
+from litesmith.runtime.graph import RuntimeNode
 
 _MOST_SCALE = 256
 
 _FIRST_ONLY = frozenset(
     {"MEAN", "PAD", "SUM", "RESHAPE", "RESIZE_BILINEAR", "STRIDED_SLICE", "SLICE", "TRANSPOSE"}
 )
-"""Ops whose other inputs are parameters to XNNPACK, not tensors."""
+_NOT_FIRST = frozenset({"SPLIT", "TRANSPOSE_CONV"})
 
-_ACCUMULATED = {"fp32": "fp32", "qint8": "qint32", "quint8": "qint32", "qcint8": "qcint32"}
-"""The bias that goes with a filter."""
+_BIAS_DATATYPES = {"fp32": "fp32", "qint8": "qint32", "quint8": "qint32", "qcint8": "qcint32"}
+"""The datatype of the bias, by that of the filter."""
 
 
 def check(candidate: Candidate) -> None:
-    """Whether XNNPACK does a node that the delegate takes.
+    """Checks whether XNNPACK accepts a node that the delegate takes.
 
     Raises:
-        NotTakenError: it does not.
+        NotTakenError: it refuses the node.
     """
     for operand in (*_inputs(candidate), *_outputs(candidate)):
         _define(operand)
@@ -47,13 +44,16 @@ def check(candidate: Candidate) -> None:
         define(candidate)
 
 
-def _inputs(candidate: Candidate) -> list[Operand]:
-    node = candidate.node
+def value_inputs(node: RuntimeNode) -> range:
+    """The positions of the inputs that are values to XNNPACK; the others are parameters of the operator."""
     positions = range(len(node.inputs))
     if node.op in _FIRST_ONLY:
-        positions = range(1)
-    elif node.op in {"SPLIT", "TRANSPOSE_CONV"}:
-        positions = positions[1:]
+        return positions[:1]
+    return positions[1:] if node.op in _NOT_FIRST else positions
+
+
+def _inputs(candidate: Candidate) -> list[Operand]:
+    positions = value_inputs(candidate.node)
     return [
         candidate.input(position, "input" if position == positions[0] else f"input {position}")
         for position in positions
@@ -66,20 +66,20 @@ def _outputs(candidate: Candidate) -> list[Operand]:
 
 
 def _define(operand: Operand) -> None:
-    """``xnn_define_tensor_value`` and its sisters for quantised tensors."""
+    """``xnn_define_tensor_value`` and its variants for quantised tensors."""
     kind = datatype(operand.tensor)
     if kind is None:
         found = quantization(operand.tensor)
         operand.refuse(f"has the dtype {operand.tensor.dtype}{'' if found is None else ' with such scales'}")
     if len(operand.tensor.dims) > MOST_DIMENSIONS:
         operand.refuse(f"has {len(operand.tensor.dims)} dimensions")
-    # The delegate has not looked at those of a bias.
+    # The delegate does not check the scales of a bias.
     scales = operand.tensor.scales() if kind in {"qint32", "qcint32"} else ()
     if not all(scale > 0 and is_normal(scale) for scale in scales):
         operand.refuse("has a scale that is not positive")
 
 
-def _alike(candidate: Candidate) -> None:
+def _same_datatype(candidate: Candidate) -> None:
     """``xnn_subgraph_check_datatype_matches``."""
     operands = [*_inputs(candidate), *_outputs(candidate)]
     for one, other in pairwise(operands):
@@ -88,8 +88,8 @@ def _alike(candidate: Candidate) -> None:
 
 
 def _same_scale(candidate: Candidate) -> None:
-    """``xnn_subgraph_check_quantization_parameter_matches``: nothing is rescaled."""
-    _alike(candidate)
+    """``xnn_subgraph_check_quantization_parameter_matches``: the operator does not rescale."""
+    _same_datatype(candidate)
     output = candidate.output()
     target = quantization(output.tensor)
     if datatype(output.tensor) not in {"qint8", "quint8"} or target is None:
@@ -114,7 +114,7 @@ def _strided_slice(candidate: Candidate) -> None:
         stop = end + begin if node.number(5, "?") else end
         first = 0 if masks[0] >> axis & 1 else begin + (size if begin < 0 else 0)
         last = size if masks[1] >> axis & 1 else stop + (size if stop < 0 else 0)
-        # TensorFlow Lite would cut off what reaches over the edge.
+        # TensorFlow Lite would clip the slice to the input's size.
         if not 0 <= first <= last <= size or first == size:
             candidate.input(0).refuse(
                 f"has {size} along axis {axis}, and the slice goes from {first} to {last}"
@@ -131,7 +131,7 @@ def _transpose_conv(candidate: Candidate) -> None:
     _matrix(2)(candidate)
     node = candidate.node
     if node.number(0, "b") == padding.SAME:
-        return  # the delegate has looked at the size
+        return  # the delegate has checked the size
     image, window, output = (one.tensor.dims[1:3] for one in (*_inputs(candidate)[1::-1], candidate.output()))
     for before, extent, after, stride in zip(
         image, window, output, (node.number(2), node.number(1)), strict=True
@@ -141,7 +141,7 @@ def _transpose_conv(candidate: Candidate) -> None:
 
 
 def _max_pool_2d(candidate: Candidate) -> None:
-    # A filter of one pixel only clamps.
+    # With a filter of one pixel the node becomes a clamp.
     if (candidate.node.number(3), candidate.node.number(4)) != (1, 1):
         _same_scale(candidate)
 
@@ -155,7 +155,7 @@ def _transpose(candidate: Candidate) -> None:
 
 
 def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]:
-    """An op with weights; ``image`` is the position of what they are multiplied with."""
+    """The check of an op with weights; ``image`` is the position of the input that they multiply."""
 
     def define(candidate: Candidate) -> None:
         source, weights = candidate.input(image), candidate.input(1, "filter")
@@ -165,7 +165,7 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
         last = max(image, 1) + 1
         if candidate.has(last):
             bias = candidate.input(last, "bias")
-            if kind is None or datatype(bias.tensor) != _ACCUMULATED[kind]:
+            if kind is None or datatype(bias.tensor) != _BIAS_DATATYPES[kind]:
                 bias.refuse("has other scales than its filter")
         if grouped:
             _grouped(source, weights)
@@ -179,7 +179,7 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
 
 
 def _depthwise(candidate: Candidate) -> None:
-    # The built-in kernel of CONV_2D has refused such a filter before.
+    # CONV_2D needs no such check: its built-in kernel refuses such a filter before.
     weights = candidate.input(1, "filter")
     found = quantization(weights.tensor)
     if found is not None and datatype(weights.tensor) == "qint8" and found.zero_points[0]:
@@ -199,7 +199,7 @@ _BY_OP: Mapping[str, Callable[[Candidate], None]] = {
             *("ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB"),
             *("ELU", "LEAKY_RELU", "LOGISTIC", "SPLIT", "TANH"),
         ),
-        _alike,
+        _same_datatype,
     ),
     **dict.fromkeys(
         (

@@ -1,8 +1,8 @@
-"""A model → which of its nodes the delegate takes, and why the others stay with TensorFlow Lite.
+"""A model → the nodes that the delegate takes, and why the others stay with TensorFlow Lite.
 
 This is ``Delegate::PrepareOpsToDelegate`` of ``delegates/xnnpack/xnnpack_delegate.cc``, version 2.14.1, as
-our programs call it: each subgraph has a delegate of its own, its nodes are prepared up to the first one
-whose output only its run can size, and no node from there on is looked at.
+programs call it: each subgraph has a delegate of its own.  Its nodes are prepared up to the first one with a
+dynamic output, whose size is known only when the model runs; the delegate takes no node from there on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
 from litesmith.predict.xnnpack import define_checks, partition
-from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, quantization
+from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError
+from litesmith.predict.xnnpack.quantization import quantization
 from litesmith.predict.xnnpack.visit_convolutions import CONVOLUTIONS
 from litesmith.predict.xnnpack.visit_elementwise import ELEMENTWISE
 from litesmith.predict.xnnpack.visit_shapes import SHAPES
@@ -25,10 +26,10 @@ from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, 
 from litesmith.runtime.op_registry import Registry
 
 CHECKS: Mapping[str, Check] = {**CONVOLUTIONS, **ELEMENTWISE, **SHAPES}
-"""The ops that the delegate may take.
+"""The checks of all ops that the delegate may take.
 
-It knows variables, too, which our programs leave off, and three custom ops of MediaPipe, which they leave to
-whoever brings them.
+Upstream's delegate also supports variables, which programs do not enable, and three custom ops of MediaPipe,
+which stay with the kernels that the user supplies.
 """
 
 _PACKED = frozenset({"float16", "int8", "float32"})
@@ -36,12 +37,12 @@ _PACKED = frozenset({"float16", "int8", "float32"})
 
 @dataclass(frozen=True, kw_only=True)
 class DelegatedSubgraph:
-    """What the delegate takes of one subgraph.
+    """The nodes that the delegate takes of one subgraph.
 
-    ``nodes`` are all that it takes, in the file's order.  Of these, ``unpacked`` are those that are done
-    once while the model is loaded; ``also_unpacked`` are nodes that stay because somebody else wants their
-    result, while the delegate unpacks the same for itself.  ``plan`` is what runs instead of the file's
-    order; it is empty where nothing is taken.  ``stays`` says of every other node why it is not taken.
+    ``nodes`` are all of them, in the file's order.  Of these, ``unpacked`` run once, while the model is
+    loaded.  ``also_unpacked`` are nodes that stay because others need their outputs, but whose constants the
+    delegate unpacks for itself, too.  ``plan`` is the order of execution that replaces the file's; it is
+    empty where no node is taken.  ``stays`` has the reason for every other node.
     """
 
     subgraph: int
@@ -53,36 +54,29 @@ class DelegatedSubgraph:
 
     @property
     def partitions(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes that run together as one kernel of the delegate, in order of execution."""
+        """The nodes of each kernel of the delegate, in order of execution."""
         return tuple(one.nodes for one in self.plan if one.delegated)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delegation:
-    """What the delegate takes of a model, and the graphs as they were when it looked at them."""
+    """The nodes that the delegate takes of a model, and the graphs as they were when it checked them."""
 
     subgraphs: tuple[DelegatedSubgraph, ...]
     graphs: tuple[RuntimeGraph, ...]
 
     @property
     def plans(self) -> tuple[tuple[Subset, ...], ...]:
-        """For :func:`litesmith.predict.arena.prediction.predict`: the plan of each subgraph."""
+        """The plan of each subgraph, for :func:`litesmith.predict.arena.prediction.predict`."""
         return tuple(one.plan for one in self.subgraphs)
 
 
-def delegate(
-    model: ModelAnalysis, content: bytes, registry: Registry | None = None
-) -> tuple[DelegatedSubgraph, ...]:
-    """What the delegate takes of each subgraph; see :func:`prepare`."""
-    return prepare(model, content, registry).subgraphs
-
-
 def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = None) -> Delegation:
-    """The same, with the prepared graphs.
+    """The nodes that the delegate takes of a model, and the prepared graphs.
 
-    ``content`` is the file that ``model`` is the analysis of.  Inputs have the shapes of the file, and those
-    of a body of control flow the shapes that its caller passes.  Nodes behind an op of the user's are judged
-    by the shapes that the file gives to its outputs.
+    ``content`` is the file that ``model`` is the analysis of.  Inputs have the shapes of the file; in the
+    body of a control-flow op they have those that its caller passes.  Outputs of the user's own ops have the
+    shapes of the file.
 
     Raises:
         ModelError: the file is damaged.
@@ -91,7 +85,7 @@ def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = No
         graphs = graph.read(model, content, registry or op_registry.load())
         interpreter = Interpreter(model.path, graphs)
         refused = {}
-        # The other way round: bodies of control flow come after their callers, which resize them.
+        # In reverse: the bodies of control-flow ops come after their callers, which resize them.
         for one in reversed(interpreter.subgraphs):
             try:
                 one.allocate(0)
@@ -100,7 +94,7 @@ def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = No
         found = [
             _nothing(index, held, f"its subgraph cannot be prepared: {refused[index]}")
             if index in refused
-            else _Looking(model, index, held).result()
+            else _Preparation(model, index, held).result()
             for index, held in enumerate(graphs)
         ]
     except DamagedError as error:
@@ -114,10 +108,10 @@ def _nothing(index: int, held: RuntimeGraph, why: str) -> DelegatedSubgraph:
 
 
 @dataclass
-class _Looking:
-    """The delegate on its way through one subgraph.
+class _Preparation:
+    """The delegate's pass through one subgraph.
 
-    ``producers`` are the nodes that unpack constants, by the tensor that they make.
+    ``producers`` are the nodes that unpack constants, by their output.
     """
 
     model: ModelAnalysis
@@ -128,17 +122,17 @@ class _Looking:
     stays: dict[int, str] = field(default_factory=dict)
 
     def result(self) -> DelegatedSubgraph:
-        """Looks at each node."""
+        """Checks each node."""
         nodes = self.held.nodes
-        looked_at = list(itertools.takewhile(lambda node: not _is_dynamic(node), nodes))
-        for node in looked_at:
-            self._look_at(node)
-        for node in nodes[len(looked_at) :]:
-            self.stays[node.index] = _too_late(node, nodes[len(looked_at)])
+        prepared = list(itertools.takewhile(lambda node: not _has_dynamic_output(node), nodes))
+        for node in prepared:
+            self._consider(node)
+        for node in nodes[len(prepared) :]:
+            self.stays[node.index] = _too_late(node, nodes[len(prepared)])
         unpacked = self._unpacked()
         return self._defined(sorted([*self.taken, *unpacked]), unpacked)
 
-    def _look_at(self, node: RuntimeNode) -> None:
+    def _consider(self, node: RuntimeNode) -> None:
         if _unpacks(node, self.producers):
             self.producers[node.outputs[0]] = node.index
             return
@@ -161,15 +155,15 @@ class _Looking:
         check(self._candidate(node))
 
     def _unpacked(self) -> list[int]:
-        """Nodes that unpack constants, but for those whose result somebody else wants, too."""
-        theirs = {*self.taken}
+        """The nodes that unpack constants, without those whose output others need, too."""
+        delegated = {*self.taken}
         for tensor, producer in sorted(self.producers.items(), key=lambda one: -one[1]):
             wanted = [node.index for node in self.held.nodes if tensor in node.inputs]
-            if tensor in self.held.outputs or not theirs.issuperset(wanted):
+            if tensor in self.held.outputs or not delegated.issuperset(wanted):
                 self.stays[producer] = "a node that is not taken needs its output, or the model's caller"
             else:
-                theirs.add(producer)
-        return sorted(theirs.difference(self.taken))
+                delegated.add(producer)
+        return sorted(delegated.difference(self.taken))
 
     def _also_unpacked(self, unpacked: list[int]) -> list[int]:
         taken = {*self.taken, *unpacked}
@@ -181,7 +175,7 @@ class _Looking:
         ]
 
     def _defined(self, nodes: list[int], unpacked: list[int]) -> DelegatedSubgraph:
-        """All or nothing: where XNNPACK refuses a node, the subgraph gets its own plan back."""
+        """All or none of the nodes: where XNNPACK refuses one, the subgraph keeps its own plan."""
         for index in self.taken:
             node = self.held.nodes[index]
             try:
@@ -200,8 +194,8 @@ class _Looking:
         )
 
 
-def _is_dynamic(node: RuntimeNode) -> bool:
-    """Whether only the node's run sizes an output."""
+def _has_dynamic_output(node: RuntimeNode) -> bool:
+    """Whether the node has an output whose size is known only when it has run."""
     return any(node.tensors[index].memory is Memory.HEAP for index in node.outputs if index != MISSING)
 
 
@@ -211,7 +205,7 @@ def _too_late(node: RuntimeNode, first: RuntimeNode) -> str:
 
 
 def _unpacks(node: RuntimeNode, producers: Mapping[int, int]) -> bool:
-    """Whether the delegate can do the node while it loads: a constant that is only written in another way."""
+    """Whether the delegate can run the node while the model is loaded: it only unpacks a constant."""
     if (
         node.op not in {"DEQUANTIZE", "DENSIFY"}
         or node.own

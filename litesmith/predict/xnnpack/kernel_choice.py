@@ -1,4 +1,4 @@
-"""Profile + models → who runs the nodes: ``kernels: builtin``, ``xnnpack`` or ``auto``."""
+"""Profile + models → which kernels run the nodes: ``kernels: builtin``, ``xnnpack`` or ``auto``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from litesmith.runtime.xnnpack.requirements import Requirements, requirements_of
 from litesmith.target.profiles import Profile
 
 LEAST_SHARE = 0.5
-"""Of a model's multiply-accumulates that XNNPACK must take before ``auto`` brings it in."""
+"""The least share of a model's multiply-accumulates in nodes that XNNPACK takes, for ``auto`` to use it."""
 
 _VECTORS = frozenset({"sse4.1", "avx2", "neon", "vfpv4"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class DelegatedModel:
-    """A model, and what the delegate takes of its subgraphs; ``share`` is that of its MACs, if it has any."""
+    """A model and the nodes that the delegate takes of it.
+
+    ``share`` is the share of its multiply-accumulates in these nodes, None where it has none.
+    """
 
     path: str
     subgraphs: tuple[DelegatedSubgraph, ...]
@@ -35,7 +38,7 @@ class DelegatedModel:
     share: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """An entry of ``manifest.json``."""
+        """An entry of ``kernels.models`` in ``manifest.json``."""
         return {
             "path": self.path,
             "nodes": sum(len(one.nodes) + len(one.stays) for one in self.subgraphs),
@@ -56,9 +59,10 @@ class DelegatedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelChoice:
-    """Who runs the nodes of a program's models, and why.
+    """The kernels that run the nodes of a program's models, and why.
 
-    ``delegated_ops`` is None where XNNPACK runs none; ``models`` is empty where it was not asked for.
+    ``delegated_ops`` is None where XNNPACK runs no node; ``models`` is empty where the built-in kernels were
+    asked for.
     """
 
     asked: str
@@ -67,7 +71,7 @@ class KernelChoice:
     delegated_ops: DelegatedOps | None
 
     def to_json(self) -> dict[str, Any]:
-        """``kernels`` of ``manifest.json``, but for what is in the program."""
+        """``kernels`` of ``manifest.json``, without the part of XNNPACK that is in the program."""
         return {
             "asked": self.asked,
             "chosen": "xnnpack" if self.delegated_ops else "builtin",
@@ -78,17 +82,17 @@ class KernelChoice:
 
     @property
     def plans(self) -> Mapping[str, tuple[tuple[Subset, ...], ...]]:
-        """What runs instead of the file's order, by model, for the arena."""
+        """The order of execution of each delegated model, by its path, for the arena's prediction."""
         return {model.path: model.delegation.plans for model in self.models} if self.delegated_ops else {}
 
 
 def choose(
     profile: Profile, models: Sequence[Model], registry: Registry, choice: Choice = EVERYTHING
 ) -> KernelChoice:
-    """Who runs the nodes of the models in one program.
+    """The kernels that run the nodes of the models in one program.
 
-    Ops keep their own kernels where the program may be asked for other shapes than the file's, and where
-    the file does not say what shapes their outputs have.
+    Ops keep their built-in kernels where the program may be given other shapes than the file's, and where
+    the file does not have the shapes of their outputs.
     """
     if profile.kernels == "builtin":
         return KernelChoice(asked="builtin", reason="as asked", models=(), delegated_ops=None)

@@ -1,8 +1,8 @@
-"""What the delegate asks of a tensor before it takes a node: the ``Check…`` functions of
-``delegates/xnnpack/xnnpack_delegate.cc``, version 2.14.1, with the options that our programs give it:
-signed and unsigned 8 bit, dynamic weights of FULLY_CONNECTED, no variables, no float16.
+"""What the delegate requires of a node's tensors and options before it takes the node.
 
-A check that fails says why in a few words that stand after "it stays because".
+These are the ``Check…`` functions of ``delegates/xnnpack/xnnpack_delegate.cc``, version 2.14.1, with the
+options that programs give it: signed and unsigned 8-bit quantisation, dynamic weights of FULLY_CONNECTED,
+no variables, no float16.  The message of a failed check completes a sentence that begins "it stays because".
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
-import numpy as np
-
+from litesmith.predict.xnnpack.quantization import quantization
 from litesmith.runtime.graph import Memory, RuntimeNode, RuntimeTensor
 
 MOST_DIMENSIONS = 6
 """``XNN_MAX_TENSOR_DIMS``."""
 
 _ACTIVATIONS = {4: "TANH", 5: "SIGN_BIT"}
-"""Fused activations of the schema that the delegate does not do."""
+"""Fused activations that the delegate does not support, by ``ActivationFunctionType``."""
 
 
 class NotTakenError(Exception):
@@ -28,49 +27,12 @@ class NotTakenError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """``TfLiteAffineQuantization``: a scale and a zero point, or one of each for every channel."""
-
-    scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
-    dimension: int
-
-
-def quantization(tensor: RuntimeTensor) -> Quantization | None:
-    """How a tensor is quantised, None where it is not: ``InterpreterBuilder::ParseQuantization``."""
-    scales = tensor.scales()
-    if tensor.quantization is None or not scales:
-        return None
-    return Quantization(
-        scales=scales,
-        zero_points=tensor.quantization.integers("zero_point"),
-        dimension=tensor.quantization.integer("quantized_dimension"),
-    )
-
-
-def is_normal(number: float) -> bool:
-    """``std::isnormal`` of a float."""
-    return math.isfinite(number) and abs(number) >= 2**-126
-
-
-def quotient(left: float, right: float) -> float:
-    """A division in single precision, as C++ does it."""
-    with np.errstate(all="ignore"):
-        return float(np.float32(left) / np.float32(right))
-
-
-def product(left: float, right: float) -> float:
-    """A multiplication in single precision."""
-    with np.errstate(all="ignore"):
-        return float(np.float32(left) * np.float32(right))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Operand:
-    """A tensor of a node, and what it is to the node.
+    """A tensor of a node, and its role.
 
-    ``unpacked`` says that the delegate unpacks it while it loads (a quasi-static tensor), so that it is as
-    good as a constant.  Each check returns the operand, so that the next one can follow.
+    ``unpacked`` is true where the delegate unpacks the tensor's constant input while the model is loaded (a
+    quasi-static tensor): it counts as a constant then.  Checks return the operand, so that they can be
+    chained.
     """
 
     tensor: RuntimeTensor
@@ -78,14 +40,14 @@ class Operand:
     unpacked: bool
 
     def refuse(self, what: str) -> NoReturn:
-        """Leaves the node because of this tensor."""
+        """Leaves the node to TensorFlow Lite because of this tensor."""
         raise NotTakenError(f"its {self.role} {what}")
 
     def _refuse_dtype(self) -> NoReturn:
         self.refuse(f"has the dtype {self.tensor.dtype}")
 
     def _one_scale(self) -> Operand:
-        """Quantised as a whole."""
+        """One scale for the whole tensor."""
         found = quantization(self.tensor)
         if found is None:
             self.refuse("has no scale")
@@ -94,7 +56,7 @@ class Operand:
         return self
 
     def scale(self) -> float:
-        """The first scale of a tensor that is known to have one."""
+        """The first scale; the tensor must have one."""
         return self.tensor.scales()[0]
 
     def scale_or_nan(self) -> float:
@@ -114,7 +76,7 @@ class Operand:
         return self
 
     def number(self) -> Operand:
-        """``CheckTensorFloat32OrQUInt8Type``, which takes int8, too."""
+        """``CheckTensorFloat32OrQUInt8Type``, which accepts int8, too."""
         return self if self.tensor.dtype == "float32" else self.quantised()
 
     def quantised(self) -> Operand:
@@ -126,7 +88,7 @@ class Operand:
         return self if self.tensor.dtype == "float32" else self.dtype("int8")._one_scale()
 
     def weights(self, channels: int) -> Operand:
-        """``CheckTensorFloat32OrQCInt8Type``: int8 may have a scale for each of a dimension ``channels``."""
+        """``CheckTensorFloat32OrQCInt8Type``: int8 may have scales along the dimension ``channels``."""
         if self.tensor.dtype != "int8":
             return self.number()
         found = quantization(self.tensor)
@@ -140,7 +102,7 @@ class Operand:
         """``CheckTensorFloat32OrQInt32Type``."""
         return self if self.tensor.dtype == "float32" else self.dtype("int32")._one_scale()
 
-    def bias_of_channels(self) -> Operand:
+    def bias_per_channel(self) -> Operand:
         """``CheckTensorFloat32OrQCInt32Type``."""
         if self.tensor.dtype == "float32":
             return self
@@ -152,7 +114,7 @@ class Operand:
         return self
 
     def shaped(self, least: int, most: int | None = None) -> Operand:
-        """``CheckTensorShape``: so many dimensions, none of them empty."""
+        """``CheckTensorShape``: ``least`` to ``most`` dimensions, none of them 0."""
         rank = len(self.tensor.dims)
         if not least <= rank <= (least if most is None else most):
             self.refuse(f"has {rank} dimension{'' if rank == 1 else 's'}")
@@ -167,19 +129,19 @@ class Operand:
         return self
 
     def sized(self) -> Operand:
-        """``CheckTensorNonDynamicAllocation``: its size is known before anything runs."""
+        """``CheckTensorNonDynamicAllocation``: the size is known before the model runs."""
         if self.tensor.memory is Memory.HEAP:
             self.refuse("gets its size when the model runs")
         return self
 
     def constant(self) -> Operand:
-        """``CheckTensorStaticAllocation``, which not even what a kernel computed before any run passes."""
+        """``CheckTensorStaticAllocation``: a constant of the file, not one that a kernel computes."""
         if self.tensor.memory is not Memory.CONSTANT:
             self.refuse("is not constant")
         return self
 
     def constant_or_unpacked(self) -> Operand:
-        """The same, but for tensors that the delegate unpacks."""
+        """A constant, or a tensor that the delegate unpacks."""
         return self if self.unpacked else self.constant()
 
     def numbers(self) -> tuple[int, ...]:
@@ -191,9 +153,10 @@ class Operand:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A node that the delegate looks at.
+    """A node that the delegate may take.
 
-    ``version`` is that of its op.  ``unpacked`` are the tensors that the delegate unpacks while it loads.
+    ``version`` is the version of its op.  ``unpacked`` are the tensors that the delegate unpacks while the
+    model is loaded.
     """
 
     node: RuntimeNode
@@ -201,7 +164,7 @@ class Candidate:
     unpacked: Collection[int]
 
     def counts(self, inputs: int | tuple[int, int], outputs: int | tuple[int, int] = 1) -> None:
-        """``CheckNumInputsAndOutputs``: so many of each, or between two numbers of them."""
+        """``CheckNumInputsAndOutputs``: exact numbers, or the least and the most."""
         for have, wanted, what in (
             (len(self.node.inputs), inputs, "input"),
             (len(self.node.outputs), outputs, "output"),
@@ -211,18 +174,18 @@ class Candidate:
                 raise NotTakenError(f"it has {have} {what}{'' if have == 1 else 's'}")
 
     def has(self, position: int) -> bool:
-        """Whether an input is there and not left out."""
+        """Whether the node has an input at a position."""
         return self.node.input(position) is not None
 
     def input(self, position: int, role: str = "input") -> Operand:
-        """An input."""
+        """An input that must be there."""
         tensor = self.node.input(position)
         if tensor is None:
             raise NotTakenError(f"it has no {role}")
         return Operand(tensor=tensor, role=role, unpacked=self.node.inputs[position] in self.unpacked)
 
     def output(self, position: int = 0) -> Operand:
-        """An output."""
+        """An output that must be there."""
         tensor = self.node.output(position)
         if tensor is None:
             raise NotTakenError("it has no output")

@@ -1,6 +1,6 @@
-"""What XNNPACK holds in memory beside the arena: weights in the order in which its micro-kernels read them.
+"""The memory of packed weights: copies of the weights, in the order in which the micro-kernels read them.
 
-The formulas are those of ``src/operators`` of XNNPACK; a program says the same in ``packed_weights_bytes``.
+The formulas are those of XNNPACK's ``src/operators``; a program reports the same in ``packed_weights_bytes``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCALE = 4
 _ALIGNMENT = {"x86_64": 64}
 _LEAST_ALIGNMENT = 16
 _WIDTHS = {"float32": 4, "int8": 1, "uint8": 1}
-_MULTIPLICATIONS = frozenset({"gemm", "gemm1", "igemm", "igemm1"})
+_MATRIX_KINDS = frozenset({"gemm", "gemm1", "igemm", "igemm1"})
 
 _GEMM = re.compile(r"_i?gemm_minmax\w*?_ukernel_(\d+)x(\d+)(?:c(\d+))?(?:s(\d+))?__")
 _DWCONV = re.compile(r"_ukernel_(\d+)p(\d+)c")
@@ -28,7 +28,7 @@ _CHANNELS = re.compile(r"_ukernel_c(\d+)__")
 
 
 def packed_weights(nodes: Iterable[RuntimeNode], architecture: Architecture, level: str) -> int:
-    """Bytes of the packed weights of these nodes on a CPU whose best instruction set is ``level``."""
+    """Bytes of the nodes' packed weights on a CPU whose best instruction set is ``level``."""
     known = source_index.load()
     return sum(_packed(known, node, architecture, level) for node in nodes)
 
@@ -36,7 +36,7 @@ def packed_weights(nodes: Iterable[RuntimeNode], architecture: Architecture, lev
 def most_packed_weights(
     nodes: Sequence[RuntimeNode], architecture: Architecture, levels: Sequence[str]
 ) -> int:
-    """The most of all CPUs among whose instruction sets a program chooses."""
+    """The same for the CPU that needs most, of the instruction sets among which a program chooses."""
     return max(packed_weights(nodes, architecture, level) for level in levels)
 
 
@@ -46,24 +46,25 @@ _WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "T
 def _packed(known: SourceIndex, node: RuntimeNode, architecture: Architecture, level: str) -> int:
     if node.op not in _WITH_WEIGHTS or node.own or not node.of(1).fixed:
         return 0
-    needs = sorted(requirements_of(node).microkernels)
-    need = next(
-        one for one in needs if one.kind in _MULTIPLICATIONS | {"dwconv"} or "vmulcaddc" in one.config
+    required = next(
+        one
+        for one in sorted(requirements_of(node).microkernels)
+        if one.kind in _MATRIX_KINDS | {"dwconv"} or "vmulcaddc" in one.config
     )
-    symbols = known.hardware[architecture][need.config][level]
+    symbols = known.hardware[architecture][required.config][level]
     alignment = _ALIGNMENT.get(architecture, _LEAST_ALIGNMENT)
-    return _round_up(_unaligned(node, need, symbols), alignment)
+    return _round_up(_unaligned(node, required, symbols), alignment)
 
 
-def _unaligned(node: RuntimeNode, need: RequiredMicrokernels, symbols: Sequence[str]) -> int:
+def _unaligned(node: RuntimeNode, required: RequiredMicrokernels, symbols: Sequence[str]) -> int:
     weights = node.of(1)
     width = _WIDTHS[weights.dtype]
     extra = _SCALE if weights.dtype == "int8" else 0
-    if need.kind == "dwconv":
+    if required.kind == "dwconv":
         tiles = sorted((int(m[1]), int(m[2])) for one in symbols if (m := _DWCONV.search(one)))
-        taps, channels = next(tile for tile in tiles if tile[0] >= need.taps)
+        taps, channels = next(tile for tile in tiles if tile[0] >= required.taps)
         return (taps * width + _BIAS + extra) * _round_up(weights.dims[-1], channels)
-    if need.kind not in _MULTIPLICATIONS:
+    if required.kind not in _MATRIX_KINDS:
         tile = next(int(m[1]) for one in symbols if (m := _CHANNELS.search(one)))
         return (width + _BIAS) * _round_up(weights.dims[-1], tile)
     columns, depth = max(
@@ -76,13 +77,13 @@ def _unaligned(node: RuntimeNode, need: RequiredMicrokernels, symbols: Sequence[
         outputs, inputs, taps = weights.dims[-1] // groups, 1, math.prod(weights.dims[1:3])
     else:
         outputs, inputs, taps, groups = weights.dims[0], weights.dims[3], math.prod(weights.dims[1:3]), 1
-    parts = 1
+    phases = 1
     if node.op == "TRANSPOSE_CONV":
         strides = (node.number(2), node.number(1))
         if max(strides) > 1 and all(s <= k for s, k in zip(strides, weights.dims[1:3], strict=True)):
-            # A smaller convolution for each phase of the output, with its own bias.
-            parts = math.prod(strides)
-    row = taps * _round_up(inputs, depth) * width + (_BIAS + extra) * parts
+            # A smaller convolution for each phase of the output, each with its own bias.
+            phases = math.prod(strides)
+    row = taps * _round_up(inputs, depth) * width + (_BIAS + extra) * phases
     return row * _round_up(outputs, columns) * groups
 
 

@@ -1,8 +1,8 @@
-"""Nodes that the delegate takes → kernels of it, and the order in which everything runs.
+"""The nodes that the delegate takes → its kernels, and the order in which all nodes run.
 
-This is ``PartitionGraphIntoIndependentNodeSubsets`` of ``graph_info.cc``, version 2.14.1, as
-``Subgraph::PartitionGraph`` calls it: greedily, and with an edge from each node that might have side effects
-to the next one.  Edges that a model's metadata names are upstream's alone: our programs read no metadata.
+This is ``PartitionGraphIntoIndependentNodeSubsets`` of ``graph_info.cc`` of TensorFlow Lite 2.14.1, as
+``Subgraph::PartitionGraph`` calls it: greedy, and with an edge from each node that might have side effects to
+the next one.  Control edges in a model's metadata are not considered: programs read no metadata.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ALWAYS_READY = -2
 
 
 def plan(graph: RuntimeGraph, taken: Collection[int]) -> tuple[Subset, ...]:
-    """The nodes of a subgraph in subsets, in the order in which they run; ``taken`` are the delegate's."""
+    """The subsets of a subgraph's nodes, in order of execution; ``taken`` are the delegate's nodes."""
     if not taken:
-        # Nothing is replaced, so nothing is reordered.
+        # Nothing is replaced, so the order stays.
         return ()
     return _Partitioning(graph, taken).run()
 
@@ -34,13 +34,13 @@ def _might_have_side_effect(node: RuntimeNode) -> bool:
     )
 
 
-def _there(indices: Iterable[int]) -> list[int]:
+def _present(indices: Iterable[int]) -> list[int]:
     return [index for index in indices if index != MISSING]
 
 
 @dataclass
 class _Epoch:
-    """A subset in the making."""
+    """A subset that nodes are being added to (an epoch of ``graph_info.cc``)."""
 
     taken: bool
     nodes: list[int] = field(default_factory=list)
@@ -53,17 +53,17 @@ class _Partitioning:
         self._graph = graph
         self._taken = frozenset(taken)
         self._epochs: list[_Epoch] = []
-        made = (index for node in graph.nodes for index in _there(node.outputs))
+        made = (index for node in graph.nodes for index in _present(node.outputs))
         self._epoch_of = dict.fromkeys(made, _NOT_READY)
         chain = [node.index for node in graph.nodes if _might_have_side_effect(node)]
         self._after = dict(zip(chain[1:], chain, strict=False))
-        self._left = list(graph.nodes)
+        self._remaining = list(graph.nodes)
 
     def run(self) -> tuple[Subset, ...]:
-        # What is in a circle never gets ready.
-        while self._left and self._next_epoch():
+        # Nodes in a cycle never get ready.
+        while self._remaining and self._next_epoch():
             pass
-        for index in _there(self._graph.outputs):
+        for index in _present(self._graph.outputs):
             epoch = self._epoch_of.get(index, _ALWAYS_READY)
             if epoch >= 0:
                 self._epochs[epoch].outputs.add(index)
@@ -78,20 +78,20 @@ class _Partitioning:
         )
 
     def _next_epoch(self) -> bool:
-        """Takes what is ready and of the kind of the first ready node, again and again."""
-        first = next((node for node in self._left if self._ready(node)), None)
+        """Starts a subset with the first ready node, and adds what is ready and of the same kind."""
+        first = next((node for node in self._remaining if self._ready(node)), None)
         if first is None:
             return False
         epoch = _Epoch(taken=first.index in self._taken)
         self._epochs.append(epoch)
         before = None
-        while before != len(self._left):
-            before = len(self._left)
-            self._left = [node for node in self._left if not self._add(node, epoch)]
+        while before != len(self._remaining):
+            before = len(self._remaining)
+            self._remaining = [node for node in self._remaining if not self._add(node, epoch)]
         return True
 
     def _ready(self, node: RuntimeNode) -> bool:
-        waits = any(self._epoch_of.get(index) == _NOT_READY for index in _there(node.inputs))
+        waits = any(self._epoch_of.get(index) == _NOT_READY for index in _present(node.inputs))
         return not waits and self._after.get(node.index) is None
 
     def _add(self, node: RuntimeNode, epoch: _Epoch) -> bool:
@@ -99,9 +99,9 @@ class _Partitioning:
             return False
         current = len(self._epochs) - 1
         epoch.nodes.append(node.index)
-        for index in _there(node.outputs):
+        for index in _present(node.outputs):
             self._epoch_of[index] = current
-        for index in _there(node.inputs):
+        for index in _present(node.inputs):
             source = self._epoch_of.get(index, _ALWAYS_READY)
             if source != current:
                 epoch.inputs.add(index)

@@ -1,41 +1,90 @@
-"""What a tensor is to XNNPACK: ``GetXNNPackDatatype`` of ``delegates/xnnpack/xnnpack_delegate.cc``."""
+"""A tensor's quantisation, and what it is to XNNPACK: ``GetXNNPackDatatype`` of ``xnnpack_delegate.cc``.
+
+Arithmetic is in single precision, as it is there.
+"""
 
 from __future__ import annotations
 
-from litesmith.predict.xnnpack.operand_checks import Quantization, is_normal, quantization
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
 from litesmith.runtime.graph import RuntimeTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """``TfLiteAffineQuantization``: one scale and zero point, or one of each per channel.
+
+    ``dimension`` is the dimension of the channels.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    dimension: int
+
+
+def quantization(tensor: RuntimeTensor) -> Quantization | None:
+    """A tensor's quantisation, None where it has none: ``InterpreterBuilder::ParseQuantization``."""
+    scales = tensor.scales()
+    if tensor.quantization is None or not scales:
+        return None
+    return Quantization(
+        scales=scales,
+        zero_points=tensor.quantization.integers("zero_point"),
+        dimension=tensor.quantization.integer("quantized_dimension"),
+    )
+
+
+def is_normal(number: float) -> bool:
+    """``std::isnormal`` of a float."""
+    return math.isfinite(number) and abs(number) >= 2**-126
+
+
+def quotient(left: float, right: float) -> float:
+    """The quotient in single precision; infinite or NaN where C++ has that."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(left) / np.float32(right))
+
+
+def product(left: float, right: float) -> float:
+    """The product in single precision."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(left) * np.float32(right))
+
 
 _FLOATS = {"float32": "fp32", "float16": "fp16"}
 _BYTES = {"int8": range(-128, 128), "uint8": range(256)}
 
 
 def datatype(tensor: RuntimeTensor) -> str | None:
-    """``xnn_datatype``: its name after the prefix, None for ``invalid``."""
+    """The tensor's ``xnn_datatype`` without its prefix, None for ``xnn_datatype_invalid``."""
     if tensor.dtype in _FLOATS:
         return _FLOATS[tensor.dtype]
     found = quantization(tensor)
     if found is None:
         return None
     if tensor.dtype == "int32":
-        return _bias(tensor, found)
+        return _bias_datatype(tensor, found)
     if tensor.dtype not in _BYTES or not all(scale > 0 and is_normal(scale) for scale in found.scales):
         return None
     if len(found.scales) == 1:
         within = found.zero_points[0] in _BYTES[tensor.dtype]
         return f"q{'u' if tensor.dtype == 'uint8' else ''}int8" if within else None
-    return "qcint8" if tensor.dtype == "int8" and _of_channels(tensor, found) else None
+    return "qcint8" if tensor.dtype == "int8" and _is_per_channel(tensor, found) else None
 
 
-def _bias(tensor: RuntimeTensor, found: Quantization) -> str | None:
+def _bias_datatype(tensor: RuntimeTensor, found: Quantization) -> str | None:
     if found.dimension != 0:
         return None
     if len(found.scales) == 1:
         return "qint32" if found.zero_points[0] == 0 else None
-    return "qcint32" if _of_channels(tensor, found) else None
+    return "qcint32" if _is_per_channel(tensor, found) else None
 
 
-def _of_channels(tensor: RuntimeTensor, found: Quantization) -> bool:
-    """Whether there is a scale for each channel, and no zero point."""
+def _is_per_channel(tensor: RuntimeTensor, found: Quantization) -> bool:
+    """Whether there is one scale per channel, and all zero points are 0."""
     return (
         found.dimension < len(tensor.dims)
         and len(found.scales) == tensor.dims[found.dimension]

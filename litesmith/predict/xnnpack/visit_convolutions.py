@@ -1,6 +1,6 @@
-"""Which nodes the delegate takes of convolutions, FULLY_CONNECTED, pools and RESIZE_BILINEAR.
+"""Which convolutions, pools, FULLY_CONNECTED and RESIZE_BILINEAR nodes the delegate takes.
 
-Each function is a ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` without a graph to add to.
+The functions are the ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` that decide about a node.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import math
 from collections.abc import Callable, Mapping
 
 from litesmith.predict.arena import padding
-from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, Operand, quantization
+from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, Operand
+from litesmith.predict.xnnpack.quantization import quantization
 from litesmith.runtime.graph import RuntimeTensor
 
 _SHUFFLED = 1
 """``FullyConnectedOptionsWeightsFormat_SHUFFLED4x16INT8``."""
 
 _SPARSE_VERSION = 8
-"""Of FULLY_CONNECTED, with sparse weights."""
+"""The version of FULLY_CONNECTED that has sparse weights."""
 
 
 def _same_dtype(*operands: Operand) -> None:
@@ -26,11 +27,11 @@ def _same_dtype(*operands: Operand) -> None:
 
 
 def _image_and_weights(candidate: Candidate, channels: int) -> Operand:
-    """What CONV_2D and DEPTHWISE_CONV_2D ask of their tensors; the filter."""
+    """Checks the tensors of CONV_2D and DEPTHWISE_CONV_2D, and returns the filter."""
     candidate.counts(3)
     image = candidate.input(0).number().shaped(4).sized()
     weights = candidate.input(1, "filter").weights(channels).shaped(4).constant_or_unpacked()
-    candidate.input(2, "bias").bias_of_channels().shaped(1).constant_or_unpacked()
+    candidate.input(2, "bias").bias_per_channel().shaped(1).constant_or_unpacked()
     output = candidate.output().number().shaped(4).sized()
     _same_dtype(image, weights, output)
     return weights
@@ -65,12 +66,12 @@ def _fully_connected(candidate: Candidate) -> None:
     candidate.counts((2, 3))
     source = candidate.input(0).number().sized()
     weights = candidate.input(1, "filter").shaped(2)
-    _weights_that_may_change(weights, Operand.number)
+    _static_unless_float(weights, Operand.number)
     found = quantization(weights.tensor)
     if weights.tensor.dtype == "int8" and found is not None and found.zero_points[0] != 0:
         raise NotTakenError("its weights have a zero point")
     if candidate.has(2):
-        _weights_that_may_change(candidate.input(2, "bias").shaped(1), Operand.bias)
+        _static_unless_float(candidate.input(2, "bias").shaped(1), Operand.bias)
     output = candidate.output().number().sized()
     _same_dtype(source, weights, output)
     source.shaped(1, len(source.tensor.dims))
@@ -78,7 +79,7 @@ def _fully_connected(candidate: Candidate) -> None:
     candidate.activation(0)
 
 
-def _weights_that_may_change(operand: Operand, check: Callable[[Operand], Operand]) -> None:
+def _static_unless_float(operand: Operand, check: Callable[[Operand], Operand]) -> None:
     if operand.tensor.dtype == "float32":
         operand.sized()
     else:
@@ -129,7 +130,7 @@ def _resize_bilinear(candidate: Candidate) -> None:
     candidate.input(0).number().shaped(4).sized()
     size = candidate.input(1, "size").dtype("int32").vector().constant()
     candidate.output().number().shaped(4).sized()
-    # The width is not looked at.
+    # The delegate checks the height only.
     if size.numbers()[0] <= 0:
         size.refuse(f"is {list(size.numbers())}")
 
@@ -167,7 +168,7 @@ def _transposed_window(
     same: bool,
     strides: tuple[int, int],
 ) -> None:
-    """``CalculateTransposeConvPaddings``; heights come before widths."""
+    """``CalculateTransposeConvPaddings``; pairs are height and width."""
     window = weights.dims[1:3]
     if min(strides) <= 0:
         raise NotTakenError(f"its strides are {strides[0]} and {strides[1]}")
@@ -175,7 +176,7 @@ def _transposed_window(
         if window[0] > output[0] or window[1] > output[1]:
             raise NotTakenError("its filter is larger than its output")
         return
-    # The padding is that of a convolution the other way round.
+    # The padding is that of the convolution from the output to the input.
     found = tuple(
         padding.rule(padding.SAME)(size, extent, stride, 1)
         for size, extent, stride in zip(output, window, strides, strict=True)
@@ -195,4 +196,4 @@ CONVOLUTIONS: Mapping[str, Check] = {
     "RESIZE_BILINEAR": _resize_bilinear,
     "TRANSPOSE_CONV": _transpose_conv,
 }
-"""By op."""
+"""The checks by op."""

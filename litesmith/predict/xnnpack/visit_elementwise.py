@@ -1,6 +1,6 @@
-"""Which nodes the delegate takes of the ops that work on each number alone, and SOFTMAX.
+"""Which nodes of elementwise ops, and of SOFTMAX, the delegate takes.
 
-Each function is a ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` without a graph to add to.
+The functions are the ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` that decide about a node.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from litesmith.predict.xnnpack.operand_checks import (
     Check,
     NotTakenError,
     Operand,
-    is_normal,
-    product,
-    quotient,
 )
-from litesmith.predict.xnnpack.quantization import datatype
+from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quotient
 
 
 def _unary_float(candidate: Candidate) -> None:
@@ -155,4 +152,4 @@ ELEMENTWISE: Mapping[str, Check] = {
     "MUL": _mul,
     "PRELU": _prelu,
 }
-"""By op."""
+"""The checks by op."""

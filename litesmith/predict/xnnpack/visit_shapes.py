@@ -1,6 +1,6 @@
-"""Which nodes the delegate takes of the ops that move numbers, and of MEAN and SUM.
+"""Which nodes of ops that move data, and of MEAN and SUM, the delegate takes.
 
-Each function is a ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` without a graph to add to.
+The functions are the ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` that decide about a node.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from litesmith.predict.xnnpack.operand_checks import (
     Check,
     NotTakenError,
     Operand,
-    quantization,
 )
+from litesmith.predict.xnnpack.quantization import quantization
 
 
 def _concatenation(candidate: Candidate) -> None:
@@ -37,7 +37,7 @@ def _concatenation(candidate: Candidate) -> None:
 
 
 def _same_quantization(one: Operand, output: Operand) -> None:
-    """``TfLiteTensor::params``, which are 0 and 0 where a tensor is not quantised as a whole."""
+    """Compares ``TfLiteTensor::params``, which are 0 and 0 unless the tensor has one scale."""
     parameters = [
         (found.scales[0], found.zero_points[0]) if found is not None and len(found.scales) == 1 else (0, 0)
         for found in (quantization(one.tensor), quantization(output.tensor))
@@ -71,7 +71,7 @@ def _reduction(candidate: Candidate) -> None:
     axes = candidate.input(1, "axes").dtype("int32")
     if len(axes.tensor.dims) > 1:
         axes.refuse(f"has {len(axes.tensor.dims)} dimensions")
-    # Negative axes and a single axis of height are not recognised.
+    # The delegate recognises neither negative axes nor height alone.
     along = tuple(sorted(axes.constant().numbers()))
     if along not in {(2,), (1, 2)}:
         raise NotTakenError(f"it goes along the axes {list(along)}")
@@ -152,7 +152,7 @@ def _strided_slice(candidate: Candidate) -> None:
     rank = len(strides.numbers())
     if {len(begins.numbers()), len(ends.numbers())} != {rank}:
         begins.refuse("does not fit to its strides")
-    # Where begin and end lie is not looked at.
+    # The delegate does not check begin and end against the shape.
     candidate.input(0).number().shaped(rank).sized()
     candidate.output().number().shaped(rank).sized()
 
@@ -162,7 +162,7 @@ def _transpose(candidate: Candidate) -> None:
     source = candidate.input(0).sized()
     candidate.input(1, "permutation").constant()
     output = candidate.output().sized()
-    # Ours: upstream does not look at them, and XNNPACK refuses all others.
+    # Checks of the patched delegate: upstream's has none, and XNNPACK refuses all other dtypes.
     source.number()
     output.number()
     if len(source.tensor.dims) > MOST_DIMENSIONS:
@@ -182,4 +182,4 @@ SHAPES: Mapping[str, Check] = {
     "SUM": _reduction,
     "TRANSPOSE": _transpose,
 }
-"""By op."""
+"""The checks by op."""
