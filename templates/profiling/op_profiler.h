@@ -1,4 +1,5 @@
-// How often each node of a model runs, and how long: for programs that are built to be measured.
+// Counts and times the runs of each node of a model, in programs built for profiling.
+
 #ifndef LITESMITH_OP_PROFILER_H_
 #define LITESMITH_OP_PROFILER_H_
 
@@ -15,7 +16,7 @@ namespace litesmith {
 struct NodeProfile {
   const char* op = "";
   int64_t calls = 0;
-  int64_t nanoseconds = 0;  // without the nodes of subgraphs that it calls
+  int64_t nanoseconds = 0;  // without nodes of the subgraphs that it calls
 };
 
 // Nodes by subgraph and index.
@@ -34,7 +35,7 @@ class OpProfiler : public tflite::Profiler {
   }
 
   void EndEvent(uint32_t handle) override {
-    // WHILE and IF run other nodes meanwhile: events end in the order opposite to their beginning.
+    // WHILE and IF run other nodes before they end: events are nested, the last to begin ends first.
     if (handle == kIgnored || handle != running_.size()) return;
     const Running ended = running_.back();
     running_.pop_back();
@@ -49,7 +50,7 @@ class OpProfiler : public tflite::Profiler {
 
   struct Running {
     NodeProfile* node;
-    int64_t inside;  // nanoseconds of nodes that this one runs
+    int64_t inside;  // nanoseconds of the nodes that this one runs
     int64_t start;
   };
 

@@ -1,6 +1,6 @@
 // How ruy's portable kernels scale an int32 accumulator to 8 or 16 bits.  Upstream rounds once
-// here and twice in its x86 kernels; this is the arithmetic of the x86 kernels, so that every
-// architecture gives the answers of TensorFlow's own interpreter.
+// here and twice in its x86 kernels.  This is the arithmetic of the x86 kernels, so that every
+// architecture gives the same results as TensorFlow's own interpreter.
 
 #include "ruy/apply_multiplier.h"
 

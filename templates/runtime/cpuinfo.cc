@@ -1,6 +1,5 @@
-// ruy chooses its kernels through this class.  Upstream asks the cpuinfo library, and takes
-// the portable path on every CPU where it is left out; these few lines ask the CPU or the
-// kernel themselves.
+// ruy chooses its kernels through this class.  Upstream asks the cpuinfo library; built without it,
+// ruy takes the portable path on every CPU.  This file asks the CPU or the kernel directly.
 
 #include "ruy/cpuinfo.h"
 
@@ -22,8 +21,7 @@ struct X86Features {
   bool avx512 = false;
   bool avx_vnni = false;
 
-  // __builtin_cpu_supports would be shorter; in a static program made with zig's compiler
-  // runtime it answers no to everything.
+  // Not __builtin_cpu_supports: in a static program with zig's compiler runtime it is always false.
   X86Features() {
     unsigned eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
@@ -31,7 +29,7 @@ struct X86Features {
     const bool has_avx = (ecx & bit_AVX) != 0;
     const bool has_fma = (ecx & bit_FMA) != 0;
     if ((ecx & bit_OSXSAVE) == 0) return;
-    // The operating system must save the wider registers, too.
+    // The operating system must save the wider registers as well.
     unsigned saved_low, saved_high;
     __asm__("xgetbv" : "=a"(saved_low), "=d"(saved_high) : "c"(0));
     const bool ymm = (saved_low & 0x06) == 0x06;
@@ -55,7 +53,7 @@ const X86Features& Features() {
 constexpr unsigned long kHwcapCpuid = 1UL << 11;
 constexpr unsigned long kHwcapDotProduct = 1UL << 20;
 
-// Part number of the Arm core that runs this thread, 0 where the kernel does not tell.
+// Part number of the Arm core that runs this thread, 0 if the kernel does not report it.
 unsigned ArmPart() {
   if ((getauxval(AT_HWCAP) & kHwcapCpuid) == 0) return 0;
   unsigned long midr;

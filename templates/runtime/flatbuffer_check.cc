@@ -1,12 +1,12 @@
 // A verifier of flatbuffers that reads a description of the schema instead of being generated
 // from it: a tenth of the generated code.
 //
-// A table is described by one sign for each of its fields, in the order of schema.fbs:
-//   1 2 4 8   a number of so many bytes       a b d h   a vector of such numbers
+// A table is described by one character for each of its fields, in the order of schema.fbs:
+//   1 2 4 8   a number of that many bytes     a b d h   a vector of such numbers
 //   s         a string                        A .. Z    another table; *A a vector of them
 //   ?         the options of an op            ~         an index vector of a sparse tensor
 //   -         a field that is not read
-// Before the last two stands the field, of one byte, that says which table it is.
+// The one-byte field before ? or ~ is the type of the union: which table follows.
 
 #include "flatbuffer_check.h"
 
@@ -36,7 +36,7 @@ const char* Fields(char table) {
   }
 }
 
-// Types that no selected op reads have no description: nobody looks into them.
+// Types that no selected op reads need no description: the runtime does not follow them.
 const char* OptionsFields(int type) {
   for (size_t i = 0; i < kSelectedOpCount; ++i) {
     if (kSelectedOps[i].options == type) return kSelectedOps[i].options_fields;
@@ -51,7 +51,7 @@ class Verifier {
   Verifier(const uint8_t* data, size_t size) : data_(data), size_(size) {}
 
   bool Table(size_t at, const char* fields) {
-    // As many as upstream allows; offsets may point to the same table again and again.
+    // The limit of upstream's verifier: any number of offsets may point to the same table.
     if (++tables_ > 1000000 || !Number(at, 4)) return false;
     const size_t vtable = at - static_cast<size_t>(static_cast<ptrdiff_t>(Read<int32_t>(at)));
     if (!Number(vtable, 2)) return false;

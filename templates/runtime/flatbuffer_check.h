@@ -5,8 +5,8 @@
 
 namespace litesmith {
 
-// Whether everything in a .tflite file that the runtime will follow lies inside of the file: what
-// upstream's generated verifier does for the whole schema, for those parts that are read.
+// Whether everything in a .tflite file that the runtime will follow lies inside the file: the check of
+// upstream's generated verifier, but only for the parts of the schema that are read.
 bool FlatbufferIsSound(const void* data, size_t size);
 
 }  // namespace litesmith

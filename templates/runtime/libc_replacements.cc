@@ -1,4 +1,4 @@
-// Functions of the C and C++ libraries that the program is better off with in another form.
+// Replacements for functions of the C and C++ libraries that are slow or large in this program.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 #define LITESMITH_VISIBLE __attribute__((visibility("default")))
 
-// musl, as zig builds it, copies and clears memory byte by byte; on x86_64 that was a third of
-// an inference of a small convolutional network.  glibc has its own fast functions.
+// musl, as zig builds it, copies and clears memory byte by byte: on x86_64 a third of the time of
+// an inference of a small convolutional network.  glibc has fast functions of its own.
 #ifndef __GLIBC__
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
@@ -71,8 +71,8 @@ LITESMITH_VISIBLE void* memset(void* to, int value, size_t size) {
 
 #endif  // __GLIBC__
 
-// Without exceptions nobody could catch what operator new throws: the program ends here, and says
-// why.  All of these at once replace those of the C++ library, and the unwinder behind them.
+// Without exceptions, what operator new throws cannot be caught: the program prints a message and ends
+// here.  All of these operators are replaced, so that the library's, and with them the unwinder, are not linked.
 namespace {
 
 void* Allocate(size_t size, size_t alignment) {
@@ -111,13 +111,13 @@ LITESMITH_VISIBLE void operator delete[](void* memory, std::align_val_t) noexcep
 LITESMITH_VISIBLE void operator delete(void* memory, size_t, std::align_val_t) noexcept { free(memory); }
 LITESMITH_VISIBLE void operator delete[](void* memory, size_t, std::align_val_t) noexcept { free(memory); }
 
-// libc++ and musl are part of the program, so that what they refer to can be replaced as well.
+// libc++ and musl are linked statically, so that functions which they call can be replaced as well.
 #ifndef __GLIBC__
 
 extern "C" {
 
-// Guards of function-local variables: the first byte is set once they are made, the second while
-// somebody makes them.
+// Guards of function-local statics: the first byte is set once the variable is initialised, the second while a
+// thread initialises it.
 LITESMITH_VISIBLE int __cxa_guard_acquire(uint8_t* guard) {
   while (__atomic_load_n(guard, __ATOMIC_ACQUIRE) == 0) {
     if (__atomic_exchange_n(guard + 1, 1, __ATOMIC_ACQUIRE) == 0) {
@@ -141,7 +141,7 @@ LITESMITH_VISIBLE void __cxa_guard_abort(uint8_t* guard) { __atomic_store_n(guar
 
 _LIBCPP_BEGIN_NAMESPACE_STD
 
-// The number of buckets of a hash table: the smallest prime from `least` on, as libc++ finds it by
+// The number of buckets of a hash table: the smallest prime not below `least`.  libc++ finds the same number with
 // a wheel and a table of 2 KB.
 LITESMITH_VISIBLE size_t __next_prime(size_t least) {
   if (least <= 2) return least;
@@ -159,12 +159,12 @@ _LIBCPP_END_NAMESPACE_STD
 extern "C" {
 
 #ifndef LITESMITH_XNNPACK
-// TensorFlow Lite holds a pthreadpool for XNNPACK, which this program does not have.
+// TensorFlow Lite owns a pthreadpool for XNNPACK, which is not part of this program.
 LITESMITH_VISIBLE void pthreadpool_destroy(void*) {}
 #endif
 
 // The default terminate handler prints the demangled name of an uncaught exception's type.
-// Nothing here throws, and the demangler has 100 KB.  Hidden: a shared libstdc++ keeps its own.
+// Nothing here throws, and the demangler takes 100 KB.  Hidden: a shared libstdc++ uses its own.
 __attribute__((visibility("hidden"))) char* __cxa_demangle(const char*, char*, size_t*, int* status) {
   constexpr int kInvalidName = -2;
   if (status != nullptr) *status = kInvalidName;

@@ -1,5 +1,5 @@
 // Kernels dispatch on dtypes that the build may have left out, so a model is compared
-// with the selection before a single tensor is allocated.
+// with the selection before any tensor is allocated.
 
 #include "model_check.h"
 

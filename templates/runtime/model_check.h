@@ -7,12 +7,12 @@ namespace litesmith {
 
 enum class Fit {
   kFits,
-  kDamaged,   // the model contradicts itself
-  kUnfit,     // sound, but it needs what this program was built without
+  kDamaged,  // the model refers to something that does not exist in it
+  kUnfit,    // the model is sound, but needs something that this program was built without
 };
 
 // Compares a model, whose flatbuffer structure has been verified, with the selection.
-// Prints one line to standard error that names what does not fit.  It allocates nothing.
+// Prints one line to standard error that names what does not fit.  Allocates nothing.
 Fit CheckModel(const tflite::Model& model);
 
 }  // namespace litesmith

@@ -1,5 +1,5 @@
-// Options of ops by way of the table of selected ops.  Upstream's switch over all ops would link the
-// readers of all of them, and would have to be compiled again for each set of ops.
+// Reads the options of ops through the table of selected ops.  Upstream's switch over all ops would link
+// the readers of all of them, or would have to be compiled again for each set of ops.
 
 #include "selected_ops.h"
 
@@ -7,7 +7,7 @@
 
 namespace tflite {
 
-// Declared in upstream's flatbuffer_conversions.h, whose own definition goes by another name here.
+// Declared in upstream's flatbuffer_conversions.h; upstream's own definition is renamed.
 TfLiteStatus ParseOpData(const Operator* op, BuiltinOperator op_type, ErrorReporter* error_reporter,
                          BuiltinDataAllocator* allocator, void** builtin_data) {
   *builtin_data = nullptr;

@@ -33,9 +33,9 @@ struct SelectedOp {
   int32_t max_version;
   uint32_t dtypes;       // bit n is set when TensorType n was selected
   int32_t options;       // BuiltinOptions that the op reads, 0 for none
-  const char* options_fields;  // their signs, see flatbuffer_check.cc
+  const char* options_fields;  // description of their table, see flatbuffer_check.cc
 #ifdef LITESMITH_OWN_READERS
-  OptionsReader read_options;  // null where the switch reads them
+  OptionsReader read_options;  // null if the switch reads them
 #endif
 };
 
@@ -43,7 +43,7 @@ extern const SelectedOp kSelectedOps[];
 extern const size_t kSelectedOpCount;
 
 #ifdef LITESMITH_OWN_READERS
-// Upstream's switch over all ops, for those whose options it reads itself; null where none is selected.
+// Upstream's switch over all ops, for ops without a reader function; null if none of them is selected.
 extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::BuiltinOperator,
                                            tflite::ErrorReporter*, tflite::BuiltinDataAllocator*,
                                            void**);
@@ -52,7 +52,7 @@ extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::Buil
 // Whether weights in the sparse format can be loaded.
 extern const bool kSparseTensors;
 
-// The model inside of the program; size 0 where none was embedded.
+// The model inside the program; size 0 if none was embedded.
 extern const unsigned char* const kEmbeddedModel;
 extern const size_t kEmbeddedModelSize;
 

@@ -1,4 +1,4 @@
-// The ops of which XNNPACK takes nodes: LITESMITH_DELEGATED_OPS lists their codes.
+// The ops whose nodes XNNPACK may run: LITESMITH_DELEGATED_OPS lists their codes.
 
 #ifndef LITESMITH_DELEGATED_OPS_H_
 #define LITESMITH_DELEGATED_OPS_H_

@@ -1,3 +1,5 @@
+// How the XNNPACK delegate is applied to all subgraphs, and what it took.
+
 #include "delegation.h"
 
 #include <cstdio>
@@ -7,7 +9,7 @@
 #include "tensorflow/lite/schema/schema_generated.h"
 
 extern "C" {
-// XNNPACK counts them where it allocates.
+// Bytes; XNNPACK, as patched, adds to them where it allocates.
 size_t litesmith_packed_weights = 0;
 size_t litesmith_workspace = 0;
 }
@@ -18,8 +20,8 @@ namespace {
 
 TfLiteStatus RunNowhere(TfLiteContext*, TfLiteNode*) { return kTfLiteError; }
 
-// An interpreter applies one delegate to all subgraphs, and only it may apply one to a single subgraph.
-// An explicit instantiation may name what is private.
+// Interpreter applies one delegate to all subgraphs; the member that applies one to a single subgraph is private.
+// An explicit instantiation may name private members.
 using Modify = TfLiteStatus (tflite::Subgraph::*)(TfLiteDelegate*);
 Modify ModifyGraph();
 
@@ -31,14 +33,14 @@ template struct Named<&tflite::Subgraph::ModifyGraphWithDelegate>;
 
 }  // namespace
 
-// Stands for an op whose nodes XNNPACK takes in every run, so that the graph can be loaded.
+// The registration of an op whose nodes all go to XNNPACK: it lets the graph be loaded and cannot run.
 TfLiteRegistration* OnlyDelegated() {
   static TfLiteRegistration registration = {nullptr, nullptr, nullptr, RunNowhere};
   return &registration;
 }
 
 bool Delegation::Apply(tflite::Interpreter* interpreter, int threads) {
-  // Bodies of control flow come after their callers, which look at them while they are prepared.
+  // From the last to the first: bodies of control flow come after their callers, whose preparation looks at them.
   for (size_t i = interpreter->subgraphs_size(); i-- > 0;) {
     if (!ApplyTo(interpreter->subgraph(static_cast<int>(i)), static_cast<int>(i), threads)) return false;
   }
@@ -50,7 +52,7 @@ bool Delegation::ApplyTo(tflite::Subgraph* graph, int index, int threads) {
   options.num_threads = threads;
   options.flags = TFLITE_XNNPACK_DELEGATE_FLAG_QS8 | TFLITE_XNNPACK_DELEGATE_FLAG_QU8 |
                   TFLITE_XNNPACK_DELEGATE_FLAG_DYNAMIC_FULLY_CONNECTED;
-  // One for each subgraph: a delegate forgets the constants that it has unpacked for another.
+  // One delegate for each subgraph: a delegate drops the constants that it unpacked for another subgraph.
   delegates_.emplace_back(TfLiteXNNPackDelegateCreate(&options), TfLiteXNNPackDelegateDelete);
   if (nodes_.size() <= static_cast<size_t>(index)) nodes_.resize(index + 1);
   TfLiteDelegate* const delegate = delegates_.back().get();
@@ -75,7 +77,7 @@ bool Delegation::ApplyTo(tflite::Subgraph* graph, int index, int threads) {
       return false;
     }
   }
-  // A delegate that fails leaves the graph as it was: its own kernels run it.
+  // A delegate that fails leaves the graph unchanged: the built-in kernels run it.
   if (status != kTfLiteOk) return true;
   for (const int node : before) {
     if (!stays[node]) nodes_[index].push_back(node);

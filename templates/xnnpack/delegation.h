@@ -1,4 +1,4 @@
-// The part of a program that hands nodes to XNNPACK.
+// Hands nodes of a model to XNNPACK.
 
 #ifndef LITESMITH_DELEGATION_H_
 #define LITESMITH_DELEGATION_H_
@@ -11,11 +11,11 @@
 
 namespace litesmith {
 
-// Nodes of every subgraph that XNNPACK runs, and the delegates that do so.  It must outlive the interpreter.
+// The delegates of all subgraphs, and the nodes that they run.  Must outlive the interpreter.
 class Delegation {
  public:
-  // Hands over what XNNPACK takes, before tensors are allocated.  False when it leaves a node that
-  // this program has no other kernel for, or cannot be used at all; the reason is printed.
+  // Delegates what XNNPACK takes, before tensors are allocated.  Prints the reason and returns false if XNNPACK
+  // leaves a node that this program has no other kernel for, or does not support this CPU.
   bool Apply(tflite::Interpreter* interpreter, int threads);
 
   // Members of a JSON object, with a comma after the last one.

@@ -1,4 +1,4 @@
-// Sorting for the delegate, whose numbers of nodes and tensors are few and nearly in order.
+// Sorting for the delegate: lists of nodes and tensors are short and nearly in order.
 
 #ifndef LITESMITH_SORT_FEW_H_
 #define LITESMITH_SORT_FEW_H_
@@ -7,7 +7,7 @@
 
 namespace litesmith {
 
-// An insertion sort: std::sort is 5 KB of code for each type.
+// An insertion sort: std::sort takes 5 KB of code for each type.
 template <typename Iterator, typename Less = std::less<>>
 void SortFew(Iterator first, Iterator last, Less less = {}) {
   for (Iterator next = first; next != last; ++next) {
