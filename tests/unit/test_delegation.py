@@ -22,7 +22,8 @@ from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset
 from litesmith.runtime.op_registry import Registry
 from litesmith.study.op_models import all_cases
-from litesmith.study.op_models.writer import Graph, Quant
+from litesmith.study.op_models.tensor_types import Quant
+from litesmith.study.op_models.writer import Graph
 from tests.conftest import ROOT
 
 HALF: Quant = (0.5, 0)

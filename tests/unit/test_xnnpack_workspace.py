@@ -13,7 +13,8 @@ from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX
 from litesmith.predict.xnnpack import delegation
 from litesmith.predict.xnnpack.delegation import Delegation
 from litesmith.predict.xnnpack.workspace import workspace_bytes
-from litesmith.study.op_models.writer import Graph, Quant
+from litesmith.study.op_models.tensor_types import Quant
+from litesmith.study.op_models.writer import Graph
 from litesmith.target.instruction_sets import Architecture
 
 IMAGE = (1, 6, 6, 4)

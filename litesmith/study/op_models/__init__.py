@@ -10,10 +10,38 @@ import functools
 import re
 from collections.abc import Mapping
 
-from litesmith.study.op_models import control, elementwise, matrices, others, recurrent, reductions, shapes
+from litesmith.study.op_models import (
+    binary,
+    conditions,
+    control,
+    conversions,
+    images,
+    indexing,
+    matrices,
+    others,
+    quantisation,
+    recurrent,
+    reductions,
+    shapes,
+    unary,
+)
 from litesmith.study.op_models.writer import Case
 
-FAMILIES = (elementwise, shapes, reductions, matrices, recurrent, control, others)
+FAMILIES = (
+    unary,
+    binary,
+    conversions,
+    conditions,
+    quantisation,
+    shapes,
+    indexing,
+    reductions,
+    matrices,
+    images,
+    recurrent,
+    control,
+    others,
+)
 
 WITHOUT_A_MODEL: Mapping[str, str] = {}
 """Ops for which there is no model, and why."""

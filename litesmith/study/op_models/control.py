@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from litesmith.study.op_models.elementwise import Made
-from litesmith.study.op_models.writer import Graph, strings
+from litesmith.study.op_models.writer import Graph, OpModels, strings
 
 
-def branches() -> Made:
+def branches() -> OpModels:
     """IF and WHILE, with bodies that compute."""
     for dtype in ("float32", "int32"):
         g = Graph()
@@ -47,7 +46,7 @@ def branches() -> Made:
         yield "WHILE", dtype, g
 
 
-def variables() -> Made:
+def variables() -> OpModels:
     """Variables that an initialisation writes once, and that an inference reads and writes."""
     for dtype in ("float32", "int32", "int64", "int8", "bool"):
         g = Graph()
@@ -66,7 +65,7 @@ def variables() -> Made:
             yield op, dtype, g
 
 
-def tables() -> Made:
+def tables() -> OpModels:
     """Hash tables, from words to numbers and back."""
     words = [b"disc", b"square", "ä".encode()]
     numbers = np.array([7, -3, 1 << 40], np.int64)

@@ -8,13 +8,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from litesmith.study.op_models.elementwise import Made
-from litesmith.study.op_models.writer import Graph, strings
+from litesmith.study.op_models.writer import Graph, OpModels, strings
 
 _RNG = np.random.default_rng(3)
 
 
-def lookups() -> Made:
+def lookups() -> OpModels:
     """Rows by number or by key."""
     g = Graph()
     rows = g.const(_RNG.integers(0, 256, (6, 4)), "uint8", quant=(0.01, 0))
@@ -59,7 +58,7 @@ def lookups() -> Made:
         yield "LSH_PROJECTION", label, g
 
 
-def words() -> Made:
+def words() -> OpModels:
     """Strings in and out."""
     g = Graph()
     g.op(
@@ -113,7 +112,7 @@ def words() -> Made:
     yield "FILL", "string", g
 
 
-def random() -> Made:
+def random() -> OpModels:
     """Random numbers; with a seed they are the same everywhere."""
     for op in ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL"):
         g = Graph()
@@ -126,7 +125,7 @@ def random() -> Made:
         yield "MULTINOMIAL", dtype, g
 
 
-def sparse() -> Made:
+def sparse() -> OpModels:
     """Sparse weights that are made dense when they are loaded."""
     for dtype in ("float32", "int8"):
         g = Graph()
@@ -153,7 +152,7 @@ def _options(values: dict[str, Any]) -> bytes:
     return bytes(builder.Finish())
 
 
-def customs() -> Made:
+def customs() -> OpModels:
     """The custom ops that upstream registers."""
     g = Graph()
     options = _options({"window_size": 64, "stride": 32, "magnitude_squared": True})

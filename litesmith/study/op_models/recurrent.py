@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from litesmith.study.op_models.elementwise import Made
-from litesmith.study.op_models.writer import Graph
+from litesmith.study.op_models.writer import Graph, OpModels
 
 _RNG = np.random.default_rng(11)
 _TANH = 4
@@ -39,7 +38,7 @@ def _states(g: Graph, count: int) -> list[int]:
     return [g.tensor([BATCH, UNITS], "float32", variable=True) for _ in range(count)]
 
 
-def lstm() -> Made:
+def lstm() -> OpModels:
     """Long short-term memory: one step, a sequence, both directions."""
     for word in ("float32", "hybrid", "hybrid uint8"):
         for label, more in (("", {}), (" cifg", {"cifg": True}), (" peephole", {"peephole": True})):
@@ -95,7 +94,7 @@ def _integer_lstm() -> Graph:
     return g
 
 
-def rnn() -> Made:
+def rnn() -> OpModels:
     """Plain recurrence."""
     for word in ("float32", "hybrid", "hybrid uint8"):
         for op, kind, shape in (
@@ -127,7 +126,7 @@ def rnn() -> Made:
         yield "BIDIRECTIONAL_SEQUENCE_RNN", word, g
 
 
-def svdf() -> Made:
+def svdf() -> OpModels:
     """Singular value decomposition filters."""
     memory, rank, units = 6, 2, 4
     filters = units * rank

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from litesmith.model.analysis import CUSTOM_CODE, dtype_numbers
 from litesmith.model.tensors import Array, to_bytes
 from litesmith.runtime import op_registry
-
-Quant = tuple[float, int] | tuple[Sequence[float], Sequence[int], int]
-"""Scale and zero point; or one of each for every channel, and the channels' dimension."""
+from litesmith.study.op_models.tensor_types import Quant, TensorType
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,28 @@ class Graph:
     def tensor(
         self,
         shape: Sequence[int],
-        dtype: str,
+        dtype: str | TensorType,
         *,
         quant: Quant | None = None,
         data: Array | bytes | None = None,
         variable: bool = False,
         signature: Sequence[int] | None = None,
     ) -> int:
-        """A tensor; ``signature`` is its shape with -1 for unknown dimensions."""
+        """Adds a tensor and returns its index.
+
+        ``quant`` goes with a dtype; a :class:`TensorType` has its own.  ``signature`` is the shape with -1
+        for unknown dimensions.
+        """
+        kind = TensorType(dtype, quant) if isinstance(dtype, str) else dtype
         made = schema.TensorT()
         made.shape = list(shape)
-        made.type = dtype_numbers()[dtype]
+        made.type = dtype_numbers()[kind.dtype]
         made.name = f"t{len(self.current.tensors)}".encode()
         made.isVariable = variable
         if signature is not None:
             made.shapeSignature = list(signature)
-        if quant is not None:
-            made.quantization = _quantization(quant)
+        if kind.quant is not None:
+            made.quantization = _quantization(kind.quant)
         made.buffer = 0
         if data is not None:
             buffer = schema.BufferT()
@@ -97,21 +100,21 @@ class Graph:
         self.current.tensors.append(made)
         return len(self.current.tensors) - 1
 
-    def input(self, shape: Sequence[int], dtype: str = "float32", **more: Any) -> int:
+    def input(self, shape: Sequence[int], dtype: str | TensorType = "float32", **more: Any) -> int:
         """An input of the subgraph."""
         index = self.tensor(shape, dtype, **more)
         self.current.inputs.append(index)
         return index
 
-    def output(self, dtype: str = "float32", shape: Sequence[int] = (), **more: Any) -> int:
+    def output(self, dtype: str | TensorType = "float32", shape: Sequence[int] = (), **more: Any) -> int:
         """An output of the subgraph; kernels give it its shape."""
         index = self.tensor(shape, dtype, **more)
         self.current.outputs.append(index)
         return index
 
-    def const(self, value: Any, dtype: str = "float32", quant: Quant | None = None) -> int:
+    def const(self, value: Any, dtype: str | TensorType = "float32", quant: Quant | None = None) -> int:
         """A constant."""
-        array = np.asarray(value, dtype)
+        array = np.asarray(value, dtype.dtype if isinstance(dtype, TensorType) else dtype)
         return self.tensor(array.shape, dtype, quant=quant, data=array)
 
     def op(
@@ -177,6 +180,10 @@ class Graph:
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
+
+
+OpModels = Iterator[tuple[str, str, Graph]]
+"""Ops, labels of what sets their models apart (mostly dtypes), and the models."""
 
 
 @functools.cache
