@@ -1,8 +1,12 @@
 """The tiers of the tests, and the fixtures that all of them share.
 
 A test in ``tests/unit`` belongs to the tier ``unit``, one in ``tests/integration`` to ``full``.  A marker
-``build`` or ``exhaustive`` on a file, a test or a parameter moves it from there.  ``--tier`` runs a tier with
-those before it.
+``build``, ``full`` or ``exhaustive`` on a file, a test or a parameter moves it from there, to the last of the
+tiers that are marked.  ``--tier`` runs a tier with those before it.
+
+``./inv test`` has two workers.  The tests of a file run in one of them, because they share what its fixtures
+make; so do all tests that use the Docker engine, which some of them stop.  A virtual board of the lab is a
+container, and binfmt_misc is registered for it alone, so that these tests are among them.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ EXAMPLES = ROOT / "examples"
 TIERS = ("unit", "build", "full", "exhaustive")
 """From fast to slow; each runs the tests of those before it, too."""
 
+ENGINE = "engine"
+LONGEST = (ENGINE, "test_xnnpack_ops", "test_pruned_ops", "test_arena", "test_every_op", "test_deploy")
+"""Groups that take minutes: they start first, so that no worker has a long one left at the end."""
+
 _UNIT = Path(__file__).parent / "unit"
 _INTEGRATION = Path(__file__).parent / "integration"
 _STARTS_A_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork")
@@ -44,17 +52,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(_tier(item))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     last = TIERS.index(config.getoption("tier"))
     deselected = [item for item in items if TIERS.index(_tier(item)) > last]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if TIERS.index(_tier(item)) <= last]
+    items.sort(key=lambda item: LONGEST.index(_group(item)) if _group(item) in LONGEST else len(LONGEST))
 
 
 def _tier(item: pytest.Item) -> str:
     marked = [mark.name for mark in item.iter_markers() if mark.name in TIERS]
     by_folder = "unit" if _UNIT in item.path.parents else "full"
     return max(marked, key=TIERS.index) if marked else by_folder
+
+
+def _group(item: pytest.Item) -> str:
+    """Which tests one worker runs, one after the other."""
+    return ENGINE if "docker_engine" in getattr(item, "fixturenames", ()) else item.path.stem
 
 
 class _Isolation:

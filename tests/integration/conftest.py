@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from litesmith.base import paths
+from litesmith.base import files, paths
 from litesmith.build.request import Request
 from litesmith.container import docker_client
 from litesmith.container.docker_client import EngineError
@@ -48,7 +48,11 @@ Build = Callable[..., Built]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds through the pipeline; programs come from the cache when they are there."""
+    """Builds through the pipeline; programs come from the cache when they are there.
+
+    Of two workers that want the same program, one builds it and the other waits.
+    """
+    locks = tmp_path_factory.getbasetemp().parent
 
     def make(
         target: str,
@@ -68,7 +72,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             kernels=kernels,
             prune=prune,
         )
-        outcome = build_and_verify.build(request)
+        with files.locked(locks / f"{files.digest_of(str(replace(request, out=None)))}.lock"):
+            outcome = build_and_verify.build(request)
         profile, name = profiles.load(target).choose(toolchain)
         executor = find_executor(profile, sysroot=load_toolchain(name).sysroot(profile))
         for verdict in outcome.verdicts:

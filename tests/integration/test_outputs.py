@@ -23,6 +23,8 @@ from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli
 from tests.integration.conftest import DET, Build, Built, build_by_hand, share
 
+pytestmark = pytest.mark.build
+
 
 def digest_tree(folder: Path) -> dict[str, str]:
     return {

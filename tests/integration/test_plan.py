@@ -14,6 +14,8 @@ from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.integration.browser import look
 from tests.integration.conftest import Build
 
+pytestmark = pytest.mark.build
+
 MODELS = ["zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", *sorted(str(path) for path in EXAMPLES.glob("*.tflite"))]
 MENU = ("--target", "armv7", "--menu", "mobilenet_v1")
 

@@ -19,6 +19,8 @@ from tests.conftest import EXAMPLES
 from tests.integration.conftest import DET, Build, Built, outputs
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, INT8, SOFTMAX, Op, build_model
 
+pytestmark = pytest.mark.build
+
 DIGITS = EXAMPLES / "digits.tflite"
 
 

@@ -6,10 +6,14 @@ import random
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from litesmith.base import paths
 from litesmith.runtime import source_tree
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
+
+pytestmark = pytest.mark.build
 
 PROGRAM = """
 #include <cstdio>
