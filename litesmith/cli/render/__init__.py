@@ -1,1 +1,1 @@
-"""Results for people: tables and bars on standard output."""
+"""Results for people: tables on standard output, pages and pictures."""

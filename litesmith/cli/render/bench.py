@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from litesmith.base import console
 from litesmith.base.units import human_size
-from litesmith.cli.render.table import add_row, bar, table
+from litesmith.cli.render.table import add_row, align_right, bar, numbers, table
 from litesmith.runtime.pruning import STEPS
 from litesmith.target.profiles import OPTIMISATIONS
 
@@ -25,11 +22,10 @@ if TYPE_CHECKING:
 
 
 def speed(report: SpeedReport) -> None:
-    """The benchmark as tables."""
+    """Times beside those of the wheel, and the kernels that ran under the emulator."""
     out = console.stdout()
-    shown = Table(title="x86_64, one thread, median ms", title_justify="left")
-    for column in ("model", "program", "wheel, no delegates", "ratio", "wheel, XNNPACK", "ratio"):
-        shown.add_column(column, justify="left" if column == "model" else "right")
+    columns = ("model", "program", "wheel, no delegates", "ratio", "wheel, XNNPACK", "ratio")
+    shown = numbers(*columns, title="x86_64, one thread, median ms")
     for row in report.speeds:
         add_row(
             shown,
@@ -42,7 +38,7 @@ def speed(report: SpeedReport) -> None:
         )
     out.print(shown)
     if report.kernels:
-        title = "ruy's kernels that one inference executed, under the emulator"
+        title = "ruy's kernels that one inference runs, under the emulator"
         shown = table("target", "CPU", "model", "kernels", "answers", title=title)
         for kernel in report.kernels:
             add_row(shown, kernel.target, kernel.cpu, kernel.model, ", ".join(kernel.kernels), kernel.verdict)
@@ -52,14 +48,13 @@ def speed(report: SpeedReport) -> None:
 
 
 def kernels(report: KernelsReport) -> None:
-    """Both choices for each target and model, as a table."""
+    """Built-in kernels and XNNPACK's for each target and model."""
     out = console.stdout()
     wheels = {wheel.model: wheel for wheel in report.wheels}
-    shown = Table(title="TensorFlow Lite's own kernels and XNNPACK's, one thread", title_justify="left")
     columns = ("target", "model", "nodes in XNNPACK", "builtin bytes", "xnnpack bytes")
     measures = ("builtin", "xnnpack", "ratio", "wheel with XNNPACK", "ratio")
-    for column in (*columns, *measures):
-        shown.add_column(column, justify="left" if column in {"target", "model"} else "right")
+    title = "TensorFlow Lite's built-in kernels and XNNPACK's, one thread"
+    shown = numbers(*columns, *measures, names=2, title=title)
     for one in report.programs:
         if one.kernels != "xnnpack":
             continue
@@ -83,31 +78,29 @@ def kernels(report: KernelsReport) -> None:
     out.print(shown)
     median = report.median_to_wheel()
     if median is not None:
-        out.print(f"median to the wheel with XNNPACK: {median:.2f}", markup=False)
+        out.print(f"median of the ratios to the wheel with XNNPACK: {median:.2f}", markup=False)
     for line in report.made_with:
         out.print(line, markup=False)
 
 
 def optimise(report: OptimiseReport) -> None:
-    """What each optimisation costs, as a table: pruned, and in brackets stock."""
+    """Bytes, instructions and time of each optimisation: pruned, and stock in brackets."""
     out = console.stdout()
-    shown = Table(title="x86_64, one thread: pruned (stock)", title_justify="left")
     columns = ("model", "optimise", "code bytes", "instructions", "ratio", "ms", "to wheel", "to XNNPACK")
-    for column in columns:
-        shown.add_column(column, justify="left" if column in {"model", "optimise"} else "right")
+    shown = numbers(*columns, names=2, title="x86_64, one thread: pruned (stock)")
     for wheel in report.wheels:
         for optimise in OPTIMISATIONS:
-            ours, stock = (report.of(wheel.model, optimise, pruned=pruned) for pruned in (True, False))
+            pruned, stock = (report.of(wheel.model, optimise, pruned=which) for which in (True, False))
             add_row(
                 shown,
                 wheel.model,
                 optimise,
-                f"{ours.code:,} ({stock.code:,})",
-                f"{ours.instructions:,} ({stock.instructions:,})",
-                f"{ours.instructions / stock.instructions:.3f}",
-                f"{ours.ms:.3f} ({stock.ms:.3f})",
-                f"{ours.ms / wheel.ms:.2f}",
-                f"{ours.ms / wheel.xnnpack_ms:.2f}",
+                f"{pruned.code:,} ({stock.code:,})",
+                f"{pruned.instructions:,} ({stock.instructions:,})",
+                f"{pruned.instructions / stock.instructions:.3f}",
+                f"{pruned.ms:.3f} ({stock.ms:.3f})",
+                f"{pruned.ms / wheel.ms:.2f}",
+                f"{pruned.ms / wheel.xnnpack_ms:.2f}",
             )
         add_row(
             shown, wheel.model, "wheel", "", "", "", f"{wheel.ms:.3f}", "", f"XNNPACK {wheel.xnnpack_ms:.3f}"
@@ -123,14 +116,11 @@ def optimise(report: OptimiseReport) -> None:
 
 
 def pruning(found: StepsReport) -> None:
-    """What each step of pruning brings, as a table with bars."""
+    """The bytes that each step of pruning saves, with bars."""
     made = f"{found.model}, {found.target}, {found.toolchain}"
     title = f"{made}: stock {found.stock:,} bytes, pruned {found.pruned:,}"
-    shown = Table(title=Text(title), title_justify="left")
-    shown.add_column("step")
-    shown.add_column("bytes", justify="right")
-    shown.add_column("")
-    shown.add_column("what is left out", overflow="fold")
+    shown = table("step", "bytes", "", "what is left out", title=title)
+    align_right(shown, "bytes")
     most = max(found.steps.values())
     for step, saved in found.steps.items():
         add_row(shown, step, f"{saved:,}", bar(max(saved, 0), most), STEPS[step].left_out)
@@ -138,18 +128,16 @@ def pruning(found: StepsReport) -> None:
 
 
 def op_costs(report: CostsReport) -> None:
-    """Estimates of real models beside what was measured, as a table."""
+    """Estimates of real models beside their measured sizes."""
     out = console.stdout()
-    shown = table("model", "estimated", "measured", "error", title=report.made_with)
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    shown = numbers("model", "estimated", "measured", "error", title=report.made_with)
     for one in report.models:
         add_row(shown, one.model, f"{one.estimated:,}", f"{one.measured:,}", f"{100 * one.error:.1f} %")
     out.print(shown)
     found = report.accuracy
     out.print(
         f"{found.models} models: median error {100 * found.median:.2f} %, worst {100 * found.worst:.1f} % "
-        f"({found.worst_model}); dtypes that were not measured: median {100 * found.unseen_median:.2f} %, "
+        f"({found.worst_model}); dtypes without measurements: median {100 * found.unseen_median:.2f} %, "
         f"worst {100 * found.unseen:.1f} %",
         markup=False,
     )
@@ -160,7 +148,7 @@ _SLOWEST_NODES = 10
 
 
 def board(report: BoardReport, path: Path) -> None:
-    """A measurement on a board: what a run takes, and which op takes it."""
+    """A measurement on a board: latency and memory of an inference, and the time of each op."""
     out = console.stdout()
     took = report.latency_ms
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
@@ -172,32 +160,31 @@ def board(report: BoardReport, path: Path) -> None:
     add_row(shown, "peak RSS", human_size(report.peak_rss_bytes))
     add_row(shown, "arena", human_size(report.arena_bytes))
     out.print(shown)
-    ops = table("op", "nodes", "calls", "µs", "%", "", title="ops, of one inference")
+    ops = table("op", "nodes", "calls", "µs", "%", "", title="ops, one inference")
     slowest = max((op.us for op in report.ops), default=0.0)
     for op in report.ops:
         drawn = bar(round(op.us * 1000), round(slowest * 1000))
         add_row(ops, op.op, str(op.nodes), f"{op.calls:g}", f"{op.us:.1f}", f"{100 * op.share:.1f}", drawn)
-    for column in ops.columns[1:5]:
-        column.justify = "right"
+    align_right(ops, "nodes", "calls", "µs", "%")
     out.print(ops)
     nodes = sorted(report.nodes, key=lambda node: -node.us)[:_SLOWEST_NODES]
     slow = table("node", "op", "µs", "%", "output", title="slowest nodes")
     for node in nodes:
         place = f"{node.subgraph}:{node.node}" if node.subgraph else str(node.node)
-        # Converters join the names of all layers that went into a node.
+        # Converters join the names of all layers that they fused into a node.
         first, _, more = node.name.partition(";")
         add_row(slow, place, node.op, f"{node.us:.1f}", f"{100 * node.share:.1f}", f"{first}{more and ' …'}")
     out.print(slow)
     made = report.made_with
     toolchain, clock = made["toolchain"], made["clock"]["after"]
     flags = " ".join((*made["flags"]["target"], *made["flags"]["common"]))
-    said = ", ".join(f"{name} {value}" for name, value in clock.items()) or "nothing"
+    clock_text = ", ".join(f"{name} {value}" for name, value in clock.items()) or "unknown"
     for line in (
         f"input: {report.input}; model {made['model_sha256'][:12]}",
         f"program {made['program_sha256'][:12]}, {made['program_bytes']:,} bytes; its nodes were timed with "
-        f"{made['profiling_program_sha256'][:12]}, the same with an observed runtime",
+        f"{made['profiling_program_sha256'][:12]}, the same program with a profiling runtime",
         f"{toolchain['name']} {toolchain['version']}: {flags}",
-        f"{made['kernel']}, {made['machine']}; its clock says {said}",
+        f"{made['kernel']}, {made['machine']}; clock: {clock_text}",
         str(path),
     ):
         out.print(line, markup=False)
@@ -207,17 +194,15 @@ def comparison(found: Comparison) -> None:
     """Two measurements side by side."""
     out = console.stdout()
     out.print(f"{found.before} → {found.after}", markup=False)
-    for title, changes in (("", found.figures), ("ops, of one inference", found.ops)):
-        shown = table("", "before", "after", "ratio", title=title or None)
-        for column in shown.columns[1:]:
-            column.justify = "right"
+    for title, changes in (("", found.figures), ("ops, one inference", found.ops)):
+        shown = numbers("", "before", "after", "ratio", title=title or None)
         for change in changes:
             ratio = "" if change.ratio is None else f"{change.ratio:.2f}"
             before, after = (_figure(change, value) for value in (change.before, change.after))
             add_row(shown, change.name, before, after, ratio)
         out.print(shown)
     for name, (before, after) in found.differences.items():
-        out.print(f"not the same: {name}: {before} → {after}", markup=False)
+        out.print(f"different: {name}: {before} → {after}", markup=False)
 
 
 def _figure(change: Change, value: float) -> str:

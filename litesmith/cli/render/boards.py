@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def inventory(boards: Sequence[AnyBoard]) -> None:
     """The boards of an inventory, by the way they are reached."""
     shown = table("board", "target", "where", "login", "host key", "folder", "tags")
-    flashed = table("board", "target", "runner", "where", "tags")
+    flashed = table("board", "target", "flash tool", "where", "tags")
     for board in boards:
         if isinstance(board, FlashBoard):
             add_row(flashed, board.name, board.target, board.runner, board.where(), ", ".join(board.tags))
@@ -36,7 +36,7 @@ def inventory(boards: Sequence[AnyBoard]) -> None:
             board.folder,
             ", ".join(board.tags),
         )
-    _print(shown, flashed)
+    _print_filled(shown, flashed)
 
 
 def _logins(board: Board) -> list[str]:
@@ -47,28 +47,28 @@ def _logins(board: Board) -> list[str]:
     ]
 
 
-def _print(*tables: Table) -> None:
+def _print_filled(*tables: Table) -> None:
     for one in tables:
         if one.row_count:
             console.stdout().print(one)
 
 
 def survey(seen: Sequence[SshSurvey | FlashSurvey]) -> None:
-    """What each board said, and which runners could start."""
+    """The system of each board, and which flash tools can start."""
     shown = table(
         *("board", "fits", "machine", "CPU", "libc", "free", "memory", "current", "releases"),
-        "what is wrong",
+        "problem",
     )
-    flashed = table("board", "ready", "runner", "tool", "where", "what is wrong")
+    flashed = table("board", "ready", "flash tool", "program", "where", "problem")
     for one in seen:
         if isinstance(one.board, FlashBoard):
-            _flashed_row(flashed, one)
+            _flash_row(flashed, one)
         else:
-            _row(shown, one)
-    _print(shown, flashed)
+            _ssh_row(shown, one)
+    _print_filled(shown, flashed)
 
 
-def _flashed_row(shown: Table, one: FlashSurvey) -> None:
+def _flash_row(shown: Table, one: FlashSurvey) -> None:
     ready = one.readiness
     add_row(
         shown,
@@ -81,7 +81,7 @@ def _flashed_row(shown: Table, one: FlashSurvey) -> None:
     )
 
 
-# What kernels are chosen by, of all that CPUs say of themselves; --json has the rest.
+# The CPU features that decide which kernels run; --json lists the others, too.
 _FEATURES = (
     *("neon", "vfpv4", "asimd", "asimddp", "asimdhp", "i8mm", "sve"),
     *("sse4_1", "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni"),
@@ -89,7 +89,7 @@ _FEATURES = (
 )
 
 
-def _row(shown: Table, one: SshSurvey) -> None:
+def _ssh_row(shown: Table, one: SshSurvey) -> None:
     facts = one.facts
     if facts is None:
         add_row(shown, one.board.name, "not reached", "", "", "", "", "", "", "", one.error)
@@ -109,8 +109,8 @@ def _row(shown: Table, one: SshSurvey) -> None:
 
 
 def fleet(result: FleetResult) -> None:
-    """How each board fared."""
-    shown = table("board", "status", "step", "release", "before", "sent", "seconds", "what was proven")
+    """The result of each board."""
+    shown = table("board", "status", "step", "release", "before", "sent", "seconds", "verified")
     for one in result.results:
         made = one.deployment
         add_row(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from litesmith.base import console
 from litesmith.cli.render import size
-from litesmith.cli.render.table import add_row, bar, table
+from litesmith.cli.render.table import add_row, align_right, bar, table
 
 if TYPE_CHECKING:
     from litesmith.measure.verify.verdict import Verdict
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def outcome(result: Outcome) -> None:
-    """What a build ended in: sizes per op, then the verdict."""
+    """The size of a program by op, its verdicts, and what pruning saved."""
     size.report(result.size, str(result.program))
     verdicts(result.verdicts)
     if result.stock is not None:
@@ -33,11 +33,10 @@ def verdicts(found: Sequence[Verdict]) -> None:
 
 
 def matrix(found: Matrix, path: Path) -> None:
-    """The cells as one table, and what they were made with."""
+    """One row per program, then the toolchain and flags of each target."""
     out = console.stdout()
     shown = table("model", "target", "toolchain", "code, bytes", "", "verdict", "seconds")
-    for name in ("code, bytes", "seconds"):
-        next(column for column in shown.columns if column.header == name).justify = "right"
+    align_right(shown, "code, bytes", "seconds")
     most = max((cell.code or 0 for cell in found.cells), default=0)
     for cell in found.cells:
         add_row(

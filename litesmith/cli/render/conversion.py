@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def conversion(found: Conversion) -> None:
-    """Sizes before and after, ops and their price, and how near the answers are."""
+    """Sizes before and after, the ops and what they cost, and the error of the answers."""
     out = console.stdout()
     _sizes(found)
     _ops(found.ops, found.price)
@@ -26,7 +26,7 @@ def conversion(found: Conversion) -> None:
 
 
 def _sizes(found: Conversion) -> None:
-    """Weights beside those of the source in float32, files beside the float32 conversion's."""
+    """Weights compared with the float32 source, files with the float32 conversion."""
     shown = table("form", "weights, bytes", "file, bytes")
     weights = 4 * found.parameters
     add_row(
@@ -54,7 +54,7 @@ def _ops(ops: tuple[OpUse, ...], price: Price | None) -> None:
 
 
 def _program(found: Conversion, price: Price) -> None:
-    """What the program will weigh, beside that of the float32 conversion."""
+    """What the program will weigh, and that of the float32 conversion."""
     changed = price.float_code is not None and price.float_code != price.code
     line = f"program on {price.target}: about {price.code:,} bytes of code (±{100 * price.error:.1f} %)"
     if changed:
@@ -81,7 +81,7 @@ def _comparison(found: Comparison) -> None:
         add_row(shown, output.name, span, largest, mean, top)
     out.print(shown)
     for output in found.outputs:
-        for line in _warnings(output):
+        for line in _shape_and_value_warnings(output):
             out.print(f"{output.name}: {line}", markup=False, soft_wrap=True)
     whose = f"samples of {found.data}" if found.data != "random" else "random samples"
     advice = "" if found.data != "random" else "; real ones (--representative) say more"
@@ -94,10 +94,10 @@ def _error(size: float, share: float | None) -> str:
     return f"{size:.3g}" + (f" ({100 * share:.3g} % of range)" if share is not None else "")
 
 
-def _warnings(output: Output) -> list[str]:
+def _shape_and_value_warnings(output: Output) -> list[str]:
     found = []
     if output.not_finite:
-        found.append(f"{output.not_finite} elements are not finite in one of both")
+        found.append(f"{output.not_finite} elements are not finite in one of the two models")
     if output.reshaped:
         found.append(f"the shape {output.reshaped}")
     return found

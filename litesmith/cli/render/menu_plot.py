@@ -1,4 +1,4 @@
-"""Accuracy over MACs of a menu, with the board's limit, as a picture."""
+"""Accuracy over MACs of a menu, with the limits of the board, as a picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def svg(found: MenuReport) -> str:
     import matplotlib as mpl
 
     stream = io.StringIO()
-    # The same picture has the same text: ids come from the content, and no date is written.
+    # The same menu gives the same text: ids come from its name, and no date is written.
     with mpl.rc_context({"svg.hashsalt": found.menu, "svg.fonttype": "none"}):
         _draw(found).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
@@ -58,7 +58,7 @@ def _draw(found: MenuReport) -> Figure:
         axes.annotate(
             choice.variant,
             (choice.million_macs, choice.top1),
-            # Neighbours would write over each other.
+            # Labels of neighbours would overlap.
             (6, 5 if number % 2 else -12),
             textcoords="offset points",
             fontsize=8,
@@ -91,7 +91,7 @@ def _draw(found: MenuReport) -> Figure:
 
 
 def _best_arithmetic(found: MenuReport) -> list[Choice]:
-    """Each variant once: with the arithmetic that fits best."""
+    """Each variant once, with the arithmetic that fits best."""
     order = list(_COLOURS)
     by_variant: dict[str, Choice] = {}
     for choice in found.choices:
@@ -102,7 +102,7 @@ def _best_arithmetic(found: MenuReport) -> list[Choice]:
 
 
 def _limits(found: MenuReport) -> list[tuple[float, str]]:
-    """Million MACs that the board does in one frame's time: surely, and at best."""
+    """Million MACs that the board computes in the time of one frame: for certain, and at best."""
     wanted = next(
         (line.have for choice in found.choices for line in choice.lines if line.unit == "1/s"), None
     )
@@ -111,7 +111,7 @@ def _limits(found: MenuReport) -> list[tuple[float, str]]:
     limits: dict[float, str] = {}
     for arithmetic in dict.fromkeys(choice.arithmetic for choice in found.choices):
         one = next(choice for choice in found.choices if choice.arithmetic == arithmetic)
-        for milliseconds, how in ((one.latency.high, "surely"), (one.latency.low, "at best")):
+        for milliseconds, how in ((one.latency.high, "for certain"), (one.latency.low, "at best")):
             macs = one.million_macs * 1000 / wanted / milliseconds
             same = one.latency.high == one.latency.low
             limits[round(macs, 6)] = f"{wanted:g} 1/s" if same else f"{arithmetic}, {how}"

@@ -64,8 +64,8 @@ def _options(options: Any) -> str:
 
 
 def zoo(models: Sequence[ZooModel]) -> None:
-    """The zoo as a table."""
-    shown = table("model", "what it is", "from", "package", "licence")
+    """The models of the zoo, one per row."""
+    shown = table("model", "description", "origin", "package", "licence")
     for model in models:
         add_row(
             shown,

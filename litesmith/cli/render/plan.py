@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from litesmith.base import console
 from litesmith.base.units import human_size
-from litesmith.cli.render.table import add_row, bar, table
+from litesmith.cli.render.table import add_row, align_right, bar, table
 from litesmith.predict.plan.budget import span
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def plan(found: Plan) -> None:
     out = console.stdout()
     by_op = found.work.by_op()
     shown = table("op", "MACs", "%", "", title=f"{found.model} on {found.target}")
-    for column in shown.columns[1:3]:
-        column.justify = "right"
+    align_right(shown, "MACs", "%")
     most = max(by_op.values(), default=0)
     for op, macs in by_op.items():
         add_row(shown, op, f"{macs:,}", f"{100 * macs / found.work.macs:.1f}", bar(macs, most))
@@ -35,7 +34,7 @@ def plan(found: Plan) -> None:
     for line in (
         f"{found.work.macs / _MILLION:,.2f} million MACs, {found.work.parameters:,} parameters, "
         f"weights {weights or 'none'}",
-        f"arena {human_size(found.arena.bytes)}{_doubt(found.arena)}, program {_program(found)}, "
+        f"arena {human_size(found.arena.bytes)}{_bound(found.arena)}, program {_program(found)}, "
         f"model {human_size(found.model_bytes)}",
         *_xnnpack(found),
         f"latency {_milliseconds(found.latency)}, {span(low, high)} frames per second "
@@ -65,7 +64,7 @@ def _program(found: Plan) -> str:
     return f"{human_size(found.program)} (±{100 * found.program_error:.1f} %, {found.made_with})"
 
 
-def _doubt(arena: ArenaPlan) -> str:
+def _bound(arena: ArenaPlan) -> str:
     if arena.exact:
         return ""
     return " at most" if arena.at_most else " or more"
@@ -75,7 +74,16 @@ def menu(found: MenuReport) -> None:
     """Every variant, and the most accurate that fits."""
     out = console.stdout()
     shown = table(
-        *("variant", "as", "million MACs", "million parameters", "model", "top-1", "latency", "verdict"),
+        *(
+            "variant",
+            "arithmetic",
+            "million MACs",
+            "million parameters",
+            "model",
+            "top-1",
+            "latency",
+            "verdict",
+        ),
         title=f"{found.menu} on {found.target}",
     )
     for choice in found.choices:
@@ -93,7 +101,7 @@ def menu(found: MenuReport) -> None:
         )
     out.print(shown)
     if found.best is None:
-        out.print("nothing of it fits for sure", markup=False)
+        out.print("no variant is certain to fit", markup=False)
     else:
         out.print(
             f"the most accurate that fits: {found.best.variant} as {found.best.arithmetic}, "
@@ -103,18 +111,17 @@ def menu(found: MenuReport) -> None:
 
 
 def calibration(found: CalibrationReport) -> None:
-    """How fast each op is, and how good predictions from that are."""
+    """The rate of each op, and the error of predictions that are made from the rates."""
     out = console.stdout()
     shown = table("op", "arithmetic", "million per second", "of", title=found.throughput.measured_on)
-    shown.columns[2].justify = "right"
+    align_right(shown, "million per second")
     for what, rates in (("MACs", found.throughput.macs), ("elements", found.throughput.elements)):
         for op, by_kind in rates.items():
             for kind, rate in by_kind.items():
                 add_row(shown, op, kind, f"{rate / _MILLION:,.1f}", what)
     out.print(shown)
-    models = table("model", "measured", "predicted from the others", "error", "ops that they do not have")
-    for column in models.columns[1:4]:
-        column.justify = "right"
+    models = table("model", "measured", "predicted from the others", "error", "ops that only it has")
+    align_right(models, "measured", "predicted from the others", "error")
     for one in found.models:
         error = one.predicted_ms / one.measured_ms - 1
         add_row(

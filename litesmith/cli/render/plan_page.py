@@ -1,4 +1,4 @@
-"""A plan, or a menu, → one HTML file that needs nothing else: budget, pictures, tables."""
+"""A plan, or a menu, → one self-contained HTML file: budget, pictures, tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HUES = {"input": 265, "output": 150, "activation": 212, "scratch": 35}
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """Cells, the class of the last one, and a bar of this share behind them."""
+    """Cells, the CSS class of the last one, and the share that a bar after them shows."""
 
     cells: Sequence[str]
     verdict: str = ""
@@ -90,7 +90,7 @@ def of_plan(found: Plan) -> str:
         facts=facts,
         tables=tables,
         picture="\n".join(_memory(graph) for graph in found.arena.subgraphs if graph.tensors),
-        picture_title="Memory over time: each tensor from the node that writes it to the last that reads it",
+        picture_title="Memory over time: each tensor from the node that writes it to its last reader",
     )
 
 
@@ -112,15 +112,24 @@ def of_menu(found: MenuReport) -> str:
         )
         for choice in found.choices
     ]
-    best = f"{found.best.variant} as {found.best.arithmetic}" if found.best else "nothing"
-    columns = ["variant", "as", "million MACs", "million parameters", "model", "top-1", "latency", "verdict"]
+    best = f"{found.best.variant} as {found.best.arithmetic}" if found.best else "no variant"
+    columns = [
+        "variant",
+        "arithmetic",
+        "million MACs",
+        "million parameters",
+        "model",
+        "top-1",
+        "latency",
+        "verdict",
+    ]
     return _page(
         title=f"{found.menu} on {found.target}: {best}",
         made_with="accuracies as published, in float32",
         facts=[("the most accurate that fits", best)],
         tables=[{"title": "Budget", "columns": columns, "rows": rows}],
         picture=menu_plot.svg(found).replace("<svg", '<svg class="plot"', 1),
-        picture_title="Accuracy over work, and what the board does in a frame's time",
+        picture_title="Accuracy over MACs, and the MACs that the board computes in the time of one frame",
     )
 
 
@@ -133,7 +142,7 @@ def _budget(lines: Sequence[Line]) -> dict[str, Any]:
 
 def _memory(graph: SubgraphPlan) -> str:
     """Tensors as boxes: nodes from left to right, offsets in the arena from top to bottom."""
-    # A tensor that takes over another one's place is drawn with that.
+    # A tensor that shares the memory of another one is drawn with that one.
     placed = [tensor for tensor in graph.tensors if not tensor.persistent and tensor.shares is None]
     nodes = max(graph.nodes, 1)
     height = max((tensor.offset + tensor.bytes for tensor in placed), default=1)
@@ -151,7 +160,7 @@ def _memory(graph: SubgraphPlan) -> str:
     axis = (
         f'<text x="{_MARGIN}" y="{_HEIGHT - 8}">first node</text>'
         f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 8}" text-anchor="end">node {nodes - 1}</text>'
-        f'<text x="{_MARGIN}" y="16">{html.escape(human_size(height))} in all; '
+        f'<text x="{_MARGIN}" y="16">{html.escape(human_size(height))} in total; '
         f"{', '.join(_HUES)}: point at a box for its name</text>"
     )
     return (
@@ -167,8 +176,8 @@ def _page(**values: Any) -> str:
         loader=FileSystemLoader(paths.data_folder("templates") / "page"),
         undefined=StrictUndefined,
         trim_blocks=True,
-        # Texts are escaped where they stand; pictures are ours.
+        # The template escapes every text; the pictures are made here.
         autoescape=False,  # noqa: S701
     )
-    # A path need not be text; a page is.
+    # A path may hold bytes that are not UTF-8; the page must not.
     return environment.get_template("plan.html.j2").render(values).encode("utf-8", "replace").decode()

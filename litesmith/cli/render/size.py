@@ -44,7 +44,7 @@ def report(report: SizeReport, title: str) -> None:
 
 
 def snapshot(found: Snapshot) -> None:
-    """Where every byte of a program went."""
+    """Where every byte of a program is."""
     report(found.report, found.title)
     out = console.stdout()
     if found.report.shared:
@@ -54,11 +54,11 @@ def snapshot(found: Snapshot) -> None:
             add_row(shown, f"{size:,}", bar(size, most), ", ".join(ops))
         out.print(shown)
     symbols = [part for part in found.anatomy.parts if part.loaded and part.symbol][:_SYMBOLS]
-    shown = _table(f"the {len(symbols)} largest symbols", "symbol", "bytes", "whose")
+    shown = _table(f"the {len(symbols)} largest symbols", "symbol", "bytes", "owner")
     for part in symbols:
         add_row(shown, _short(part.name), f"{part.size:,}", part.owner.label)
     out.print(shown)
-    out.print(f"without any op {found.report.without_ops:,} bytes; {found.made_with.line()}", markup=False)
+    out.print(f"without ops {found.report.without_ops:,} bytes; {found.made_with.line()}", markup=False)
 
 
 def diff(found: Diff) -> None:
@@ -93,7 +93,7 @@ def _changes(head: str, changes: Sequence[Change]) -> None:
 
 
 def finding(found: Finding) -> None:
-    """How a program stands to its baseline, and what grew most."""
+    """A program beside its baseline, and what grew most."""
     out = console.stdout()
     out.print(
         f"{found.code.after:,} bytes of code, baseline {found.code.before:,} ({found.code.delta:+,}), "
@@ -104,7 +104,7 @@ def finding(found: Finding) -> None:
 
 
 def answer(found: Answer) -> None:
-    """What a program would weigh."""
+    """What a program would weigh, edit by edit."""
     out = console.stdout()
     _deltas("change", {**found.steps, "together": found.after - found.before})
     for line in found.notes:
@@ -113,7 +113,7 @@ def answer(found: Answer) -> None:
 
 
 def estimate(found: Estimate) -> None:
-    """What a program will weigh, give or take."""
+    """What a program will weigh, within which error."""
     out = console.stdout()
     if found.ops:
         _deltas("op", found.ops)
@@ -122,7 +122,7 @@ def estimate(found: Estimate) -> None:
     out.print(
         f"about {found.code:,} bytes of code, {round(found.code * (1 - found.error)):,} to "
         f"{round(found.code * (1 + found.error)):,} (±{100 * found.error:.1f} %); "
-        f"without any op {found.base:,}; measured with {found.made_with}",
+        f"without ops {found.base:,}; measured with {found.made_with}",
         markup=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""A snapshot, or two, → one HTML file that needs nothing else: treemap, ops, buckets."""
+"""One or two snapshots → one self-contained HTML file: treemap, ops, buckets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def render(after: Snapshot, before: Snapshot | None = None) -> str:
     environment = Environment(
         loader=FileSystemLoader(paths.data_folder("templates") / "page"),
         undefined=StrictUndefined,
-        # Texts are escaped where they stand; the data is JSON in a script element.
+        # The template escapes every text; the data is JSON in a script element.
         autoescape=False,  # noqa: S701
     )
     made = after.made_with.line()
@@ -30,12 +30,12 @@ def render(after: Snapshot, before: Snapshot | None = None) -> str:
         made_with=made,
         data=_embedded(_data(after, before)),
     )
-    # A path need not be text; a page is.
+    # A path may hold bytes that are not UTF-8; the page must not.
     return page.encode("utf-8", "replace").decode()
 
 
 def _embedded(value: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that cannot close the script element around it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

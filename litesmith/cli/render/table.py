@@ -22,10 +22,19 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def align_right(table: Table, first: int = 1, last: int | None = None) -> None:
-    """Aligns the columns ``first`` to ``last`` (exclusive) to the right: they hold numbers."""
-    for column in table.columns[first:last]:
+def numbers(*columns: str, names: int = 1, title: str | None = None) -> Table:
+    """A table whose first columns, ``names`` many, are text, and all others numbers."""
+    made = table(*columns, title=title)
+    for column in made.columns[names:]:
         column.justify = "right"
+    return made
+
+
+def align_right(table: Table, *headers: str) -> None:
+    """Aligns the columns with these headers to the right: they hold numbers."""
+    for column in table.columns:
+        if column.header in headers:
+            column.justify = "right"
 
 
 def add_row(into: Table, *cells: str) -> None:

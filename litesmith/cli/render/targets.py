@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def profiles(found: Sequence[Profile]) -> None:
-    """Target profiles as a table."""
+    """Target profiles, one per row."""
     shown = table("target", "CPU", "float", "toolchains", "flags", "runs with", "flash", "RAM", "clock")
     for profile in found:
         resources = profile.resources
@@ -37,11 +37,11 @@ def profiles(found: Sequence[Profile]) -> None:
 
 
 def ops(every: Sequence[Op]) -> None:
-    """The op registry as a table."""
+    """The ops of the registry, with the kernel file of each."""
     shown = table("op", "code", "versions", "dtypes", "kernel file")
     users = Counter(source for op in every for source in op.sources)
     for op in every:
-        # Its own file is the one that the fewest other ops need.
+        # The kernel file of the op itself is the one that the fewest other ops need.
         own = min((s for s in op.sources if "/kernels/" in s), key=lambda s: users[s], default="")
         add_row(
             shown,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def tools(found: Sequence[Tool]) -> None:
-    """Outside tools as a table."""
-    shown = table("tool", "there", "for", "how to get it")
+    """Outside tools, and how to install those that are missing."""
+    shown = table("tool", "version", "purpose", "how to install it")
     for tool in found:
         add_row(
             shown, tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install
@@ -24,8 +24,8 @@ def tools(found: Sequence[Tool]) -> None:
 
 
 def images(found: Sequence[ImageState]) -> None:
-    """Toolchain images as a table."""
-    shown = table("image", "tag", "pinned base", "there", "stands on")
+    """Toolchain images, and which of them the engine has."""
+    shown = table("image", "tag", "pinned base", "exists", "base")
     for entry in found:
         name, digest = entry.pinned.partition("@")[::2]
         short = f"{name}@{digest[:19]}" if digest else ""
