@@ -1,7 +1,8 @@
-"""Words, lookups, random numbers, sparse weights, and the custom ops."""
+"""Lookups, strings, random numbers, sparse weights, and the custom ops that upstream registers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,23 @@ from flatbuffers import flexbuffers
 
 from litesmith.study.op_models.writer import Graph, OpModels, strings
 
+# One stream of random numbers: the values depend on the order of the models and of their tensors.
 _RNG = np.random.default_rng(3)
 
 
-def lookups() -> OpModels:
-    """Rows by number or by key."""
-    g = Graph()
-    rows = g.const(_RNG.integers(0, 256, (6, 4)), "uint8", quant=(0.01, 0))
-    g.op("EMBEDDING_LOOKUP", [g.const([4, 0, 5], "int32"), rows], [g.output()])
-    yield "EMBEDDING_LOOKUP", "hybrid uint8", g
-    for word in ("float32", "hybrid"):
+def embedding_lookups() -> OpModels:
+    """Rows of a table by their numbers, and weighted sums of rows."""
+    tables: dict[str, Callable[[Graph], int]] = {
+        "hybrid uint8": lambda g: g.const(_RNG.integers(0, 256, (6, 4)), "uint8", quant=(0.01, 0)),
+        "float32": lambda g: g.const(_RNG.uniform(-1, 1, (6, 4))),
+        "hybrid": lambda g: g.const(_RNG.integers(-127, 128, (6, 4)), "int8", quant=(0.01, 0)),
+    }
+    for label, table in tables.items():
         g = Graph()
-        rows = (
-            g.const(_RNG.uniform(-1, 1, (6, 4)))
-            if word == "float32"
-            else g.const(_RNG.integers(-127, 128, (6, 4)), "int8", quant=(0.01, 0))
-        )
+        rows = table(g)
         g.op("EMBEDDING_LOOKUP", [g.const([4, 0, 5], "int32"), rows], [g.output()])
-        yield "EMBEDDING_LOOKUP", word, g
-    for combiner in (0, 1, 2):
+        yield "EMBEDDING_LOOKUP", label, g
+    for combiner in (schema.CombinerType.SUM, schema.CombinerType.MEAN, schema.CombinerType.SQRTN):
         g = Graph()
         ids, indices = g.const([1, 3, 0], "int32"), g.const([[0, 0], [2, 0], [2, 1]], "int32")
         shape, weights = g.const([3, 2], "int32"), g.const([1.0, 2.0, 4.0])
@@ -41,16 +40,24 @@ def lookups() -> OpModels:
             combiner=combiner,
         )
         yield "EMBEDDING_LOOKUP_SPARSE", f"float32 combiner {combiner}", g
-    g = Graph()
-    wanted, keys = g.const([40, -9, 7], "int32"), g.const([-11, 7, 40], "int32")
-    g.op("HASHTABLE_LOOKUP", [wanted, keys, g.input([3, 2])], [g.output(), g.output("uint8")])
-    yield "HASHTABLE_LOOKUP", "float32", g
-    g = Graph()
-    wanted, keys = g.const([40, -9, 7], "int32"), g.const([-11, 7, 40], "int32")
-    values = g.tensor([3], "string", data=strings([b"a", b"bcd", b"ef"]))
-    g.op("HASHTABLE_LOOKUP", [wanted, keys, values], [g.output("string"), g.output("uint8")])
-    yield "HASHTABLE_LOOKUP", "string", g
-    for label, kind in (("dense", 2), ("sparse", 1)):
+
+
+def hash_lookups() -> OpModels:
+    """Rows by key, from numbers and from strings; and locality-sensitive hashes."""
+    tables: dict[str, Callable[[Graph], int]] = {
+        "float32": lambda g: g.input([3, 2]),
+        "string": lambda g: g.tensor([3], "string", data=strings([b"a", b"bcd", b"ef"])),
+    }
+    for label, table in tables.items():
+        g = Graph()
+        wanted, keys = g.const([40, -9, 7], "int32"), g.const([-11, 7, 40], "int32")
+        inputs = [wanted, keys, table(g)]
+        g.op("HASHTABLE_LOOKUP", inputs, [g.output(label), g.output("uint8")])
+        yield "HASHTABLE_LOOKUP", label, g
+    for label, kind in (
+        ("dense", schema.LSHProjectionType.DENSE),
+        ("sparse", schema.LSHProjectionType.SPARSE),
+    ):
         g = Graph()
         hashes = g.const(_RNG.uniform(-1, 1, (3, 2)))
         inputs = [hashes, g.input([5], "int32"), g.const([1.0, 2.0, 0.5, 0.1, 1.0])]
@@ -58,22 +65,23 @@ def lookups() -> OpModels:
         yield "LSH_PROJECTION", label, g
 
 
-def words() -> OpModels:
-    """Strings in and out."""
+_WORDS = np.array([b"a", "äöü".encode(), b"cc"], object)
+
+
+def skip_grams() -> OpModels:
+    """Groups of words that stand near each other in a sentence."""
     g = Graph()
-    g.op(
-        "SKIP_GRAM",
-        [g.input([1], "string")],
-        [g.output("string")],
-        "SkipGram",
-        ngramSize=3,
-        maxSkipSize=2,
-        includeAllNgrams=True,
-    )
+    options = {"ngramSize": 3, "maxSkipSize": 2, "includeAllNgrams": True}
+    g.op("SKIP_GRAM", [g.input([1], "string")], [g.output("string")], "SkipGram", **options)
     g.sample("sentence", np.array([b"The quick brown fox jumps over"], object))
     g.sample("nothing", np.array([b""], object))
     yield "SKIP_GRAM", "string", g
-    for op, inputs, kind, options in (
+
+
+def strings_with_a_constant() -> OpModels:
+    """Ops on strings whose second input is a constant: indices or a shape, or strings to compare with."""
+    options: dict[str, Any]
+    for op, value, table, options in (
         ("GATHER", [2, 0], "Gather", {}),
         ("EQUAL", None, "Equal", {}),
         ("NOT_EQUAL", None, "NotEqual", {}),
@@ -84,26 +92,32 @@ def words() -> OpModels:
     ):
         g = Graph()
         x = g.input([3], "string")
-        other = (
-            g.const(inputs, "int32") if inputs else g.tensor([3], "string", data=strings([b"a", b"", b"cc"]))
-        )
-        g.op(op, [x, other], [g.output("string" if inputs else "bool", [])], kind, **options)
-        g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
+        if value is None:
+            inputs = [x, g.tensor([3], "string", data=strings([b"a", b"", b"cc"]))]
+            output = g.output("bool", [])
+        else:
+            inputs = [x, g.const(value, "int32")]
+            output = g.output("string", [])
+        g.op(op, inputs, [output], table, **options)
+        g.sample("words", _WORDS)
         g.sample("empty", np.array([b"", b"", b""], object))
         yield op, "string", g
-    g = Graph()
-    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([1], [2])]
-    g.op("SLICE", [x, *ends], [g.output("string")], "Slice")
-    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
-    yield "SLICE", "string", g
-    g = Graph()
-    x, ends = g.input([3], "string"), [g.const(v, "int32") for v in ([0], [3], [2])]
-    g.op("STRIDED_SLICE", [x, *ends], [g.output("string")], "StridedSlice")
-    g.sample("words", np.array([b"a", "äöü".encode(), b"cc"], object))
-    yield "STRIDED_SLICE", "string", g
+
+
+def strings_in_other_shapes() -> OpModels:
+    """Parts and copies of string tensors."""
+    for op, table, values in (
+        ("SLICE", "Slice", ([1], [2])),
+        ("STRIDED_SLICE", "StridedSlice", ([0], [3], [2])),
+    ):
+        g = Graph()
+        inputs = [g.input([3], "string"), *(g.const(value, "int32") for value in values)]
+        g.op(op, inputs, [g.output("string")], table)
+        g.sample("words", _WORDS)
+        yield op, "string", g
     g = Graph()
     g.op("SQUEEZE", [g.input([1, 3], "string")], [g.output("string")], "Squeeze", squeezeDims=[0])
-    g.sample("words", np.array([[b"a", "äöü".encode(), b"cc"]], object))
+    g.sample("words", _WORDS[None])
     yield "SQUEEZE", "string", g
     g = Graph()
     x, shape = g.input([], "string"), g.const([2, 2], "int32")
@@ -113,7 +127,7 @@ def words() -> OpModels:
 
 
 def random() -> OpModels:
-    """Random numbers; with a seed they are the same everywhere."""
+    """Random numbers with a seed, which makes them the same in each run."""
     for op in ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL"):
         g = Graph()
         g.op(op, [g.const([3, 5], "int32")], [g.output()], "Random", seed=1234, seed2=5678)
@@ -126,25 +140,31 @@ def random() -> OpModels:
 
 
 def sparse() -> OpModels:
-    """Sparse weights that are made dense when they are loaded."""
+    """Sparse weights, which become dense when the model is loaded."""
     for dtype in ("float32", "int8"):
         g = Graph()
         weights = g.tensor([3, 4], dtype, data=np.array([1, 2, 3, 4], dtype))
-        sparsity = schema.SparsityParametersT()
-        sparsity.traversalOrder, sparsity.blockMap = [0, 1], []
-        dense, compressed = schema.DimensionMetadataT(), schema.DimensionMetadataT()
-        dense.format, dense.denseSize = 0, 3
-        compressed.format = 1
-        compressed.arraySegmentsType = compressed.arrayIndicesType = schema.SparseIndexVector.Int32Vector
-        compressed.arraySegments, compressed.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
-        compressed.arraySegments.values, compressed.arrayIndices.values = [0, 1, 1, 4], [2, 0, 1, 3]
-        sparsity.dimMetadata = [dense, compressed]
-        g.current.tensors[weights].sparsity = sparsity
+        g.current.tensors[weights].sparsity = _compressed_rows(3, segments=[0, 1, 1, 4], columns=[2, 0, 1, 3])
         g.op("DENSIFY", [weights], [g.output(dtype, [3, 4])], "Densify")
         yield "DENSIFY", dtype, g
 
 
-def _options(values: dict[str, Any]) -> bytes:
+def _compressed_rows(rows: int, *, segments: list[int], columns: list[int]) -> Any:
+    """The sparsity of a matrix that stores, for each row, the columns of its values (CSR)."""
+    dense, compressed = schema.DimensionMetadataT(), schema.DimensionMetadataT()
+    dense.format, dense.denseSize = schema.DimensionType.DENSE, rows
+    compressed.format = schema.DimensionType.SPARSE_CSR
+    compressed.arraySegmentsType = compressed.arrayIndicesType = schema.SparseIndexVector.Int32Vector
+    compressed.arraySegments, compressed.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
+    compressed.arraySegments.values, compressed.arrayIndices.values = segments, columns
+    sparsity = schema.SparsityParametersT()
+    sparsity.traversalOrder, sparsity.blockMap = [0, 1], []
+    sparsity.dimMetadata = [dense, compressed]
+    return sparsity
+
+
+def _options(values: Mapping[str, bool | int | float]) -> bytes:
+    """Options of a custom op, in the form that upstream's custom ops read."""
     builder = flexbuffers.Builder()
     with builder.Map():
         for key, value in values.items():
@@ -152,8 +172,8 @@ def _options(values: dict[str, Any]) -> bytes:
     return bytes(builder.Finish())
 
 
-def customs() -> OpModels:
-    """The custom ops that upstream registers."""
+def audio() -> OpModels:
+    """A spectrogram of samples, and cepstral coefficients of a spectrogram."""
     g = Graph()
     options = _options({"window_size": 64, "stride": 32, "magnitude_squared": True})
     g.custom_op("AudioSpectrogram", [g.input([256, 1])], [g.output()], options)
@@ -170,12 +190,20 @@ def customs() -> OpModels:
     g.custom_op("Mfcc", [g.input([1, 4, 65]), g.const([16000], "int32")], [g.output()], options)
     g.sample("spectrum", _RNG.uniform(0, 3, (1, 4, 65)).astype(np.float32))
     yield "Mfcc", "float32", g
+
+
+def numeric_verify() -> OpModels:
+    """Differences between quantised and float values."""
     g = Graph()
     values = g.const([1.0, 2.0, 3.0])
     quantised = g.input([3], "int8", quant=(0.1, 0))
     options = _options({"tolerance": 5.0, "log_if_failed": False})
     g.custom_op("NumericVerify", [quantised, values], [g.output()], options)
     yield "NumericVerify", "int8*", g
+
+
+def detections() -> OpModels:
+    """Boxes from anchors and scores, without those that overlap."""
     g = Graph()
     options = _options(
         {
@@ -200,4 +228,7 @@ def customs() -> OpModels:
     yield "TFLite_Detection_PostProcess", "float32", g
 
 
-FAMILY = (lookups, words, random, sparse, customs)
+FAMILY = (
+    *(embedding_lookups, hash_lookups, skip_grams, strings_with_a_constant, strings_in_other_shapes),
+    *(random, sparse, audio, numeric_verify, detections),
+)
