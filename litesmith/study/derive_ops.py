@@ -1,16 +1,16 @@
-"""Pinned sources → ``ops_registry/``: the registry is derived, never written by hand.
+"""Pinned sources → ``ops_registry/``, which is generated and never edited by hand.
 
-``tensorflow/lite/core/kernels/register.cc`` says which ops there are and their versions,
-``schema.fbs`` their numbers, the kernel files where their registration functions are, and
-the ``#include`` lines which further files a kernel needs: a header ``x.h`` that has an
-``x.cc`` beside it brings that file.
+Ops and their versions come from ``tensorflow/lite/core/kernels/register.cc``, their numbers from
+``schema.fbs``, their registration functions from the kernel files.  The further files that a kernel needs
+follow from its ``#include`` lines: a header ``x.h`` needs the ``x.cc`` beside it.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ _CORE_ROOTS = (
     "tensorflow/tensorflow/lite/stderr_reporter.cc",
 )
 
-# ruy's CPU detection and portable rounding, which templates/runtime/ has in another form.
-_RUY_NEVER = re.compile(r"(test|benchmark|example|gtest|tune_tool|pmu|cpuinfo|apply_multiplier)")
+# Beside tests and benchmarks: CPU detection and portable rounding, which templates/runtime/ replaces.
+_NOT_OF_RUY = re.compile(r"(test|benchmark|example|gtest|tune_tool|pmu|cpuinfo|apply_multiplier)")
 
 _DEFINES = (
     "NDEBUG",
@@ -54,14 +54,38 @@ _ROW_KERNEL = re.compile(r"USE_DEPTHWISECONV_KERNEL\((true|false), (\d+), (\d+)\
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _RegisteredOp:
+    """An op as ``register.cc`` registers it.
+
+    ``function`` is the registration function with its namespace, ``builtin::`` or ``custom::``: some names
+    are in both, in different files.  ``versions`` are the lowest and the highest.
+    """
+
+    name: str
+    code: int
+    custom: bool
+    function: str
+    versions: tuple[int, int]
+
+
 class Deriver:
-    """Reads the pinned sources and says what they hold."""
+    """Derives the registry from the pinned sources."""
 
     def __init__(self, tree: SourceTree) -> None:
         self._files = IncludeClosure(tree)
 
+    @functools.cached_property
+    def _core(self) -> frozenset[str]:
+        """Files of the interpreter, which are part of every program."""
+        return self._files.sources_of(_CORE_ROOTS)
+
     def builtin_codes(self) -> dict[str, int]:
-        """``BuiltinOperator`` of the schema: name → number."""
+        """``BuiltinOperator`` of the schema: name → number.
+
+        Raises:
+            SourceError: the schema has no such enum.
+        """
         text = self._files.text(_SCHEMA)
         body = re.search(r"enum BuiltinOperator\s*:\s*int32\s*\{(.*?)\n\}", text, re.DOTALL)
         if body is None:
@@ -84,27 +108,30 @@ class Deriver:
         return found
 
     def _lacks(self, kernel: str, tried: Iterable[str]) -> list[str]:
-        """Small dtypes that a kernel does not have: it tells dtypes apart, and never names them."""
+        """Small dtypes that a kernel has no code for: it distinguishes dtypes, and does not name these."""
         text = self._files.text(kernel)
-        tells_apart = "kTfLiteFloat32" in text or "kTfLiteInt8" in text
+        distinguishes = "kTfLiteFloat32" in text or "kTfLiteInt8" in text
         named = {dtype for dtype, word in _SMALL.items() if word in text}
-        return [dtype for dtype in _SMALL if tells_apart and dtype not in named and dtype not in tried]
+        return [dtype for dtype in _SMALL if distinguishes and dtype not in named and dtype not in tried]
 
     def _dispatches(self, source: str) -> bool:
-        """Whether a kernel file tells dtypes apart, by no other tensors than those of its own nodes.
+        """Whether a file is a kernel that chooses its code by the dtypes of its own nodes' tensors alone.
 
-        Control flow, variables and tables see tensors of other subgraphs and nodes.  What ops
-        share is the same in every program.
+        Control flow, variables and hash tables also read tensors of other subgraphs and nodes.  Files that
+        several ops share are the same in every program.
         """
         if not re.fullmatch(rf"{_KERNELS}/\w+\.cc", source):
             return False
         text = self._files.text(source)
-        sees_others = "core/subgraph.h" in text or "control_flow_common.h" in text
+        reads_others = "core/subgraph.h" in text or "control_flow_common.h" in text
         is_kernel = "TfLiteRegistration* Register_" in text
-        return is_kernel and not sees_others and re.search(r"(->|\.)type\b", text) is not None
+        return is_kernel and not reads_others and re.search(r"(->|\.)type\b", text) is not None
 
     def _row_kernels(self) -> list[list[bool | int]]:
-        """Kernels for rows of depthwise convolutions: any stride, input depth, depth multiplier."""
+        """Kernels for rows of depthwise convolutions: whether any stride, input depth, depth multiplier.
+
+        A depth of 0 stands for any.
+        """
         texts = (
             path.read_text(encoding="utf-8", errors="replace")
             for path in self._files.path(f"{_KERNELS}/internal/optimized").rglob("depthwise*conv*.h")
@@ -112,68 +139,92 @@ class Deriver:
         found = {kernel for text in texts for kernel in _ROW_KERNEL.findall(text)}
         return sorted([strided == "true", int(depth), int(many)] for strided, depth, many in found)
 
+    def _entry(
+        self, op: _RegisteredOp, kernel: str, dtypes: Sequence[str], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The file of one op, whose registration function the file ``kernel`` defines."""
+        return {
+            "name": op.name,
+            "code": op.code,
+            "custom": op.custom,
+            "registration": f"tflite::ops::{op.function}",
+            "versions": list(op.versions),
+            "dtypes": list(dtypes),
+            **options,
+            "lacks": self._lacks(kernel, dtypes),
+            "sources": sorted(self._files.sources_of([kernel]) - self._core),
+        }
+
+    def _ruy(self) -> list[str]:
+        names = [path.name for path in self._files.path("ruy/ruy").glob("*.cc")]
+        return sorted(f"ruy/ruy/{name}" for name in names if not _NOT_OF_RUY.search(name))
+
     def registry(self) -> dict[str, Any]:
-        """File name below ``ops_registry/`` → content."""
-        register = _COMMENT.sub("", self._files.text(_REGISTER))
+        """File name below ``ops_registry/`` → content.
+
+        Raises:
+            SourceError: the pinned sources are not laid out as expected.
+        """
         codes = self.builtin_codes()
-        where = self._registrations()
-        core = self._files.sources_of(_CORE_ROOTS)
+        kernels = self._registrations()
         schema = schema_fbs.parse(self._files.text(_SCHEMA))
         tables = options_schema.options_tables(schema)
         readers = options_schema.readers_of_ops(self._files.text(_CONVERSIONS))
-        tried = _tried_dtypes({code: name for name, code in codes.items()})
-        result: dict[str, Any] = {}
-
-        def add(name: str, code: int, custom: bool, function: str, versions: tuple[int, int]) -> None:
-            # Some functions stand in both namespaces, in different files.
-            key = f"{'custom' if custom else 'builtin'}::{function.rsplit('::', 1)[-1]}"
-            if key not in where:
-                raise SourceError(f"no kernel file defines {key}")
-            result[f"ops/{name.lower()}.json"] = {
-                "name": name,
-                "code": code,
-                "custom": custom,
-                "registration": f"tflite::ops::{key}",
-                "versions": list(versions),
-                "dtypes": tried.get(name, []),
-                **_options(readers.get(name), tables),
-                "lacks": self._lacks(where[key], tried.get(name, [])),
-                "sources": sorted(self._files.sources_of([where[key]]) - core),
-            }
-
-        for name, function, lowest, highest in _ADD_BUILTIN.findall(register):
-            add(name, codes[name], False, function, (int(lowest or 1), int(highest or 1)))
-        for name, function in _ADD_CUSTOM.findall(register):
-            add(name, codes["CUSTOM"], True, function, (1, 1))
-        result["runtime.json"] = {
-            "core": sorted(core),
-            "ruy": sorted(
-                f"ruy/ruy/{path.name}"
-                for path in self._files.path("ruy/ruy").glob("*.cc")
-                if not _RUY_NEVER.search(path.name)
-            ),
-            "dispatching": sorted(
-                {source for op in result.values() for source in op["sources"] if self._dispatches(source)}
-            ),
+        dtypes = _tried_dtypes({code: name for name, code in codes.items()})
+        entries: dict[str, dict[str, Any]] = {}
+        for op in _registered_ops(_COMMENT.sub("", self._files.text(_REGISTER)), codes):
+            if op.function not in kernels:
+                raise SourceError(f"no kernel file defines {op.function}")
+            options = _options(readers.get(op.name), tables)
+            kernel, tried = kernels[op.function], dtypes.get(op.name, [])
+            entries[f"ops/{op.name.lower()}.json"] = self._entry(op, kernel, tried, options)
+        sources = {source for entry in entries.values() for source in entry["sources"]}
+        runtime = {
+            "core": sorted(self._core),
+            "ruy": self._ruy(),
+            "dispatching": sorted(source for source in sources if self._dispatches(source)),
             "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
         }
-        result["schema.json"] = schema.to_json()
-        result["builtin_names.json"] = {"names": {**_newer_names(), **codes}}
-        return result
+        return {
+            **entries,
+            "runtime.json": runtime,
+            "schema.json": schema.to_json(),
+            "builtin_names.json": {"names": {**_newer_names(), **codes}},
+        }
+
+
+def _registered_ops(register: str, codes: Mapping[str, int]) -> Iterator[_RegisteredOp]:
+    """The ops that ``register.cc`` registers."""
+    for name, function, lowest, highest in _ADD_BUILTIN.findall(register):
+        yield _RegisteredOp(
+            name=name,
+            code=codes[name],
+            custom=False,
+            function=f"builtin::{function.rsplit('::', 1)[-1]}",
+            versions=(int(lowest or 1), int(highest or 1)),
+        )
+    for name, function in _ADD_CUSTOM.findall(register):
+        yield _RegisteredOp(
+            name=name,
+            code=codes["CUSTOM"],
+            custom=True,
+            function=f"custom::{function.rsplit('::', 1)[-1]}",
+            versions=(1, 1),
+        )
 
 
 def _options(
     reader: options_schema.OptionsReader | None, tables: Mapping[str, options_schema.OptionsTable]
 ) -> dict[str, Any]:
-    """What an entry says of an op's options: nothing where it has none."""
+    """The part of an entry about an op's options; empty for an op without."""
     if reader is None or not reader.tables:
         return {}
     return {"options": {**asdict(tables[reader.tables[0]]), "reader": reader.function}}
 
 
 def _tried_dtypes(names: Mapping[int, str]) -> dict[str, list[str]]:
-    """Dtypes of the tensors that models of each op have; the tests run all of these models."""
+    """Dtypes of the tensors that the models of each op have; the tests run all of these models."""
     from litesmith.study import op_models
 
     found: dict[str, set[str]] = {}
@@ -184,7 +235,7 @@ def _tried_dtypes(names: Mapping[int, str]) -> dict[str, list[str]]:
 
 
 def _newer_names() -> dict[str, int]:
-    """Names from the newest schema that is installed: LiteRT's."""
+    """Names and numbers of the newest schema that is installed: LiteRT's."""
     from ai_edge_litert import schema_py_generated
 
     enum = vars(schema_py_generated.BuiltinOperator)
@@ -192,9 +243,9 @@ def _newer_names() -> dict[str, int]:
 
 
 def write(folder: Path, registry: Mapping[str, Any]) -> tuple[int, int]:
-    """Writes the registry files that changed and removes those that are gone.
+    """Writes the registry files that changed, and removes files of ops that are no longer registered.
 
-    Returns how many were written and how many were removed.
+    Returns the number of files written and the number of files removed.
     """
     written = removed = 0
     wanted = {folder / name: files.to_json(content) for name, content in registry.items()}

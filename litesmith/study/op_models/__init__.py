@@ -1,7 +1,9 @@
-"""One small model for every op and each combination of dtypes that its kernel has.
+"""One small model for every op and each combination of dtypes that its kernel has code for.
 
-:func:`all_cases` makes them; nothing is stored.  The tests run all of them beside the
-reference, and ``ops_registry/`` says from them which dtypes an op was run with.
+:func:`all_cases` generates them; nothing is stored.  The tests compare all of them with the reference, and
+``ops_registry/`` records from them which dtypes an op was run with.
+
+To add models, write a generator function in the module of the family and list it in the module's ``FAMILY``.
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ FAMILIES = (
 )
 
 WITHOUT_A_MODEL: Mapping[str, str] = {}
-"""Ops for which there is no model, and why."""
+"""Ops without a model, and the reason for each."""
 
 
 @functools.cache
 def all_cases() -> tuple[Case, ...]:
-    """Every model."""
+    """All models, in a fixed order."""
     cases = []
     for family in FAMILIES:
         for make in family.FAMILY:

@@ -1,4 +1,4 @@
-"""Writes ``.tflite`` files node by node, with the schema's own classes."""
+"""Writes ``.tflite`` files, node by node, with the classes that flatc generates from the schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from litesmith.study.op_models.tensor_types import Quant, TensorType
 
 @dataclass(frozen=True)
 class Case:
-    """A model for one op and one combination of dtypes, with inputs that make sense to it."""
+    """A model for one op and one combination of dtypes, and inputs that are valid for it."""
 
     op: str
     name: str
@@ -28,7 +28,7 @@ class Case:
     samples: Mapping[str, Sequence[Array]]
 
     def write(self, folder: Path) -> Path:
-        """Writes the model, and its inputs beside it."""
+        """Writes the model, and its inputs to ``<name>.inputs.npz`` beside it; returns the model's path."""
         path = folder / f"{self.name}.tflite"
         path.write_bytes(self.content)
         if self.samples:
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass
 class Graph:
-    """A model in the making.  Tensors are indices into the current subgraph."""
+    """A model under construction.  Tensors are indices into the current subgraph."""
 
     model: Any = field(default_factory=schema.ModelT)
     samples: dict[str, Sequence[Array]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Graph:
         self.subgraph("main")
 
     def subgraph(self, name: str) -> int:
-        """Begins another subgraph; its index."""
+        """Begins another subgraph and returns its index."""
         made = schema.SubGraphT()
         made.name = name.encode()
         made.tensors, made.operators, made.inputs, made.outputs = [], [], [], []
@@ -101,19 +101,19 @@ class Graph:
         return len(self.current.tensors) - 1
 
     def input(self, shape: Sequence[int], dtype: str | TensorType = "float32", **more: Any) -> int:
-        """An input of the subgraph."""
+        """Adds an input of the subgraph."""
         index = self.tensor(shape, dtype, **more)
         self.current.inputs.append(index)
         return index
 
     def output(self, dtype: str | TensorType = "float32", shape: Sequence[int] = (), **more: Any) -> int:
-        """An output of the subgraph; kernels give it its shape."""
+        """Adds an output of the subgraph, by default without a shape: kernels set it."""
         index = self.tensor(shape, dtype, **more)
         self.current.outputs.append(index)
         return index
 
     def const(self, value: Any, dtype: str | TensorType = "float32", quant: Quant | None = None) -> int:
-        """A constant."""
+        """Adds a constant."""
         array = np.asarray(value, dtype.dtype if isinstance(dtype, TensorType) else dtype)
         return self.tensor(array.shape, dtype, quant=quant, data=array)
 
@@ -125,7 +125,11 @@ class Graph:
         kind: str | None = None,
         **options: Any,
     ) -> Any:
-        """A node.  ``kind`` is the table of its options (``Conv2D``), ``options`` its fields."""
+        """Adds a node and returns it.
+
+        ``kind`` is the table of its options in the schema, without the ending ``Options`` (``Conv2D``),
+        ``options`` the fields of that table.
+        """
         node = self._node(_builtin_code(name), inputs, outputs)
         if kind is not None:
             made = getattr(schema, f"{kind}OptionsT")()
@@ -140,7 +144,7 @@ class Graph:
     def custom_op(
         self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: bytes = b""
     ) -> None:
-        """A node of a custom op with its options as bytes."""
+        """Adds a node of a custom op, with its options as bytes."""
         code = schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = CUSTOM_CODE
         code.customCode = name.encode()
@@ -165,18 +169,18 @@ class Graph:
     def signature(
         self, key: str, subgraph: int, inputs: Mapping[str, int], outputs: Mapping[str, int]
     ) -> None:
-        """A named entry point."""
+        """Adds a signature: a subgraph with names for its inputs and outputs."""
         made = schema.SignatureDefT()
         made.signatureKey, made.subgraphIndex = key.encode(), subgraph
         made.inputs, made.outputs = _named(inputs), _named(outputs)
         self.model.signatureDefs = [*(self.model.signatureDefs or []), made]
 
     def sample(self, name: str, *values: Any) -> None:
-        """Inputs to try, as arrays."""
+        """Adds inputs that the model is to be run with, under a name."""
         self.samples[name] = [np.asarray(value) for value in values]
 
     def content(self) -> bytes:
-        """The file."""
+        """The content of the ``.tflite`` file."""
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
@@ -195,7 +199,7 @@ def _builtin_code(name: str) -> Any:
     op = _builtins()[name]
     code = schema.OperatorCodeT()
     code.builtinCode, code.version = op.code, op.versions[1]
-    # The field that old readers know ends at 127.
+    # Old readers know this field only; its values end at 127.
     code.deprecatedBuiltinCode = min(op.code, 127)
     return code
 
