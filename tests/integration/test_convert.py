@@ -180,7 +180,7 @@ def test_a_custom_op_of_ones_own(convert: Any, tmp_path: Path) -> None:
 
 def test_shapes_that_are_asked_for(convert: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"\?x\?x\?x3, which is not known; say it with --input-shape"
+        UsageError, match=r"\?x\?x\?x3, with unknown dimensions; give them with --input-shape"
     ) as caught:
         convert("any_size.keras", representative=None)
     name = str(caught.value).split("'")[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -17,18 +18,12 @@ from litesmith.model import contents
 from litesmith.runtime.op_registry import Registry
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
-from litesmith.workflow.convert import (
-    conversion,
-    conversion_report,
-    conversion_request,
-    converter_inputs,
-    environment,
-    worker,
-)
-from litesmith.workflow.convert.comparison import Tally
-from litesmith.workflow.convert.conversion_request import Wanted
-from litesmith.workflow.convert.converter_inputs import Spec
-from litesmith.workflow.convert.refused import RefusedError
+from litesmith.workflow.convert import conversion, conversion_report, conversion_request, environment
+from litesmith.workflow.convert.conversion_request import ConversionRequest
+from litesmith.workflow.convert.worker import input_specs, quantisation, samples
+from litesmith.workflow.convert.worker.comparison import Tally
+from litesmith.workflow.convert.worker.errors import RefusedError
+from litesmith.workflow.convert.worker.input_specs import Spec
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.models import CUSTOM, Op, build_model
 
@@ -62,14 +57,14 @@ def zipped(name: str) -> bytes:
     ("name", "content", "expected"),
     [
         ("m.h5", b"", "is empty"),
-        ("m.keras", b"PK\x03\x04 half", "is no Keras archive: it is damaged"),
-        ("m.h5", b"something", "is no HDF5 file"),
-        ("m.keras", zipped("else.txt"), "is no Keras archive"),
+        ("m.keras", b"PK\x03\x04 half", "is not a Keras archive: it is damaged"),
+        ("m.h5", b"something", "is not an HDF5 file"),
+        ("m.keras", zipped("else.txt"), "is not a Keras archive"),
         ("m.tflite", (EXAMPLES / "digits.tflite").read_bytes(), "is a .tflite file already"),
         ("m.onnx", b"\x08\x07", "is an ONNX model, which onnx2tf"),
         ("m.pt", zipped("data.pkl"), "PyTorch"),
         ("saved_model.pb", b"\x08\x01", "is part of a SavedModel; name its folder"),
-        ("m.xyz", bytes(range(155, 255)), "is no model that TensorFlow saves"),
+        ("m.xyz", bytes(range(155, 255)), "is not a model in a format of TensorFlow"),
     ],
 )
 def test_what_cannot_be_converted(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
@@ -98,23 +93,23 @@ def test_kinds(tmp_path: Path) -> None:
         (["--from", "none.keras"], "there is no model none.keras; check the path given with --from"),
         (["--from", "m.keras", "--quantize", "int4"], "--quantize int4 is unknown; perhaps you meant 'int8'"),
         (["--from", "m.keras", "--quantize", "x"], "known: none, dynamic, float16, int8"),
-        (["--from", "m.keras", "--quantize", "int8"], "needs inputs"),
-        (["--from", "m.keras", "--io", "int8"], "--io int8 makes no sense with --quantize none"),
+        (["--from", "m.keras", "--quantize", "int8"], "needs sample inputs"),
+        (["--from", "m.keras", "--io", "int8"], "--io int8 cannot be combined with --quantize none"),
         (["--from", "m.keras", "--io", "u8"], "--io u8 is unknown"),
-        (["--from", "m.keras", "--signature", "s"], "m.keras is no SavedModel and has no signatures"),
-        (["--from", "m.keras", "--inputs", "s"], "m.keras is no frozen graph"),
-        (["--from", "m.keras", "--outputs", "s"], "says what its outputs are"),
-        (["--from", "m.keras", "--tf-header", "h"], "TensorFlow's header is made of one only"),
+        (["--from", "m.keras", "--signature", "s"], "m.keras is not a SavedModel and has no signatures"),
+        (["--from", "m.keras", "--inputs", "s"], "m.keras is not a frozen graph"),
+        (["--from", "m.keras", "--outputs", "s"], "is a Keras model: its outputs are known"),
+        (["--from", "m.keras", "--tf-header", "h"], "TensorFlow's header can only be made from one"),
         (["--from", "m.keras", "--representative", "n.npz"], "there is no file n.npz"),
-        (["--from", "m.keras", "--representative", "m.keras"], "m.keras holds no NumPy arrays"),
-        (["--from", "m.keras", "--representative", "text"], "text is no .npz file"),
+        (["--from", "m.keras", "--representative", "m.keras"], "m.keras does not contain NumPy arrays"),
+        (["--from", "m.keras", "--representative", "text"], "text is not an .npz file"),
         (["--from", "m.keras", "--input-shape", "x"], "is not of the form NAME=1x224x224x3"),
         (["--from", "m.keras", "--out", "folder"], "folder is a folder; name a file with --out"),
         (["--from", "m.keras", "--out", "text/m.tflite"], "text/m.tflite cannot be written"),
-        (["--from", "m.keras", "--out", "m.keras"], "m.keras would be written over what --from names"),
+        (["--from", "m.keras", "--out", "m.keras"], "m.keras would overwrite the file that --from names"),
         (
             ["--from", "m.keras", "--representative", "m.inputs.npz"],
-            "m.inputs.npz would be written over what --representative names",
+            "m.inputs.npz would overwrite the file that --representative names",
         ),
         (["--from", "g.pb", "--tf-header", "g.tflite"], "g.tflite would be written twice"),
         (["--from", "m.keras", "--target", "armv8l"], "unknown target 'armv8l'"),
@@ -150,18 +145,18 @@ def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shapes_become_fixed() -> None:
     batch = Spec("a/b:0", "float32", (-1, 4))
-    assert converter_inputs.fixed_shape(batch, {}, "m") == (1, 4)
-    assert converter_inputs.fixed_shape(batch, {"a/b:0": (2, 4)}, "m") == (2, 4)
-    assert converter_inputs.fixed_shape(batch, {"a_b_0": (3, 4)}, "m") == (3, 4)
+    assert input_specs.fixed_shape(batch, {}, "m") == (1, 4)
+    assert input_specs.fixed_shape(batch, {"a/b:0": (2, 4)}, "m") == (2, 4)
+    assert input_specs.fixed_shape(batch, {"a_b_0": (3, 4)}, "m") == (3, 4)
     with pytest.raises(RefusedError, match=r"the shape \?x4, not 2x5"):
-        converter_inputs.fixed_shape(batch, {"a/b:0": (2, 5)}, "m")
-    with pytest.raises(RefusedError, match=r"\?x\?x3, which is not known"):
-        converter_inputs.fixed_shape(Spec("x", "float32", (-1, -1, 3)), {}, "m")
-    with pytest.raises(RefusedError, match=r"has the shape \?, which is not known"):
-        converter_inputs.fixed_shape(Spec("x", "float32", None), {}, "m")
-    assert converter_inputs.fixed_shape(Spec("x", "float32", None), {"x": (1, 2)}, "m") == (1, 2)
+        input_specs.fixed_shape(batch, {"a/b:0": (2, 5)}, "m")
+    with pytest.raises(RefusedError, match=r"\?x\?x3, with unknown dimensions"):
+        input_specs.fixed_shape(Spec("x", "float32", (-1, -1, 3)), {}, "m")
+    with pytest.raises(RefusedError, match=r"has the shape \?, with unknown dimensions"):
+        input_specs.fixed_shape(Spec("x", "float32", None), {}, "m")
+    assert input_specs.fixed_shape(Spec("x", "float32", None), {"x": (1, 2)}, "m") == (1, 2)
     with pytest.raises(RefusedError, match="no input 'y'"):
-        converter_inputs.require_names({"y": (1,)}, [batch], "m")
+        input_specs.require_names({"y": (1,)}, [batch], "m")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +174,7 @@ def test_shapes_become_fixed() -> None:
     ids=["by name", "with a batch of one", "indexed"],
 )
 def test_samples(arrays: dict[str, Any]) -> None:
-    found = converter_inputs.fit(arrays, [IMAGE, MASK], "d.npz")
+    found = samples.fit(arrays, [IMAGE, MASK], "d.npz")
     assert len(found) == 5
     for image, mask in found:
         assert (image.dtype, image.shape) == (np.float32, (1, 2, 3))
@@ -187,13 +182,13 @@ def test_samples(arrays: dict[str, Any]) -> None:
 
 
 def test_a_single_array_needs_no_name() -> None:
-    assert len(converter_inputs.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
+    assert len(samples.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
     # Of the input's own shape it is one sample, the first of "arr".
-    assert len(converter_inputs.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
+    assert len(samples.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
     # Names that look like numbered samples are those of inputs first.
     numbered = Spec("input_1", "float32", (1, 2))
-    assert len(converter_inputs.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
-    words = converter_inputs.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
+    assert len(samples.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
+    words = samples.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
     assert [value[0].tolist() for value in words] == [["a"], ["bc"]]
 
 
@@ -213,35 +208,28 @@ def test_a_single_array_needs_no_name() -> None:
 )
 def test_samples_that_do_not_fit(arrays: dict[str, Any], expected: str) -> None:
     with pytest.raises(RefusedError, match=expected):
-        converter_inputs.fit(arrays, [IMAGE], "d.npz")
+        samples.fit(arrays, [IMAGE], "d.npz")
 
 
 def test_as_many_samples_for_each_input() -> None:
     with pytest.raises(RefusedError, match="image 5, mask:0 4"):
-        converter_inputs.fit(
-            {"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d"
-        )
+        samples.fit({"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d")
     with pytest.raises(RefusedError, match="mask:0 is int64"):
-        converter_inputs.fit(
-            {"image": np.ones((4, 2, 3)), "mask:0": np.full((4, 4), 1 << 40)}, [IMAGE, MASK], "d"
-        )
+        samples.fit({"image": np.ones((4, 2, 3)), "mask:0": np.full((4, 4), 1 << 40)}, [IMAGE, MASK], "d")
 
 
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     path = npz(tmp_path, image=np.array([{"a": 1}], object))
     with pytest.raises(RefusedError, match=r"d\.npz cannot be read"):
-        converter_inputs.read_samples(path, [IMAGE], str(path))
+        samples.read_samples(path, [IMAGE], str(path))
 
 
 def test_random_samples_fit_their_inputs() -> None:
     specs = [IMAGE, MASK, Spec("flag", "bool", ()), Spec("text", "string", (1,))]
-    samples = converter_inputs.random_samples(specs)
-    assert len(samples) == converter_inputs.RANDOM_SAMPLES
-    assert [value.shape for value in samples[0]] == [(1, 2, 3), (1, 4), (), (1,)]
-    assert all(
-        np.array_equal(a, b)
-        for a, b in zip(samples[0], converter_inputs.random_samples(specs)[0], strict=True)
-    )
+    made = samples.random_samples(specs)
+    assert len(made) == samples.RANDOM_SAMPLES
+    assert [value.shape for value in made[0]] == [(1, 2, 3), (1, 4), (), (1,)]
+    assert all(np.array_equal(a, b) for a, b in zip(made[0], samples.random_samples(specs)[0], strict=True))
 
 
 # Comparison
@@ -284,10 +272,10 @@ def test_what_is_not_finite_or_has_another_shape() -> None:
 
 def test_missing_ops_are_named() -> None:
     text = "error: x\nTF Select ops: MatrixInverse, Erfc\nDetails:\n\ttf.MatrixInverse(tensor<3x3xf32>)\n"
-    found = worker.refusal(RuntimeError(text), "m.keras", "none")
+    found = quantisation.refusal(RuntimeError(text), "m.keras", "none")
     assert found.message == "m.keras: TensorFlow Lite has no op for MatrixInverse, Erfc"
     assert found.code == 3
-    other = worker.refusal(RuntimeError("first\nsecond" + "x" * 1000), "m.keras", "int8")
+    other = quantisation.refusal(RuntimeError("first\nsecond" + "x" * 1000), "m.keras", "int8")
     assert other.message.startswith("m.keras cannot be converted with --quantize int8: first second")
     assert len(other.message) < 400
 
@@ -348,11 +336,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> Wanted:
+def wanted(tmp_path: Path) -> ConversionRequest:
     out = tmp_path / "out"
     out.mkdir()
     data = npz(tmp_path, x=np.zeros(3))
-    return Wanted(
+    return ConversionRequest(
         source=keras_archive(tmp_path),
         kind="keras",
         out=out / "m.tflite",
@@ -361,12 +349,12 @@ def wanted(tmp_path: Path) -> Wanted:
     )
 
 
-def names(wanted: Wanted) -> list[str]:
+def names(wanted: ConversionRequest) -> list[str]:
     return sorted(path.name for path in wanted.out.parent.iterdir())
 
 
 @pytest.mark.build
-def test_files_appear_whole(fake: Any, wanted: Wanted) -> None:
+def test_files_appear_whole(fake: Any, wanted: ConversionRequest) -> None:
     fake(
         {"event": "step", "text": "reading"},
         {"event": "progress", "what": "calibrating", "done": 1, "total": 1},
@@ -381,20 +369,20 @@ def test_files_appear_whole(fake: Any, wanted: Wanted) -> None:
 
 
 @pytest.mark.build
-def test_samples_of_the_user_stay(fake: Any, wanted: Wanted) -> None:
+def test_samples_of_the_user_stay(fake: Any, wanted: ConversionRequest) -> None:
     fake(result_of())
     npz(wanted.samples.parent, wanted.samples.name, mine_0=np.ones(2))
     before = wanted.samples.read_bytes()
     found = conversion.run(wanted, "armv7")
     assert wanted.samples.read_bytes() == before
-    assert any("was there before and stays" in note for note in found.notes)
+    assert any("was not written by a conversion: it stays" in note for note in found.notes)
     wanted.samples.write_bytes(b"no archive")
     conversion.run(wanted, "armv7")
     assert wanted.samples.read_bytes() == b"no archive"
 
 
 @pytest.mark.build
-def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: Wanted) -> None:
+def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: ConversionRequest) -> None:
     import dataclasses
 
     fake(result_of())
@@ -405,7 +393,7 @@ def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: Wanted) -> None:
 
 @pytest.mark.build
 def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
-    fake: Any, wanted: Wanted, tmp_path: Path
+    fake: Any, wanted: ConversionRequest, tmp_path: Path
 ) -> None:
     import dataclasses
 
@@ -426,7 +414,7 @@ def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.build
-def test_variables_without_values_are_refused(fake: Any, wanted: Wanted, tmp_path: Path) -> None:
+def test_variables_without_values_are_refused(fake: Any, wanted: ConversionRequest, tmp_path: Path) -> None:
     model = tmp_path / "x.tflite"
     model.write_bytes(build_model([Op(142), Op(143)]))
     fake(result_of(frozen=False), model=model)
@@ -456,7 +444,12 @@ def test_variables_without_values_are_refused(fake: Any, wanted: Wanted, tmp_pat
 )
 @pytest.mark.build
 def test_a_converter_that_fails(
-    fake: Any, wanted: Wanted, events: list[dict[str, Any]], code: str, kind: type[Exception], expected: str
+    fake: Any,
+    wanted: ConversionRequest,
+    events: list[dict[str, Any]],
+    code: str,
+    kind: type[Exception],
+    expected: str,
 ) -> None:
     fake(*events, code=code)
     with pytest.raises(kind) as caught:
@@ -468,14 +461,30 @@ def test_a_converter_that_fails(
 # The Python that has TensorFlow
 
 
-def test_an_interpreter_that_is_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_needs_nothing_else_of_litesmith() -> None:
+    """It runs from a copy, under a Python that has TensorFlow and none of litesmith's own packages."""
+    package = Path(conversion.__file__).with_name("worker")
+    allowed = {*sys.stdlib_module_names, "numpy", "tensorflow", "keras", "google"}
+    for path in sorted(package.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                own = name.startswith("litesmith.workflow.convert.worker")
+                assert own or name.partition(".")[0] in allowed, f"{path}: {name}"
+
+
+def test_an_interpreter_that_is_not_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.VARIABLE, "/no/such/python")
-    with pytest.raises(UsageError, match="LITESMITH_CONVERTER=/no/such/python is no program"):
+    with pytest.raises(UsageError, match="LITESMITH_CONVERTER=/no/such/python is not a program"):
         environment.interpreter()
 
 
 @pytest.mark.build
-def test_an_interpreter_without_tensorflow(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_without_tensorflow(
+    wanted: ConversionRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(environment.VARIABLE, sys.executable)
     with pytest.raises(ToolError, match=r"has no TensorFlow.*LITESMITH_CONVERTER"):
         conversion.run(wanted, "armv7")

@@ -1,1 +1,1 @@
-"""From Keras, SavedModel or a frozen graph to a ``.tflite`` file that the pinned runtime can run."""
+"""Converts Keras models, SavedModels and frozen graphs to ``.tflite`` files for the pinned runtime."""

@@ -1,4 +1,4 @@
-"""What a conversion brought: sizes, ops and their price, and how near the answers are."""
+"""The result of a conversion: sizes, ops and the code that they add, and errors of the outputs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A ``.tflite`` file in bytes: all of it, and its weights by dtype."""
+    """Sizes of a ``.tflite`` file in bytes: the whole file, and its weights by dtype."""
 
     file: int
     weights: Mapping[str, int]
 
     @classmethod
     def of(cls, analysis: ModelAnalysis) -> Form:
-        """That of an analysed file."""
+        """The sizes of an analysed file."""
         return cls(file=analysis.size, weights=dict(analysis.weight_bytes))
 
     @property
     def weight_bytes(self) -> int:
-        """All weights together."""
+        """The sum over all dtypes."""
         return sum(self.weights.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -46,8 +46,8 @@ class Form:
 class OpUse:
     """An op of the converted model.
 
-    ``new`` says that the float32 conversion does not have it, ``bytes`` what the program would
-    shrink by without it (None where nobody has measured that).
+    ``new`` says that the float32 conversion does not have it.  ``bytes`` is the code that it adds to the
+    program, None if its cost has not been measured.
     """
 
     name: str
@@ -62,8 +62,8 @@ class OpUse:
 class Price:
     """Estimated bytes of code of the program on a target.
 
-    ``float_code`` is that of the float32 conversion's program, ``new_ops`` what all new ops
-    together cost, ``error`` the share by which the estimate may be off.
+    ``float_code`` is the code of the float32 conversion's program, ``new_ops`` the code that all new ops add
+    together, ``error`` the relative error of the estimate.
     """
 
     target: str
@@ -76,9 +76,9 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """How far an output is from the original's; see :mod:`litesmith.workflow.convert.comparison`.
+    """Errors of an output; see :class:`litesmith.workflow.convert.worker.comparison.Tally`.
 
-    Errors are absolute, with ``…_of_range`` as shares of the original's range.
+    ``largest`` and ``mean`` are absolute, ``…_of_range`` shares of the original's range.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Answers beside the original's; ``reason`` says why there are none."""
+    """The outputs compared with the original's; ``reason`` says why they were not."""
 
     samples: int
     data: str
@@ -105,10 +105,10 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """A conversion that was done.
+    """A finished conversion.
 
-    ``source_bytes`` is the size of what was converted, ``parameters`` its numbers; ``plain`` is
-    the float32 conversion, ``made`` the one that was asked for.
+    ``source_bytes`` is the size of the source's files, ``parameters`` the number of its weights; ``plain`` is
+    the float32 conversion, ``made`` the requested one.
     """
 
     source: str
@@ -129,12 +129,12 @@ class Conversion:
 
     @property
     def file_saved(self) -> float:
-        """How much smaller the file is than that of the float32 conversion, as a share."""
+        """By what share the file is smaller than that of the float32 conversion."""
         return 1 - self.made.file / self.plain.file
 
     @property
     def saved(self) -> float:
-        """How much smaller the weights are than the source's would be in float32, as a share."""
+        """By what share the weights are smaller than the source's in float32."""
         before = FLOAT_BYTES * self.parameters
         return 1 - self.made.weight_bytes / before if before else 0.0
 
@@ -165,7 +165,7 @@ class Conversion:
 def used_ops(
     made: ModelAnalysis, plain: ModelAnalysis, registry: Registry, prices: Mapping[str, int]
 ) -> tuple[OpUse, ...]:
-    """The ops of a converted model, beside those of the float32 one."""
+    """The ops of a converted model, compared with those of the float32 conversion."""
     before = {registry.name_of(use) for use in plain.ops()}
     return tuple(
         OpUse(
@@ -181,17 +181,17 @@ def used_ops(
 
 
 def left_in_float(ops: tuple[OpUse, ...]) -> list[str]:
-    """Ops that compute with float32 where the model was to be int8."""
+    """Ops of an int8 model that compute in float32."""
     return [op.name for op in ops if "float32" in op.dtypes and op.name not in _CONVERSIONS]
 
 
 def priced(
     made: ModelAnalysis, plain: ModelAnalysis, registry: Registry, profile: Profile, toolchain: Toolchain
 ) -> tuple[Price, dict[str, int]]:
-    """The program's code, from measured costs, and what each op is of it.
+    """The program's code, estimated from measured costs, and the part of each op by name.
 
     Raises:
-        LitesmithError: no costs were measured for the target, or for an op.
+        LitesmithError: no costs have been measured for the target, or for an op.
     """
     known = costs.load(profile, toolchain)
 

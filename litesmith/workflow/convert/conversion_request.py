@@ -1,4 +1,4 @@
-"""What is to be converted and how → :class:`Wanted`, checked before TensorFlow starts."""
+"""Options of ``convert`` → :class:`ConversionRequest`, checked before TensorFlow starts."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HEAD = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One conversion.
+class ConversionRequest:
+    """A requested conversion.
 
-    ``kind`` is ``keras``, ``saved_model`` or ``frozen``.  ``shapes`` are those of inputs by name;
-    ``inputs`` and ``outputs`` are names of a frozen graph's nodes (outputs of a SavedModel's, too).
-    ``custom_ops`` are ops of the user's own, by name.
+    ``kind`` is ``keras``, ``saved_model`` or ``frozen``.  ``shapes`` are shapes of inputs by name;
+    ``inputs`` are names of a frozen graph's nodes, ``outputs`` of a frozen graph's nodes or a SavedModel's
+    outputs.  ``custom_ops`` are names of the user's own ops.
     """
 
     source: Path
@@ -44,21 +44,21 @@ class Wanted:
 
     @property
     def samples(self) -> Path:
-        """Where a few samples go, for ``verify`` and ``deploy``."""
+        """The file for a few samples, which ``verify`` and ``deploy`` read."""
         return self.out.with_suffix(".inputs.npz")
 
 
 def kind_of(path: Path) -> str:
-    """``keras``, ``saved_model`` or ``frozen``, by content where that says it.
+    """``keras``, ``saved_model`` or ``frozen``: by content, or by suffix if the content does not tell.
 
     Raises:
-        UsageError: there is no such file, or it is something else, which is named.
+        UsageError: there is no such file, or it is of another kind, which the message names.
     """
     if path.is_dir():
         if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
             return "saved_model"
         raise UsageError(
-            f"{path} is a folder without saved_model.pb", "name a SavedModel's own folder, or a file"
+            f"{path} is a folder without saved_model.pb", "name the folder of a SavedModel, or a file"
         )
     try:
         with path.open("rb") as stream:
@@ -89,14 +89,15 @@ def _otherwise(path: Path, head: bytes) -> str:
     if head[4:8] == b"TFL3":
         return "is a .tflite file already"
     if suffix == ".onnx" or (head[:1] == b"\x08" and b"onnx" in head.lower()):
-        return "is an ONNX model, which onnx2tf makes a SavedModel of"
+        return "is an ONNX model, which onnx2tf turns into a SavedModel"
     if suffix in {".pt", ".pth", ".ckpt", ".safetensors"}:
-        return "holds weights or a PyTorch model"
+        return "contains weights only, or a PyTorch model"
     if suffix in {".pbtxt", ".json"}:
         return "is text"
     if suffix in {".keras", ".h5", ".hdf5"}:
-        return f"is no {'Keras archive' if suffix == '.keras' else 'HDF5 file'}: it is damaged or half copied"
-    return "is no model that TensorFlow saves"
+        kind = "a Keras archive" if suffix == ".keras" else "an HDF5 file"
+        return f"is not {kind}: it is damaged or incomplete"
+    return "is not a model in a format of TensorFlow"
 
 
 def check(
@@ -113,11 +114,11 @@ def check(
     allow_custom_ops: bool = False,
     custom_ops: str | None = None,
     header: str | None = None,
-) -> Wanted:
-    """The options as a conversion that makes sense, as far as that can be told without TensorFlow.
+) -> ConversionRequest:
+    """Checks the options as far as this is possible without TensorFlow.
 
     Raises:
-        UsageError: one of them makes no sense, or a file cannot be read or written.
+        UsageError: an option is invalid, or a file cannot be read or written.
     """
     _require("--quantize", quantize, QUANTIZE)
     _require("--io", io, IO)
@@ -125,25 +126,26 @@ def check(
     kind = kind_of(path)
     if quantize == "int8" and representative is None:
         raise UsageError(
-            "--quantize int8 needs inputs to find the ranges of activations",
-            "give some with --representative data.npz",
+            "--quantize int8 needs sample inputs to measure the ranges of activations",
+            "provide them with --representative data.npz",
         )
     if io == "int8" and quantize != "int8":
-        raise UsageError(f"--io int8 makes no sense with --quantize {quantize}", "add --quantize int8")
+        raise UsageError(f"--io int8 cannot be combined with --quantize {quantize}", "add --quantize int8")
     if signature is not None and kind != "saved_model":
-        raise UsageError(f"{path} is no SavedModel and has no signatures", "leave out --signature")
+        raise UsageError(f"{path} is not a SavedModel and has no signatures", "leave out --signature")
     if inputs and kind != "frozen":
-        raise UsageError(f"{path} is no frozen graph and says what its inputs are", "leave out --inputs")
+        raise UsageError(f"{path} is not a frozen graph: its inputs are known", "leave out --inputs")
     if outputs and kind == "keras":
-        raise UsageError(f"{path} says what its outputs are", "leave out --outputs")
+        raise UsageError(f"{path} is a Keras model: its outputs are known", "leave out --outputs")
     if header is not None and kind != "frozen":
         raise UsageError(
-            f"{path} is no frozen graph, and TensorFlow's header is made of one only", "leave out --tf-header"
+            f"{path} is not a frozen graph, and TensorFlow's header can only be made from one",
+            "leave out --tf-header",
         )
     data = Path(representative) if representative is not None else None
     if data is not None:
         _require_npz(data)
-    made = Wanted(
+    made = ConversionRequest(
         source=path,
         kind=kind,
         out=Path(out if out is not None else f"{_name(path)}.tflite"),
@@ -169,7 +171,7 @@ def _own_ops(path: str | None) -> frozenset[str]:
 
 
 def _name(path: Path) -> str:
-    # ".." and "." have names, too, when they are resolved.
+    # Resolved, because ".." and "." have no name of their own.
     whole = path.resolve()
     return whole.name if path.is_dir() else whole.stem
 
@@ -185,16 +187,16 @@ def _require_npz(path: Path) -> None:
     if not path.exists():
         raise UsageError(f"there is no file {path}", "check the path given with --representative")
     if not zipfile.is_zipfile(path):
-        raise UsageError(f"{path} is no .npz file", "save the arrays with numpy.savez")
+        raise UsageError(f"{path} is not an .npz file", "save the arrays with numpy.savez")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if not names or not all(name.endswith(".npy") for name in names):
-        raise UsageError(f"{path} holds no NumPy arrays", "save the arrays with numpy.savez")
+        raise UsageError(f"{path} does not contain NumPy arrays", "save the arrays with numpy.savez")
 
 
-def _require_places(wanted: Wanted) -> None:
-    """Where things are written: looked at before a minute is spent."""
-    places = {"--out": wanted.out, "--tf-header": wanted.header}
+def _require_places(request: ConversionRequest) -> None:
+    """Refuses output files that cannot be written, before the conversion takes a minute."""
+    places = {"--out": request.out, "--tf-header": request.header}
     for option, path in places.items():
         if path is None:
             continue
@@ -202,11 +204,11 @@ def _require_places(wanted: Wanted) -> None:
         if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             what = "is a folder" if path.is_dir() else "cannot be written"
             raise UsageError(f"{path} {what}", f"name a file with {option}")
-    read = {"--from": wanted.source, "--representative": wanted.representative}
-    written = [wanted.out, wanted.samples, *([wanted.header] if wanted.header else [])]
+    read = {"--from": request.source, "--representative": request.representative}
+    written = [request.out, request.samples, *([request.header] if request.header else [])]
     for option, source in read.items():
         for path in written:
             if source is not None and source.resolve() == path.resolve():
-                raise UsageError(f"{path} would be written over what {option} names", "name another --out")
-    if wanted.header is not None and wanted.header.resolve() in {p.resolve() for p in written[:2]}:
-        raise UsageError(f"{wanted.header} would be written twice", "name another --tf-header")
+                raise UsageError(f"{path} would overwrite the file that {option} names", "name another --out")
+    if request.header is not None and request.header.resolve() in {p.resolve() for p in written[:2]}:
+        raise UsageError(f"{request.header} would be written twice", "name another --tf-header")

@@ -1,7 +1,6 @@
-"""The Python that has TensorFlow: this one, one that is named, or one of its own in the cache.
+"""The Python that has TensorFlow: the one that the user names, this one, or an environment in the cache.
 
-TensorFlow is 1.6 GB and of no use to anything but conversions: litesmith's own environment does
-without it.
+TensorFlow takes 1.6 GB and only conversions need it, so it is not part of litesmith's own environment.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _INSTALL_SECONDS = 3600
 
 
 def interpreter() -> Path:
-    """The Python to run the converter with; its environment is made where there is none.
+    """The Python to run the converter with; creates its environment on first use.
 
     Raises:
-        UsageError: ``LITESMITH_CONVERTER`` names no program.
+        UsageError: ``LITESMITH_CONVERTER`` does not name a program.
         SourceError: TensorFlow cannot be installed.
     """
     named = os.environ.get(VARIABLE)
@@ -33,7 +32,7 @@ def interpreter() -> Path:
         found = shutil.which(named)
         if found is None:
             raise UsageError(
-                f"{VARIABLE}={named} is no program", "name a Python that has TensorFlow, or unset it"
+                f"{VARIABLE}={named} is not a program", "name a Python that has TensorFlow, or unset it"
             )
         return Path(found)
     if importlib.util.find_spec("tensorflow") is not None:
@@ -53,14 +52,14 @@ def _python(folder: Path) -> Path:
 
 
 def _make(folder: Path, lock: Path) -> None:
-    console.note(f"installing TensorFlow into {folder}, once: 1.6 GB on the disk, a minute or more")
+    console.note(f"installing TensorFlow into {folder}, once: it takes 1.6 GB and a minute or more")
     with files.staging_folder(folder) as scratch:
         staged = scratch / "environment"
-        # A virtual environment may be renamed, as long as nobody runs the scripts in its bin folder.
+        # A virtual environment may be renamed as long as the scripts in its bin folder are not used.
         made = process.run([sys.executable, "-m", "venv", staged], timeout=_INSTALL_SECONDS)
         if made.code != 0:
             raise ToolError(
-                "no virtual environment can be made for TensorFlow",
+                "a virtual environment for TensorFlow cannot be created",
                 "on Debian: apt-get install python3-venv",
             )
         packages.install(

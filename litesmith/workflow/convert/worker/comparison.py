@@ -1,4 +1,4 @@
-"""How far the answers of a converted model are from those of the original."""
+"""Errors of a converted model's outputs against those of the original."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ Array = NDArray[Any]
 
 @dataclass
 class Tally:
-    """How far an output of the converted model is from the original's, over all samples.
+    """Errors of one output over all samples.
 
-    ``not_finite`` are elements where only one of both is finite, or both are different kinds of infinite.
+    ``not_finite`` counts elements where only one of the two values is finite, or both are different
+    non-finite values.  ``rows`` and ``same_top`` count rows along the last axis, and those whose largest
+    element is at the same index.
     """
 
     elements: int = 0
@@ -29,7 +31,7 @@ class Tally:
     reshaped: str = ""
 
     def add(self, original: Array, converted: Array) -> None:
-        """Takes one sample in."""
+        """Adds one sample."""
         if original.shape != converted.shape:
             self.reshaped = f"{list(original.shape)} became {list(converted.shape)}"
             return
@@ -51,7 +53,7 @@ class Tally:
             self.same_top += int(tops.sum())
 
     def result(self) -> dict[str, Any]:
-        """Errors as they are and as shares of the original's range (None where that is a point)."""
+        """Absolute errors, and errors as shares of the original's range (None if that is a single value)."""
         span = self.high - self.low if self.high > self.low else None
         mean = self.total / self.elements if self.elements else 0.0
         return {
