@@ -43,7 +43,7 @@ DIFFERENT = {
     "SUM_int16_over_02": "2.14 sums int16 without rescaling",
     "SUM_int16_over_012": "2.14 sums int16 without rescaling",
 }
-"""Cases in which the newest interpreter, our reference, answers otherwise than 2.14.
+"""Cases in which the newest interpreter, the reference, answers otherwise than 2.14.
 
 ``test_upstream_versions`` holds them to the interpreter of 2.14.0.
 """
@@ -51,7 +51,7 @@ DIFFERENT = {
 DIFFERENT_ON_AARCH64 = {
     "DEPTHWISE_CONV_2D_uint8": "the 3x3 kernel in assembly, which aarch64 alone has: one step now and then",
 }
-"""Cases that aarch64 answers otherwise than x86, in upstream's own build as in ours."""
+"""Cases in which aarch64 answers otherwise than x86, in upstream's own build, too."""
 
 
 @dataclass(frozen=True)

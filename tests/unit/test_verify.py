@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from litesmith.measure.verify.verdict import Verdict, Worst
 from litesmith.model import entry_points, samples
 from litesmith.model.model_file import open_model
 from litesmith.model.tensors import Array
+from litesmith.study.op_models.writer import Graph
 from litesmith.target import profiles
 from tests.conftest import EXAMPLES
 from tests.models import Op, build_model
@@ -226,3 +228,95 @@ def test_the_tolerance_of_a_dtype(dtype: str, value: float) -> None:
     found = tolerance_of(np.zeros(1, dtype))
     assert found.value == value
     assert found.reason
+
+
+class Answering:
+    """An executor whose program writes ``outputs``."""
+
+    description = "a test"
+
+    def __init__(self, *outputs: Array) -> None:
+        self._outputs = outputs
+
+    def run(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        inputs: Sequence[Array],  # noqa: ARG002
+        outputs: Path,
+    ) -> process.Completed:
+        for position, value in enumerate(self._outputs):
+            (outputs / f"out{position}.bin").write_bytes(value.tobytes())
+        return process.Completed(argv=(program, *arguments), code=0, stdout=b"{}", stderr="")
+
+
+RIGHT = np.array([1.0, 2.0, 4.0], np.float32)
+
+
+def verified(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, output: Array, rejected: Sequence[str] = ()
+) -> Verdict:
+    """The verdict on a program that writes ``output``; the reference rejects the samples ``rejected``."""
+
+    def answers(questions: Sequence[Question]) -> list[dict[str, Answer]]:
+        return [
+            {
+                name: Answer(outputs=(), error="a bad axis")
+                if name in rejected
+                else Answer(outputs=(RIGHT,), error="")
+                for name in question.samples
+            }
+            for question in questions
+        ]
+
+    monkeypatch.setattr(reference, "answers", answers)
+    g = Graph()
+    g.op("ABS", [g.input([3])], [g.output()], "Abs")
+    path = folder / "m.tflite"
+    path.write_bytes(g.content())
+    np.savez(folder / "m.inputs.npz", **{"0_0": RIGHT})
+    program = ProgramUnderTest(executor=Answering(output), path="p", model="m")
+    return verification.verify_with(program, open_model(str(path)), program_digest="0")
+
+
+def test_a_program_with_the_right_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = verified(monkeypatch, tmp_path, RIGHT)
+    assert (found.passed, found.samples, found.reason) == (True, 5, "")
+    assert found.worst == Worst(
+        sample="real 0", output=0, name="t1", dtype="float32", error=0.0, tolerance=1e-5
+    )
+
+
+def test_a_program_with_a_wrong_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = verified(monkeypatch, tmp_path, RIGHT + np.float32(0.3))
+    assert found.passed is False
+    assert found.worst is not None
+    assert found.worst.error == pytest.approx(0.1)
+    assert found.reason == "reason for the tolerance: floats may be summed in another order"
+
+
+def test_an_output_of_another_size_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = verified(monkeypatch, tmp_path, RIGHT[:2])
+    assert found.passed is False
+    assert found.worst is not None
+    assert (found.worst.error, found.worst.tolerance) == (INCOMPARABLE, 0.0)
+
+
+def test_made_up_inputs_that_the_reference_rejects_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = verified(monkeypatch, tmp_path, RIGHT, ["zeros", "random 1"])
+    assert (found.passed, found.samples) == (True, 3)
+
+
+def test_inputs_of_the_user_that_the_reference_rejects_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(VerificationError, match="the reference interpreter cannot run real 0: a bad axis"):
+        verified(monkeypatch, tmp_path, RIGHT, ["real 0"])
+
+
+def test_a_verdict_is_read_as_it_was_written() -> None:
+    for passed in (True, False, None):
+        found = verdict(passed)
+        assert Verdict.from_json(json.dumps(found.to_json())) == found

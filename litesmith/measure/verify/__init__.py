@@ -1,1 +1,1 @@
-"""The program's outputs beside those of the reference."""
+"""Verification: a program runs, and its outputs are compared with those of the reference interpreter."""

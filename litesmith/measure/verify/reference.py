@@ -1,7 +1,7 @@
-"""The reference: TensorFlow's interpreter with its built-in kernels and without delegates.
+"""The reference: LiteRT's interpreter with its built-in kernels and without delegates.
 
-It runs in a process of its own (``python -m litesmith.measure.verify.reference``): a model that crashes the
-interpreter must not take us with it.
+It runs in a process of its own (``python -m litesmith.measure.verify.reference``), so that a model that
+crashes the interpreter does not end litesmith.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _FORMAT = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One model, the part of it that runs, and the inputs to try, by name.
+    """One model, the part of it that runs, and inputs by the name of the sample.
 
-    With ``delegates`` it is asked what upstream's own build with XNNPACK answers.
+    With ``delegates`` the interpreter uses its default delegate, XNNPACK.
     """
 
     model: Path
@@ -49,21 +49,21 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Outputs of the reference in the order of the model's outputs, or why there are none."""
+    """Outputs of the interpreter in the order of the model's outputs; or its error, without outputs."""
 
     outputs: tuple[Array, ...]
     error: str
 
 
 def describe() -> str:
-    """Which interpreter the reference outputs come from."""
+    """The interpreter that reference outputs come from, with its version."""
     version = importlib.metadata.version("ai-edge-litert")
     return f"ai-edge-litert {version}, BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1 thread"
 
 
 def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> Any:
-    """LiteRT's interpreter for a model; ``delegates`` brings XNNPACK in."""
-    # Its start-up messages are not for our users.
+    """LiteRT's interpreter for a model; with ``delegates`` it uses XNNPACK."""
+    # Its start-up messages would go to the user's terminal.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -72,11 +72,11 @@ def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> An
 
 
 def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[dict[str, Answer]]:
-    """What the reference answers to each sample, by the sample's name, for each question.
+    """The interpreter's answers to each question, by the name of the sample.
 
-    Cached by the digests of model and inputs and by the interpreter's version.  One process
-    answers all that is missing; where a model crashes it, or keeps it busy for ``seconds``,
-    another goes on behind that model.
+    They are cached by the digests of model and inputs and by the interpreter's version.  One process computes
+    all that are missing from the cache.  When a model crashes that process, or has not ended after
+    ``seconds``, a new process continues with the next sample.
 
     Raises:
         ToolError: the interpreter cannot be started.
@@ -113,56 +113,60 @@ def _stored(question: Question, inputs: Sequence[Array]) -> Path:
 def _run_missing(
     questions: Sequence[Question], jobs: Sequence[_Job], seconds: float
 ) -> dict[tuple[int, str], str]:
-    """Runs children until all is answered; moves answers into the cache, returns the errors."""
+    """Runs child processes until each job has an answer in the cache or an error; returns the errors."""
     folder = jobs[0].stored.parent
     folder.mkdir(parents=True, exist_ok=True)
     errors: dict[tuple[int, str], str] = {}
     with tempfile.TemporaryDirectory(prefix=".run-", dir=folder) as name:
         scratch = Path(name)
         for number, job in enumerate(jobs):
-            question = questions[job.question]
-            _save(scratch / f"{number}.in.npz", question.samples[job.name])
-            task = {
-                "model": str(question.model.absolute()),
-                "entry": asdict(question.entry),
-                "delegates": question.delegates,
-            }
-            files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
+            _write_task(scratch, number, questions[job.question], job.name)
         left = list(range(len(jobs)))
         while left:
-            words: list[str | Path] = [
-                sys.executable,
-                "-m",
-                "litesmith.measure.verify.reference",
-                scratch,
-                *map(str, left),
-            ]
-            limit = seconds + _SECONDS_PER_SAMPLE * len(left)
-            try:
-                ending = f"crashed (exit code {process.run(words, timeout=limit).code})"
-            except TimeOutError:
-                ending = f"did not end within {limit:.0f} s"
-            finished = 0
-            for number in left:
-                output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
-                job = jobs[number]
-                if output.exists():
-                    output.rename(job.stored)
-                elif report.exists():
-                    errors[job.question, job.name] = json.loads(report.read_text())
-                else:
-                    break
-                finished += 1
-            if finished < len(left):
-                job = jobs[left[finished]]
+            ending = _run_child(scratch, left, seconds)
+            while left and (error := _collect(scratch, left[0], jobs[left[0]])) is not None:
+                job = jobs[left.pop(0)]
+                if error:
+                    errors[job.question, job.name] = error
+            if left:
+                # The child ended at this job: the next child continues behind it.
+                job = jobs[left.pop(0)]
                 errors[job.question, job.name] = f"the interpreter {ending}"
-                finished += 1
-            left = left[finished:]
     return errors
 
 
+def _write_task(scratch: Path, number: int, question: Question, sample: str) -> None:
+    _save(scratch / f"{number}.in.npz", question.samples[sample])
+    task = {
+        "model": str(question.model.absolute()),
+        "entry": asdict(question.entry),
+        "delegates": question.delegates,
+    }
+    files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
+
+
+def _run_child(scratch: Path, numbers: Sequence[int], seconds: float) -> str:
+    """Runs a child process on tasks, in order; how it ended, in case that it did not finish them."""
+    module = "litesmith.measure.verify.reference"
+    words: list[str | Path] = [sys.executable, "-m", module, scratch, *map(str, numbers)]
+    limit = seconds + _SECONDS_PER_SAMPLE * len(numbers)
+    try:
+        return f"crashed (exit code {process.run(words, timeout=limit).code})"
+    except TimeOutError:
+        return f"did not end within {limit:.0f} s"
+
+
+def _collect(scratch: Path, number: int, job: _Job) -> str | None:
+    """Moves the answer of a task into the cache; its error, empty without one; None if it is unfinished."""
+    output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
+    if output.exists():
+        output.rename(job.stored)
+        return ""
+    return str(json.loads(report.read_text())) if report.exists() else None
+
+
 def _save(path: Path, values: Sequence[Array]) -> None:
-    """Stores arrays; strings in the form that programs read, because NumPy would pickle them."""
+    """Writes arrays to a file; strings in the form that programs read, because NumPy would pickle them."""
     named: dict[str, Any] = {}
     for i, value in enumerate(values):
         if value.dtype.kind == "O":
@@ -182,7 +186,7 @@ def _load(path: Path) -> tuple[Array, ...]:
                 made = from_bytes(
                     content[name].tobytes(), np.dtype(object), content[f"{number}_shape"].tolist()
                 )
-                assert made is not None, "we wrote it"  # noqa: S101
+                assert made is not None, "_save wrote it"  # noqa: S101
                 values[int(number)] = made
             elif not kind:
                 values[int(number)] = content[name]
@@ -190,7 +194,7 @@ def _load(path: Path) -> tuple[Array, ...]:
 
 
 def _child(folder: Path, numbers: Sequence[str]) -> None:
-    # Should our parent be killed, a model that never ends does not run for ever.
+    # If the parent is killed, a model that never ends must not run forever.
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     for number in numbers:
         task = json.loads((folder / f"{number}.task.json").read_text())
@@ -208,7 +212,7 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
 
 
 def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bool) -> list[Array]:
-    # A new interpreter each time: variables keep their values between inferences.
+    # A new interpreter for each sample: variables keep their values between inferences.
     reference = interpreter(model, delegates=delegates)
     if entry.signature is not None:
         runner = reference.get_signature_runner(entry.signature)
@@ -219,7 +223,7 @@ def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bo
             reference.resize_tensor_input(detail["index"], value.shape)
     reference.allocate_tensors()
     for detail, value in zip(reference.get_input_details(), inputs, strict=True):
-        # LiteRT takes a single object for its address.
+        # LiteRT would read a single object as an address.
         scalar_text = value.dtype.kind == "O" and value.ndim == 0
         reference.set_tensor(detail["index"], value.astype("S") if scalar_text else value)
     reference.invoke()
