@@ -62,10 +62,6 @@ class Table:
             raise NotInSchemaError(f"{self.kind} has no field {name}")
         return self._raw is not None and self._raw.has(field.slot)
 
-    def scalar(self, slot: int, code: str, default: int = 0) -> int:
-        """A number by its slot, of whatever type."""
-        return self._raw.scalar(slot, code, default) if self._raw is not None else default
-
     def integer(self, name: str) -> int:
         """An integer, or the number of an enum's value."""
         field = self._field(name)

@@ -198,10 +198,6 @@ class RuntimeNode:
         value = self.value(position)
         return None if value is None else tuple(int(number) for number in value.ravel())
 
-    def number(self, field_: int, code: str = "i", default: int = 0) -> int:
-        """A number among the op's options, by its slot in the options table."""
-        return self.options.scalar(field_, code, default)
-
     @property
     def inputs_known(self) -> bool:
         """Whether the shapes of all inputs are certain."""

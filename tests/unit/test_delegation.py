@@ -189,7 +189,10 @@ def strided(*, stride: int = 1, shrink: int = 0) -> Callable[[], Graph]:
         (unary("TANH", "int8", None), "its input has no scale"),
         (unary("SOFTMAX", kind="Softmax", beta=2.0), "its beta is 2"),
         (unary("LEAKY_RELU", kind="LeakyRelu", alpha=0.0), "its alpha is 0"),
-        (unary("LEAKY_RELU", "int8", HALF, kind="LeakyRelu", alpha=0.001), "its scales and alpha make 0.001"),
+        (
+            unary("LEAKY_RELU", "int8", HALF, kind="LeakyRelu", alpha=0.001),
+            "its scales and its alpha give 0.001",
+        ),
         (convolution(), "taken"),
         (convolution("int8", scales=(0.5, 0.25), bias_scales=2), "taken"),
         (convolution(weights="input"), "its filter is not constant"),
@@ -197,16 +200,16 @@ def strided(*, stride: int = 1, shrink: int = 0) -> Callable[[], Graph]:
         (convolution(bias="none"), "it has 2 inputs"),
         (convolution(activation=4), "it has the activation TANH"),
         (pad([2, 3], constant=True), "taken"),
-        (pad([2, 3], constant=False), "it has an output that gets its size when the model runs"),
+        (pad([2, 3], constant=False), "it has an output that gets its size only when the model runs"),
         (mean(1, 2), "taken"),
         (mean(2, keep=False), "taken"),
-        (mean(1), "it goes along the axes [1]"),
-        (mean(-2, -3), "it goes along the axes [-3, -2]"),
+        (mean(1), "it reduces the axes [1]"),
+        (mean(-2, -3), "it reduces the axes [-3, -2]"),
         (add(0.5, 0.5), "taken"),
-        (add(200.0, 0.5), "the scales of its inputs and its output differ by 400"),
+        (add(200.0, 0.5), "the ratio of its inputs' and its output's scales is 400"),
         (strided(), "taken"),
         (strided(stride=2), "its strides are [2, 1]"),
-        (strided(shrink=1), "it has an axis that it drops"),
+        (strided(shrink=1), "it has the shrink_axis_mask 1"),
     ],
 )
 def test_reasons(make: Callable[[], Graph], expected: str) -> None:
@@ -218,16 +221,16 @@ def test_reasons(make: Callable[[], Graph], expected: str) -> None:
     [
         (
             convolution("int8", scales=(0.5, 0.25), bias_scales=1),
-            "its bias has other scales than its filter",
+            "its bias does not have the scales of its filter",
         ),
         (
             convolution("int8", output=1e-6),
-            "its filter makes numbers that are too large for its output's scale",
+            "its filter has a scale that is too large for its output's scale",
         ),
     ],
 )
 def test_what_xnnpack_refuses_of_that(make: Callable[[], Graph], expected: str) -> None:
-    assert reason(make()) == f"XNNPACK cannot do node 0, CONV_2D, which the delegate takes: {expected}"
+    assert reason(make()) == f"XNNPACK refuses node 0, CONV_2D, which the delegate takes: {expected}"
 
 
 @pytest.mark.parametrize(("point", "taken"), [(0, True), (1, False)])
@@ -249,8 +252,8 @@ def test_one_node_that_xnnpack_refuses_leaves_nothing_to_it() -> None:
     g.op("RESHAPE", [y, g.const([3, 2], "int32")], [rescaled], "Reshape")
     found = alone(g)
     why = (
-        "XNNPACK cannot do node 2, RESHAPE, which the delegate takes: "
-        "its input has another scale or zero point than its output"
+        "XNNPACK refuses node 2, RESHAPE, which the delegate takes: "
+        "its input has a different scale or zero point than its output"
     )
     assert found.stays == {0: why, 1: "XNNPACK has no such op", 2: why}
 
@@ -351,7 +354,7 @@ def test_nodes_from_the_first_dynamic_one_on_stay() -> None:
     g.op("NEG", [made[1]], [g.output()])
     g.op("NEG", [x], [g.output()])
     found = alone(g)
-    sized = "an output that gets its size when the model runs"
+    sized = "an output that gets its size only when the model runs"
     assert found.nodes == (0,)
     after = f"it comes after node 1, RESHAPE, which has {sized}"
     assert found.stays == {1: f"it has {sized}", 2: after, 3: after}
@@ -406,7 +409,7 @@ def test_a_constant_is_unpacked_for_the_delegate() -> None:
 def test_it_is_unpacked_twice_where_others_want_it(after: Callable[[Graph, int, int], None]) -> None:
     found = unpacking(after)
     assert (1 in found.nodes, found.unpacked, found.also_unpacked) == (True, (), (0,))
-    assert found.stays[0] == "a node that is not taken needs its output, or the model's caller"
+    assert found.stays[0] == "its output is needed by a node that is not taken, or by the model's caller"
 
 
 def test_it_is_wanted_by_nodes_that_nobody_looked_at() -> None:
@@ -423,7 +426,7 @@ def test_it_is_wanted_by_nodes_that_nobody_looked_at() -> None:
 def test_a_result_of_the_model_is_not_unpacked(dtype: str) -> None:
     case = next(one for one in all_cases() if one.name == f"DENSIFY_{dtype}")
     (found,) = delegation.prepare(contents.analyse_bytes(case.content, case.name), case.content).subgraphs
-    assert found.stays == {0: "a node that is not taken needs its output, or the model's caller"}
+    assert found.stays == {0: "its output is needed by a node that is not taken, or by the model's caller"}
 
 
 @pytest.mark.parametrize(("wanted", "nodes"), [(False, (0, 1, 2)), (True, (2,))])

@@ -7,9 +7,6 @@ from collections.abc import Callable
 Rule = Callable[[int, int, int, int], int]
 """Size of the image, size of the window, stride, dilation → size of the result."""
 
-SAME = 0
-"""``Padding_SAME`` of the schema; the other one is ``VALID``."""
-
 
 def _same(size: int, window: int, stride: int, dilation: int) -> int:  # noqa: ARG001
     return (size + stride - 1) // stride if stride else 0
@@ -20,6 +17,6 @@ def _valid(size: int, window: int, stride: int, dilation: int) -> int:
     return int((size + stride - ((window - 1) * dilation + 1)) / stride) if stride else 0
 
 
-def rule(padding: str | int) -> Rule:
+def rule(padding: str) -> Rule:
     """The rule of a padding."""
-    return _same if padding in ("SAME", SAME) else _valid
+    return _same if padding == "SAME" else _valid

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from litesmith.predict.arena import padding
 from litesmith.predict.xnnpack.operand_checks import (
     MOST_DIMENSIONS,
     Candidate,
@@ -19,6 +18,7 @@ from litesmith.predict.xnnpack.operand_checks import (
 )
 from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quantization, quotient
 from litesmith.runtime.graph import RuntimeNode
+from litesmith.runtime.xnnpack.requirements import filter_size, strides
 
 _MOST_SCALE = 256
 
@@ -70,7 +70,9 @@ def _define(operand: Operand) -> None:
     kind = datatype(operand.tensor)
     if kind is None:
         found = quantization(operand.tensor)
-        operand.refuse(f"has the dtype {operand.tensor.dtype}{'' if found is None else ' with such scales'}")
+        operand.refuse(
+            f"has the dtype {operand.tensor.dtype}{'' if found is None else ' with unsupported scales'}"
+        )
     if len(operand.tensor.dims) > MOST_DIMENSIONS:
         operand.refuse(f"has {len(operand.tensor.dims)} dimensions")
     # The delegate does not check the scales of a bias.
@@ -84,7 +86,7 @@ def _same_datatype(candidate: Candidate) -> None:
     operands = [*_inputs(candidate), *_outputs(candidate)]
     for one, other in pairwise(operands):
         if datatype(one.tensor) != datatype(other.tensor):
-            other.refuse(f"has the dtype {other.tensor.dtype}, not quite that of its {one.role}")
+            other.refuse(f"differs from its {one.role} in dtype or kind of quantisation")
 
 
 def _same_scale(candidate: Candidate) -> None:
@@ -100,20 +102,20 @@ def _same_scale(candidate: Candidate) -> None:
             target.scales[0],
             target.zero_points[0],
         ):
-            one.refuse("has another scale or zero point than its output")
+            one.refuse("has a different scale or zero point than its output")
 
 
 def _strided_slice(candidate: Candidate) -> None:
     _same_scale(candidate)
     node = candidate.node
     begins, ends = (
-        candidate.input(position, role).numbers() for position, role in ((1, "begin"), (2, "end"))
+        candidate.input(position, role).integers() for position, role in ((1, "begin"), (2, "end"))
     )
-    masks = (node.number(0), node.number(1))
+    begin_mask, end_mask = (node.options.integer(name) for name in ("begin_mask", "end_mask"))
     for axis, (begin, end, size) in enumerate(zip(begins, ends, node.dims(0), strict=True)):
-        stop = end + begin if node.number(5, "?") else end
-        first = 0 if masks[0] >> axis & 1 else begin + (size if begin < 0 else 0)
-        last = size if masks[1] >> axis & 1 else stop + (size if stop < 0 else 0)
+        stop = end + begin if node.options.boolean("offset") else end
+        first = 0 if begin_mask >> axis & 1 else begin + (size if begin < 0 else 0)
+        last = size if end_mask >> axis & 1 else stop + (size if stop < 0 else 0)
         # TensorFlow Lite would clip the slice to the input's size.
         if not 0 <= first <= last <= size or first == size:
             candidate.input(0).refuse(
@@ -130,27 +132,25 @@ def _softmax(candidate: Candidate) -> None:
 def _transpose_conv(candidate: Candidate) -> None:
     _matrix(2)(candidate)
     node = candidate.node
-    if node.number(0, "b") == padding.SAME:
+    if node.options.enum("padding") == "SAME":
         return  # the delegate has checked the size
     image, window, output = (one.tensor.dims[1:3] for one in (*_inputs(candidate)[1::-1], candidate.output()))
-    for before, extent, after, stride in zip(
-        image, window, output, (node.number(2), node.number(1)), strict=True
-    ):
+    for before, extent, after, stride in zip(image, window, output, strides(node), strict=True):
         if stride * (before - 1) + (after - extent) % stride + extent != after:
-            candidate.output().refuse(f"has {after} where its input and its filter make another size")
+            candidate.output().refuse(f"has the size {after}, which its input and its filter do not give")
 
 
 def _max_pool_2d(candidate: Candidate) -> None:
     # With a filter of one pixel the node becomes a clamp.
-    if (candidate.node.number(3), candidate.node.number(4)) != (1, 1):
+    if filter_size(candidate.node) != (1, 1):
         _same_scale(candidate)
 
 
 def _transpose(candidate: Candidate) -> None:
     rank = len(candidate.input(0).tensor.dims)
     permutation = candidate.input(1, "permutation")
-    if rank == 0 or sorted(permutation.numbers()) != list(range(rank)):
-        permutation.refuse(f"is {list(permutation.numbers())}")
+    if rank == 0 or sorted(permutation.integers()) != list(range(rank)):
+        permutation.refuse(f"is {list(permutation.integers())}")
     _same_scale(candidate)
 
 
@@ -166,14 +166,14 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
         if candidate.has(last):
             bias = candidate.input(last, "bias")
             if kind is None or datatype(bias.tensor) != _BIAS_DATATYPES[kind]:
-                bias.refuse("has other scales than its filter")
+                bias.refuse("does not have the scales of its filter")
         if grouped:
             _grouped(source, weights)
         if found is None or kind == "fp32":
             return
         factors = (product(source.scale(), scale) for scale in found.scales)
         if any(quotient(factor, output.scale()) >= _MOST_SCALE for factor in factors):
-            weights.refuse("makes numbers that are too large for its output's scale")
+            weights.refuse("has a scale that is too large for its output's scale")
 
     return define
 
@@ -190,7 +190,7 @@ def _depthwise(candidate: Candidate) -> None:
 def _grouped(source: Operand, weights: Operand) -> None:
     groups = source.tensor.dims[3] // weights.tensor.dims[3]
     if groups == 0 or weights.tensor.dims[0] % groups:
-        weights.refuse(f"cannot be cut into {groups} groups")
+        weights.refuse(f"cannot be divided into {groups} groups")
 
 
 _BY_OP: Mapping[str, Callable[[Candidate], None]] = {

@@ -160,7 +160,9 @@ class _Preparation:
         for tensor, producer in sorted(self.producers.items(), key=lambda one: -one[1]):
             wanted = [node.index for node in self.held.nodes if tensor in node.inputs]
             if tensor in self.held.outputs or not delegated.issuperset(wanted):
-                self.stays[producer] = "a node that is not taken needs its output, or the model's caller"
+                self.stays[producer] = (
+                    "its output is needed by a node that is not taken, or by the model's caller"
+                )
             else:
                 delegated.add(producer)
         return sorted(delegated.difference(self.taken))
@@ -181,7 +183,7 @@ class _Preparation:
             try:
                 define_checks.check(self._candidate(node))
             except NotTakenError as error:
-                why = f"XNNPACK cannot do node {index}, {node.op}, which the delegate takes: {error}"
+                why = f"XNNPACK refuses node {index}, {node.op}, which the delegate takes: {error}"
                 nothing = _nothing(self.index, self.held, why)
                 return replace(nothing, stays={**nothing.stays, **self.stays})
         return DelegatedSubgraph(
@@ -200,7 +202,7 @@ def _has_dynamic_output(node: RuntimeNode) -> bool:
 
 
 def _too_late(node: RuntimeNode, first: RuntimeNode) -> str:
-    what = "has an output that gets its size when the model runs"
+    what = "has an output that gets its size only when the model runs"
     return f"it {what}" if node is first else f"it comes after node {first.index}, {first.op}, which {what}"
 
 

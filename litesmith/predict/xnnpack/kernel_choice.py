@@ -118,7 +118,7 @@ def _automatic(
     least = min(model.share or 0 for model in models)
     return (
         delegated_ops,
-        f"XNNPACK takes {least:.0%} of the MACs or more, at least {LEAST_SHARE:.0%} are asked for",
+        f"XNNPACK takes at least {least:.0%} of each model's MACs; {LEAST_SHARE:.0%} are enough",
     )
 
 

@@ -18,8 +18,8 @@ from litesmith.runtime.graph import Memory, RuntimeNode, RuntimeTensor
 MOST_DIMENSIONS = 6
 """``XNN_MAX_TENSOR_DIMS``."""
 
-_ACTIVATIONS = {4: "TANH", 5: "SIGN_BIT"}
-"""Fused activations that the delegate does not support, by ``ActivationFunctionType``."""
+_UNSUPPORTED_ACTIVATIONS = frozenset({"TANH", "SIGN_BIT"})
+"""Values of ``ActivationFunctionType``."""
 
 
 class NotTakenError(Exception):
@@ -52,7 +52,7 @@ class Operand:
         if found is None:
             self.refuse("has no scale")
         if found.dimension != 0 or len(found.scales) != 1:
-            self.refuse("has a scale for each channel")
+            self.refuse("has one scale per channel")
         return self
 
     def scale(self) -> float:
@@ -75,7 +75,7 @@ class Operand:
             self._refuse_dtype()
         return self
 
-    def number(self) -> Operand:
+    def float32_or_quantised(self) -> Operand:
         """``CheckTensorFloat32OrQUInt8Type``, which accepts int8, too."""
         return self if self.tensor.dtype == "float32" else self.quantised()
 
@@ -90,12 +90,12 @@ class Operand:
     def weights(self, channels: int) -> Operand:
         """``CheckTensorFloat32OrQCInt8Type``: int8 may have scales along the dimension ``channels``."""
         if self.tensor.dtype != "int8":
-            return self.number()
+            return self.float32_or_quantised()
         found = quantization(self.tensor)
         if found is None:
             self.refuse("has no scale")
         if len(found.scales) > 1 and found.dimension != channels:
-            self.refuse(f"has a scale for each of its dimension {found.dimension}")
+            self.refuse(f"has scales along its dimension {found.dimension}")
         return self
 
     def bias(self) -> Operand:
@@ -110,7 +110,7 @@ class Operand:
         if found is None:
             self.refuse("has no scale")
         if found.dimension != 0:
-            self.refuse(f"has a scale for each of its dimension {found.dimension}")
+            self.refuse(f"has scales along its dimension {found.dimension}")
         return self
 
     def shaped(self, least: int, most: int | None = None) -> Operand:
@@ -131,7 +131,7 @@ class Operand:
     def sized(self) -> Operand:
         """``CheckTensorNonDynamicAllocation``: the size is known before the model runs."""
         if self.tensor.memory is Memory.HEAP:
-            self.refuse("gets its size when the model runs")
+            self.refuse("gets its size only when the model runs")
         return self
 
     def constant(self) -> Operand:
@@ -144,7 +144,7 @@ class Operand:
         """A constant, or a tensor that the delegate unpacks."""
         return self if self.unpacked else self.constant()
 
-    def numbers(self) -> tuple[int, ...]:
+    def integers(self) -> tuple[int, ...]:
         """The contents of a constant, flat."""
         if self.tensor.value is None:
             self.refuse("has no contents")
@@ -191,23 +191,24 @@ class Candidate:
             raise NotTakenError("it has no output")
         return Operand(tensor=tensor, role="output", unpacked=False)
 
-    def activation(self, field: int) -> None:
-        """``ConvertActivationToOutputRange`` of the activation in a field of the options."""
-        name = _ACTIVATIONS.get(self.node.number(field, "b"))
-        if name is not None:
+    def activation(self) -> None:
+        """``ConvertActivationToOutputRange`` of the fused activation."""
+        name = self.node.options.enum("fused_activation_function")
+        if name in _UNSUPPORTED_ACTIVATIONS:
             raise NotTakenError(f"it has the activation {name}")
 
     def padding(self) -> None:
-        """``CalculatePadding`` of the padding in the options' first field; without options there is none."""
-        if not self.node.options.present or self.node.number(0, "b") not in (0, 1):
+        """``CalculatePadding``; a node without options has no padding."""
+        options = self.node.options
+        if not options.present or options.enum("padding") not in {"SAME", "VALID"}:
             raise NotTakenError("it has no padding")
 
-    def positive(self, *, default: int = 0, **fields: int) -> None:
-        """Options that must be greater than 0, by name and field; ``default`` is the schema's."""
-        for name, field in fields.items():
-            number = self.node.number(field, "i", default)
+    def positive(self, *names: str) -> None:
+        """Options that must be greater than 0."""
+        for name in names:
+            number = self.node.options.integer(name)
             if number <= 0:
-                raise NotTakenError(f"its {name.replace('_', ' ')} is {number}")
+                raise NotTakenError(f"its {name} is {number}")
 
 
 Check = Callable[[Candidate], None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
-from litesmith.predict.arena import padding
 from litesmith.predict.arena.ordering import Library
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
 from litesmith.runtime.xnnpack import source_index
+from litesmith.runtime.xnnpack.requirements import filter_size
 from litesmith.target.instruction_sets import Architecture
 
 EXTRA_BYTES = 16
@@ -54,10 +55,10 @@ class Cpu:
         source, target = node.of(0), node.tensors[node.outputs[0]]
         if node.op in _REDUCTIONS and source.dtype != "float32":
             return target.elements * _ACCUMULATOR + EXTRA_BYTES
-        if node.op == "AVERAGE_POOL_2D" and node.number(3) * node.number(4) > _TILE:
+        if node.op == "AVERAGE_POOL_2D" and math.prod(filter_size(node)) > _TILE:
             extra = _EXTRA_SUMS.get(self.architecture, _LEAST_EXTRA_SUMS)
             sums = (source.dims[-1] + extra) * _FLOAT
-            return self.rounded(sums if node.number(0, "b") == padding.SAME else sums * _SUMS_OF_AVERAGE)
+            return self.rounded(sums if node.options.enum("padding") == "SAME" else sums * _SUMS_OF_AVERAGE)
         if node.op == "FULLY_CONNECTED" and not static_weights:
             return self._packed(node.of(1))
         return 0

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from litesmith.runtime.graph import RuntimeNode
 from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, requirements_of
+from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, requirements_of, strides
 from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target.instruction_sets import Architecture
 
@@ -79,10 +79,10 @@ def _unaligned(node: RuntimeNode, required: RequiredMicrokernels, symbols: Seque
         outputs, inputs, taps, groups = weights.dims[0], weights.dims[3], math.prod(weights.dims[1:3]), 1
     phases = 1
     if node.op == "TRANSPOSE_CONV":
-        strides = (node.number(2), node.number(1))
-        if max(strides) > 1 and all(s <= k for s, k in zip(strides, weights.dims[1:3], strict=True)):
+        steps = strides(node)
+        if max(steps) > 1 and all(s <= k for s, k in zip(steps, weights.dims[1:3], strict=True)):
             # A smaller convolution for each phase of the output, each with its own bias.
-            phases = math.prod(strides)
+            phases = math.prod(steps)
     row = taps * _round_up(inputs, depth) * width + (_BIAS + extra) * phases
     return row * _round_up(outputs, columns) * groups
 

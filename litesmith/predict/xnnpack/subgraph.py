@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from litesmith.predict.arena import padding
 from litesmith.predict.xnnpack import define_checks
 from litesmith.predict.xnnpack.delegation import DelegatedSubgraph
 from litesmith.predict.xnnpack.operator_workspace import Cpu
 from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, Subset
+from litesmith.runtime.xnnpack.requirements import filter_size, strides
 
 _BINARY = {"ADD": True, "DIV": True, "MUL": True, "SUB": True}
 _BINARY |= dict.fromkeys(("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE"), False)
@@ -122,13 +122,13 @@ class XnnpackSubgraph:
         workspace = self.cpu.operator_workspace(node, static_weights=static)
         made = Node(op=node.op, inputs=inputs, outputs=[*node.outputs], workspace=workspace)
         self.nodes.append(made)
-        if node.op in _POOLS and (node.number(3), node.number(4)) == (1, 1):
+        if node.op in _POOLS and filter_size(node) == (1, 1):
             made.op = "RELU"
         elif node.op in _CONVOLUTIONS:
-            made.pads = not _is_same(node) or (node.number(1), node.number(2)) == (1, 1)
+            made.pads = node.options.enum("padding") != "SAME" or strides(node) == (1, 1)
         elif node.op == "PAD":
             made.pads = _is_zero_around_pixels(node)
-        elif _BINARY.get(node.op) and node.number(0, "b"):
+        elif _BINARY.get(node.op) and node.options.enum("fused_activation_function") != "NONE":
             # ``xnn_insert_clamp_node``
             between = len(self.graph.tensors) + len(self.nodes)
             self.values[between] = Value(size=self.values[made.outputs[0]].size)
@@ -183,10 +183,6 @@ class XnnpackSubgraph:
 
 def _value_inputs(node: RuntimeNode) -> list[int]:
     return [node.inputs[position] for position in define_checks.value_inputs(node)]
-
-
-def _is_same(node: RuntimeNode) -> bool:
-    return node.number(0, "b") == padding.SAME
 
 
 def _is_zero_around_pixels(node: RuntimeNode) -> bool:

@@ -25,8 +25,8 @@ def _unary_float(candidate: Candidate) -> None:
 
 def _unary(candidate: Candidate) -> None:
     candidate.counts(1)
-    candidate.input(0).number().sized()
-    candidate.output().number().sized()
+    candidate.input(0).float32_or_quantised().sized()
+    candidate.output().float32_or_quantised().sized()
 
 
 def _elu(candidate: Candidate) -> None:
@@ -37,8 +37,7 @@ def _elu(candidate: Candidate) -> None:
 
 def _leaky_relu(candidate: Candidate) -> None:
     _unary(candidate)
-    options = candidate.node.options
-    alpha = float(options.scalar(0, "f")) if options is not None else 0.0
+    alpha = candidate.node.options.real("alpha")
     if not is_normal(alpha):
         raise NotTakenError(f"its alpha is {alpha:g}")
     before, after = candidate.input(0).scale_or_nan(), candidate.output().scale_or_nan()
@@ -46,15 +45,14 @@ def _leaky_relu(candidate: Candidate) -> None:
         return
     positive = quotient(before, after)
     if positive < 1 / 256 or positive > 128:
-        raise NotTakenError(f"its scales differ by {positive:g}")
+        raise NotTakenError(f"the ratio of its scales is {positive:g}")
     negative = product(positive, alpha)
     if negative < -127.99609375 or negative > 128 or abs(negative) < 1 / 256:
-        raise NotTakenError(f"its scales and alpha make {negative:g}")
+        raise NotTakenError(f"its scales and its alpha give {negative:g}")
 
 
 def _softmax(candidate: Candidate) -> None:
-    options = candidate.node.options
-    beta = float(options.scalar(0, "f")) if options is not None else 0.0
+    beta = candidate.node.options.real("beta")
     if beta != 1:
         raise NotTakenError(f"its beta is {beta:g}")
     _unary_float(candidate)
@@ -68,16 +66,16 @@ def _dequantize(candidate: Candidate) -> None:
 
 def _quantize(candidate: Candidate) -> None:
     candidate.counts(1)
-    source = candidate.input(0).number().sized()
+    source = candidate.input(0).float32_or_quantised().sized()
     target = candidate.output().quantised().sized()
     kind = datatype(source.tensor)
     if kind == "fp32":
         return
     if kind not in {"qint8", "quint8"} or kind != datatype(target.tensor):
-        raise NotTakenError(f"it makes {target.tensor.dtype} of {source.tensor.dtype}")
+        raise NotTakenError(f"it converts {source.tensor.dtype} to {target.tensor.dtype}")
     ratio = quotient(source.scale_or_nan(), target.scale_or_nan())
     if ratio < 1 / 256 or ratio > 128:
-        raise NotTakenError(f"its scales differ by {ratio:g}")
+        raise NotTakenError(f"the ratio of its scales is {ratio:g}")
 
 
 def _binary_float(candidate: Candidate) -> None:
@@ -89,21 +87,21 @@ def _binary_float(candidate: Candidate) -> None:
 
 def _div(candidate: Candidate) -> None:
     _binary_float(candidate)
-    candidate.activation(0)
+    candidate.activation()
 
 
 def _binary(candidate: Candidate) -> tuple[Operand, Operand, Operand]:
     candidate.counts(2)
     return (
-        candidate.input(0, "first input").number().sized(),
-        candidate.input(1, "second input").number().sized(),
-        candidate.output().number().sized(),
+        candidate.input(0, "first input").float32_or_quantised().sized(),
+        candidate.input(1, "second input").float32_or_quantised().sized(),
+        candidate.output().float32_or_quantised().sized(),
     )
 
 
 def _within(ratio: float, least: float, end: float) -> None:
     if ratio < least or ratio >= end:
-        raise NotTakenError(f"the scales of its inputs and its output differ by {ratio:g}")
+        raise NotTakenError(f"the ratio of its inputs' and its output's scales is {ratio:g}")
 
 
 def _add(candidate: Candidate) -> None:
@@ -111,14 +109,14 @@ def _add(candidate: Candidate) -> None:
     for one in (first, second):
         if one.tensor.dtype == output.tensor.dtype != "float32":
             _within(quotient(one.scale(), output.scale()), 1 / 1024, 256)
-    candidate.activation(0)
+    candidate.activation()
 
 
 def _mul(candidate: Candidate) -> None:
     first, second, output = _binary(candidate)
     if first.tensor.dtype == second.tensor.dtype == output.tensor.dtype != "float32":
         _within(quotient(product(first.scale(), second.scale()), output.scale()), 1 / 65536, 256)
-    candidate.activation(0)
+    candidate.activation()
 
 
 def _prelu(candidate: Candidate) -> None:
@@ -127,7 +125,7 @@ def _prelu(candidate: Candidate) -> None:
     slope = candidate.input(1, "slope").float32()
     dims = slope.tensor.dims
     if not dims or any(size != 1 for size in dims[:-1]):
-        slope.refuse("is not one for each channel")
+        slope.refuse("does not have one value per channel")
     slope.constant_or_unpacked()
     candidate.output().float32().shaped(1, MOST_DIMENSIONS).sized()
 

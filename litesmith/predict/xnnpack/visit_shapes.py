@@ -20,20 +20,20 @@ from litesmith.predict.xnnpack.quantization import quantization
 def _concatenation(candidate: Candidate) -> None:
     count = len(candidate.node.inputs)
     candidate.counts((2, 4))
-    output = candidate.output().number().sized()
+    output = candidate.output().float32_or_quantised().sized()
     inputs = [candidate.input(position, f"input {position}") for position in range(count)]
     if output.tensor.dtype == "uint8":
         for one in inputs:
             _same_quantization(one, output)
     dims = output.tensor.dims
-    axis = candidate.node.number(0)
+    axis = candidate.node.options.integer("axis")
     axis += len(dims) if axis < 0 else 0
     for one in inputs:
-        one.number().sized()
+        one.float32_or_quantised().sized()
         if len(one.tensor.dims) != len(dims) or _without(one, axis) != _without(output, axis):
-            one.refuse("does not fit to its output")
+            one.refuse("does not match its output")
     if not 0 <= axis < len(dims) or sum(one.tensor.dims[axis] for one in inputs) != dims[axis]:
-        output.refuse("is not as long as its inputs together")
+        output.refuse("is not as long as its inputs combined")
 
 
 def _same_quantization(one: Operand, output: Operand) -> None:
@@ -43,7 +43,7 @@ def _same_quantization(one: Operand, output: Operand) -> None:
         for found in (quantization(one.tensor), quantization(output.tensor))
     ]
     if parameters[0] != parameters[1]:
-        one.refuse("has another scale or zero point than its output")
+        one.refuse("has a different scale or zero point than its output")
 
 
 def _without(operand: Operand, axis: int) -> list[int]:
@@ -52,109 +52,109 @@ def _without(operand: Operand, axis: int) -> list[int]:
 
 def _depth_to_space(candidate: Candidate) -> None:
     candidate.counts(1)
-    candidate.input(0).number().sized()
-    candidate.output().number().sized()
-    if candidate.node.number(0) <= 1:
-        raise NotTakenError(f"its block size is {candidate.node.number(0)}")
+    candidate.input(0).float32_or_quantised().sized()
+    candidate.output().float32_or_quantised().sized()
+    block_size = candidate.node.options.integer("block_size")
+    if block_size <= 1:
+        raise NotTakenError(f"its block size is {block_size}")
 
 
 def _space_to_depth(candidate: Candidate) -> None:
     _depth_to_space(candidate)
     image = candidate.input(0)
-    if any(size % candidate.node.number(0) for size in image.tensor.dims[1:3]):
-        image.refuse("cannot be cut into blocks")
+    if any(size % candidate.node.options.integer("block_size") for size in image.tensor.dims[1:3]):
+        image.refuse("cannot be divided into blocks")
 
 
 def _reduction(candidate: Candidate) -> None:
     candidate.counts(2)
-    candidate.input(0).number().shaped(4).sized()
+    candidate.input(0).float32_or_quantised().shaped(4).sized()
     axes = candidate.input(1, "axes").dtype("int32")
     if len(axes.tensor.dims) > 1:
         axes.refuse(f"has {len(axes.tensor.dims)} dimensions")
     # The delegate recognises neither negative axes nor height alone.
-    along = tuple(sorted(axes.constant().numbers()))
+    along = tuple(sorted(axes.constant().integers()))
     if along not in {(2,), (1, 2)}:
-        raise NotTakenError(f"it goes along the axes {list(along)}")
-    keeps = candidate.node.number(0, "?")
-    candidate.output().number().shaped(4 if keeps else 4 - len(along)).sized()
+        raise NotTakenError(f"it reduces the axes {list(along)}")
+    keeps = candidate.node.options.boolean("keep_dims")
+    candidate.output().float32_or_quantised().shaped(4 if keeps else 4 - len(along)).sized()
 
 
 def _pad(candidate: Candidate) -> None:
     candidate.counts(2)
-    source = candidate.input(0).number().shaped(1, MOST_DIMENSIONS).sized()
+    source = candidate.input(0).float32_or_quantised().shaped(1, MOST_DIMENSIONS).sized()
     paddings = candidate.input(1, "paddings").dtype("int32")
     if paddings.tensor.dims != (len(source.tensor.dims), 2):
-        paddings.refuse("do not fit to its input")
+        paddings.refuse("do not match its input")
     paddings.constant()
-    candidate.output().number().shaped(1, MOST_DIMENSIONS).sized()
-    if min(paddings.numbers()) < 0:
+    candidate.output().float32_or_quantised().shaped(1, MOST_DIMENSIONS).sized()
+    if min(paddings.integers()) < 0:
         paddings.refuse("are negative")
 
 
 def _reshape(candidate: Candidate) -> None:
     candidate.counts((1, 2))
-    candidate.input(0).number().shaped(0, MOST_DIMENSIONS).sized()
+    candidate.input(0).float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
     if len(candidate.node.inputs) == 2:
         shape = candidate.input(1, "shape").dtype("int32")
         if any(size != 1 for size in shape.tensor.dims[:-1]):
             shape.refuse(f"has {len(shape.tensor.dims)} dimensions")
         if not shape.tensor.fixed:
             shape.refuse("is not constant")
-    candidate.output().number().shaped(0, MOST_DIMENSIONS).sized()
+    candidate.output().float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
 
 
 def _slice(candidate: Candidate) -> None:
     begins = candidate.input(1, "begin").vector().constant().dtype("int32", "int64")
     sizes = candidate.input(2, "size").vector().constant().dtype("int32", "int64")
-    rank = len(begins.numbers())
-    if len(sizes.numbers()) != rank:
-        sizes.refuse("does not fit to its begin")
-    source = candidate.input(0).number().shaped(rank).sized()
-    output = candidate.output().number().shaped(rank).sized()
-    edges = zip(begins.numbers(), sizes.numbers(), source.tensor.dims, output.tensor.dims, strict=True)
+    rank = len(begins.integers())
+    if len(sizes.integers()) != rank:
+        sizes.refuse("does not match its begin")
+    source = candidate.input(0).float32_or_quantised().shaped(rank).sized()
+    output = candidate.output().float32_or_quantised().shaped(rank).sized()
+    edges = zip(begins.integers(), sizes.integers(), source.tensor.dims, output.tensor.dims, strict=True)
     for begin, size, whole, made in edges:
         if size <= 0 and size != -1:
-            sizes.refuse(f"is {list(sizes.numbers())}")
+            sizes.refuse(f"is {list(sizes.integers())}")
         wanted = whole - begin if size == -1 else size
         if wanted > whole or wanted != made or begin + wanted > whole:
-            sizes.refuse("does not fit to its input or its output")
+            sizes.refuse("does not match its input or its output")
 
 
 def _split(candidate: Candidate) -> None:
     count = len(candidate.node.outputs)
     candidate.counts(2, (2, 4))
-    if candidate.node.number(0) != count:
+    if candidate.node.options.integer("num_splits") != count:
         raise NotTakenError(f"it has {count} outputs")
     dimension = candidate.input(0, "dimension").dtype("int32").constant()
-    source = candidate.input(1).number().sized()
+    source = candidate.input(1).float32_or_quantised().sized()
     dims = source.tensor.dims
-    axis = dimension.numbers()[0]
+    axis = dimension.integers()[0]
     axis += len(dims) if axis < 0 else 0
     if not 0 <= axis < len(dims) or dims[axis] % count:
         source.refuse(f"cannot be split into {count}")
     part = (*dims[:axis], dims[axis] // count, *dims[axis + 1 :])
     for position in range(count):
-        output = candidate.output(position).number().sized()
+        output = candidate.output(position).float32_or_quantised().sized()
         if output.tensor.dims != part:
-            output.refuse("has another shape than a part of its input")
+            output.refuse("does not have the shape of a part of its input")
 
 
 def _strided_slice(candidate: Candidate) -> None:
-    masks = {"an ellipsis": 2, "a new axis": 3, "an axis that it drops": 4}
-    for name, field in masks.items():
-        if candidate.node.number(field):
-            raise NotTakenError(f"it has {name}")
+    for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask"):
+        if candidate.node.options.integer(mask):
+            raise NotTakenError(f"it has the {mask} {candidate.node.options.integer(mask)}")
     strides = candidate.input(3, "strides").vector().constant().dtype("int32")
-    if any(stride != 1 for stride in strides.numbers()):
-        strides.refuse(f"are {list(strides.numbers())}")
+    if any(stride != 1 for stride in strides.integers()):
+        strides.refuse(f"are {list(strides.integers())}")
     begins = candidate.input(1, "begin").vector().constant().dtype("int32")
     ends = candidate.input(2, "end").vector().constant().dtype("int32")
-    rank = len(strides.numbers())
-    if {len(begins.numbers()), len(ends.numbers())} != {rank}:
-        begins.refuse("does not fit to its strides")
+    rank = len(strides.integers())
+    if {len(begins.integers()), len(ends.integers())} != {rank}:
+        begins.refuse("does not match its strides")
     # The delegate does not check begin and end against the shape.
-    candidate.input(0).number().shaped(rank).sized()
-    candidate.output().number().shaped(rank).sized()
+    candidate.input(0).float32_or_quantised().shaped(rank).sized()
+    candidate.output().float32_or_quantised().shaped(rank).sized()
 
 
 def _transpose(candidate: Candidate) -> None:
@@ -163,8 +163,8 @@ def _transpose(candidate: Candidate) -> None:
     candidate.input(1, "permutation").constant()
     output = candidate.output().sized()
     # Checks of the patched delegate: upstream's has none, and XNNPACK refuses all other dtypes.
-    source.number()
-    output.number()
+    source.float32_or_quantised()
+    output.float32_or_quantised()
     if len(source.tensor.dims) > MOST_DIMENSIONS:
         source.refuse(f"has {len(source.tensor.dims)} dimensions")
 

@@ -81,6 +81,16 @@ def _require(
     )
 
 
+def strides(node: RuntimeNode) -> tuple[int, int]:
+    """The strides of a convolution or a pool: height and width."""
+    return node.options.integer("stride_h"), node.options.integer("stride_w")
+
+
+def filter_size(node: RuntimeNode) -> tuple[int, int]:
+    """The filter size of a pool: height and width."""
+    return node.options.integer("filter_height"), node.options.integer("filter_width")
+
+
 # Dtypes in the names of XNNPACK's operators and configurations: with the quantisation, without it, and
 # the width alone.
 _QUANTIZED = {"float32": "f32", "int8": "qs8", "uint8": "qu8"}
@@ -100,21 +110,23 @@ def _clamp(dtype: str) -> Requirements:
     return _require("unary", operators=["unary_elementwise_nc"], configs=[config])
 
 
-def _activated(node: RuntimeNode, position: int) -> Requirements:
+def _activated(node: RuntimeNode) -> Requirements:
     """The clamp that follows where the node has a fused activation."""
-    return _clamp(_only_output(node).dtype) if node.number(position, "b") else Requirements()
+    if node.options.enum("fused_activation_function") == "NONE":
+        return Requirements()
+    return _clamp(_only_output(node).dtype)
 
 
 # Binary and unary arithmetic.
 
 
-def _binary(name: str, activation: int | None = None) -> Callable[[RuntimeNode], Requirements]:
+def _binary(name: str, *, fused_activation: bool = False) -> Callable[[RuntimeNode], Requirements]:
     def require(node: RuntimeNode) -> Requirements:
         config = f"{_QUANTIZED[_only_output(node).dtype]}_v{name}"
         # Quantised subtraction is addition with a negative scale.
         config = config.replace("qs8_vsub", "qs8_vadd").replace("qu8_vsub", "qu8_vadd")
         found = _require("binary", "deprecated", operators=["binary_elementwise_nd"], configs=[config])
-        return found if activation is None else found | _activated(node, activation)
+        return found | _activated(node) if fused_activation else found
 
     return require
 
@@ -182,7 +194,7 @@ def _matrix_kernels(dtype: str, kind: str, rows: int, *, narrow: bool = False) -
 
 
 def _convolved(
-    node: RuntimeNode, *, strides: tuple[int, int], depthwise: bool, multiplier: int, batch: int
+    node: RuntimeNode, *, steps: tuple[int, int], depthwise: bool, multiplier: int, batch: int
 ) -> list[RequiredMicrokernels]:
     dtype, weights, output = node.of(0).dtype, node.of(1), _only_output(node)
     taps = math.prod(weights.dims[1:3])
@@ -190,13 +202,13 @@ def _convolved(
     group_inputs = 1 if depthwise else weights.dims[3]
     pixels = math.prod(output.dims[1:3])
     if group_inputs == 1 and group_outputs == 1:
-        if taps == 1 and strides == (1, 1) and dtype == "float32":
+        if taps == 1 and steps == (1, 1) and dtype == "float32":
             return [RequiredMicrokernels(config="f32_vmulcaddc")]
         if taps <= _MOST_TAPS:
             config = {"float32": "f32_dwconv", "int8": "qs8_qc8w_dwconv", "uint8": "qu8_dwconv"}[dtype]
             return [RequiredMicrokernels(config=config, kind="dwconv", taps=taps)]
     narrow = group_inputs < narrow_gemm.CHANNELS
-    if taps == 1 and strides == (1, 1):
+    if taps == 1 and steps == (1, 1):
         return _matrix_kernels(dtype, "gemm", batch * pixels, narrow=narrow)
     return _matrix_kernels(dtype, "igemm", pixels, narrow=narrow)
 
@@ -207,7 +219,7 @@ _MOST_TAPS = 25
 def _convolution(node: RuntimeNode) -> Requirements:
     kernels = _convolved(
         node,
-        strides=(node.number(1), node.number(2)),
+        steps=strides(node),
         depthwise=False,
         multiplier=1,
         batch=node.dims(0)[0],
@@ -219,7 +231,7 @@ def _convolution(node: RuntimeNode) -> Requirements:
 def _depthwise(node: RuntimeNode) -> Requirements:
     kernels = _convolved(
         node,
-        strides=(node.number(1), node.number(2)),
+        steps=strides(node),
         depthwise=True,
         multiplier=_only_output(node).dims[-1] // max(node.dims(0)[-1], 1),
         batch=node.dims(0)[0],
@@ -257,7 +269,7 @@ def _fully_connected(node: RuntimeNode) -> Requirements:
 def _pool(name: str, file: str) -> Callable[[RuntimeNode], Requirements]:
     def require(node: RuntimeNode) -> Requirements:
         dtype = _only_output(node).dtype
-        if node.number(3) == 1 and node.number(4) == 1:
+        if filter_size(node) == (1, 1):
             # The delegate clamps instead, but its code still refers to the function that adds a pool.
             return _require("deprecated", file) | _clamp(dtype)
         return _require(file, operators=[f"{name}_nhwc_{_STORED[dtype]}"])
@@ -308,7 +320,7 @@ def _nothing(_node: RuntimeNode) -> Requirements:
 
 _BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "ABS": _unary("abs", "abs"),
-    "ADD": _binary("add", 0),
+    "ADD": _binary("add", fused_activation=True),
     "AVERAGE_POOL_2D": _pool("average_pooling2d", "average-pooling-2d"),
     "CEIL": _unary("rndu", "ceiling"),
     "CONCATENATION": _moved("concatenate", "copy_nc"),
@@ -317,7 +329,7 @@ _BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "DEPTH_TO_SPACE": _moved("depth-to-space-2d", "depth_to_space_nhwc"),
     "DEQUANTIZE": _convert,
-    "DIV": _binary("div", 0),
+    "DIV": _binary("div", fused_activation=True),
     "ELU": _unary("elu", "elu"),
     "FLOOR": _unary("rndd", "floor"),
     "FULLY_CONNECTED": _fully_connected,
@@ -328,7 +340,7 @@ _BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "MAX_POOL_2D": _pool("max_pooling2d", "max-pooling-2d"),
     "MEAN": _reduction,
     "MINIMUM": _binary("min"),
-    "MUL": _binary("mul", 0),
+    "MUL": _binary("mul", fused_activation=True),
     "NEG": _unary("neg", "negate"),
     "PAD": _moved("static-constant-pad", "constant_pad_nd"),
     "PRELU": _binary("prelu"),
@@ -347,7 +359,7 @@ _BY_OP: Mapping[str, Callable[[RuntimeNode], Requirements]] = {
     "SQUARE": _unary("sqr", "square"),
     "SQUARED_DIFFERENCE": _binary("sqrdiff"),
     "STRIDED_SLICE": _moved("static-slice", "slice_nd"),
-    "SUB": _binary("sub", 0),
+    "SUB": _binary("sub", fused_activation=True),
     "SUM": _reduction,
     "TANH": _unary("tanh", "tanh"),
     "TRANSPOSE": _moved("static-transpose", "transpose_nd"),
