@@ -10,6 +10,7 @@ import pytest
 
 from litesmith.base import process
 from litesmith.base.errors import ToolError
+from litesmith.board.deploy.remote import command_line
 
 pytestmark = pytest.mark.build
 
@@ -126,3 +127,9 @@ def test_an_error_of_the_listener_ends_the_program() -> None:
     with pytest.raises(KeyError):
         process.follow(["sh", "-c", "echo a; sleep 60"], refuse)
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("word", ["a b", "$(touch x)", "a'b", '"', ";rm -rf /", "", "\\", "*", "-n"])
+def test_everything_is_quoted(word: str) -> None:
+    line = command_line('printf "%s|" "$@"', [word, "end"])
+    assert subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout == f"{word}|end|"

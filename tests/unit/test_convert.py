@@ -3,7 +3,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -13,37 +12,24 @@ import numpy as np
 import pytest
 
 from litesmith.base import paths
-from litesmith.base.errors import SourceError, ToolError, UnsupportedModelError, UsageError
+from litesmith.base.errors import UsageError
 from litesmith.model import contents
 from litesmith.runtime.op_registry import Registry
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from litesmith.workflow.convert import conversion, conversion_report, conversion_request, environment
-from litesmith.workflow.convert.conversion_request import ConversionRequest
 from litesmith.workflow.convert.worker import input_specs, quantisation, samples
 from litesmith.workflow.convert.worker.comparison import Tally
 from litesmith.workflow.convert.worker.errors import RefusedError
 from litesmith.workflow.convert.worker.input_specs import Spec
 from tests.conftest import EXAMPLES, Cli, one_error_line
-from tests.models import CUSTOM, Op, build_model
+from tests.conversions import keras_archive, npz
 
 IMAGE = Spec("image", "float32", (1, 2, 3))
 MASK = Spec("mask:0", "int32", (1, 4))
 
 
 # What is asked for
-
-
-def keras_archive(folder: Path) -> Path:
-    path = folder / "m.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", "{}")
-    return path
-
-
-def npz(folder: Path, name: str = "d.npz", **arrays: Any) -> Path:
-    np.savez(folder / name, **arrays)
-    return folder / name
 
 
 def zipped(name: str) -> bytes:
@@ -280,7 +266,7 @@ def test_missing_ops_are_named() -> None:
     assert len(other.message) < 400
 
 
-# What came out of it
+# The report
 
 
 def test_new_ops_and_their_price(registry: Registry) -> None:
@@ -295,167 +281,6 @@ def test_new_ops_and_their_price(registry: Registry) -> None:
     assert price.float_code is not None
     assert all(op.bytes for op in ops)
     assert conversion_report.left_in_float(ops) == [op.name for op in ops]
-
-
-def result_of(**changes: Any) -> dict[str, Any]:
-    return {
-        "event": "result",
-        "tensorflow": "2.0",
-        "parameters": 1000,
-        "inputs": [],
-        "outputs": ["y"],
-        "frozen": True,
-        "comparison": {"reason": "nothing was computed"},
-        "calibrated": 0,
-        "notes": [],
-        **changes,
-    }
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stands for the Python that has TensorFlow: gives these events and copies this model."""
-
-    def make(*events: dict[str, Any], model: Path = EXAMPLES / "digits.tflite", code: str = "") -> None:
-        lines = "".join(f"{json.dumps(event)}\n" for event in events)
-        script = (
-            f"#!{sys.executable}\nimport json, pathlib, shutil, sys\n"
-            "folder = pathlib.Path(json.loads(pathlib.Path(sys.argv[3]).read_text())['folder'])\n"
-            f"for name in ('model', 'float32'):\n"
-            f"    shutil.copyfile({str(model)!r}, folder / (name + '.tflite'))\n"
-            "shutil.copyfile(sys.argv[3], folder / 'ops_to_register.h')\n"
-            "import numpy; numpy.savez(folder / 'inputs.npz', made_by=1)\n"
-            f"print({lines!r}, end='', flush=True)\n{code}\n"
-        )
-        path = tmp_path / "python"
-        path.write_text(script)
-        path.chmod(0o755)
-        monkeypatch.setenv(environment.VARIABLE, str(path))
-
-    return make
-
-
-@pytest.fixture
-def wanted(tmp_path: Path) -> ConversionRequest:
-    out = tmp_path / "out"
-    out.mkdir()
-    data = npz(tmp_path, x=np.zeros(3))
-    return ConversionRequest(
-        source=keras_archive(tmp_path),
-        kind="keras",
-        out=out / "m.tflite",
-        representative=data,
-        quantize="int8",
-    )
-
-
-def names(wanted: ConversionRequest) -> list[str]:
-    return sorted(path.name for path in wanted.out.parent.iterdir())
-
-
-@pytest.mark.build
-def test_files_appear_whole(fake: Any, wanted: ConversionRequest) -> None:
-    fake(
-        {"event": "step", "text": "reading"},
-        {"event": "progress", "what": "calibrating", "done": 1, "total": 1},
-        result_of(),
-    )
-    found = conversion.run(wanted, "armv7")
-    assert names(wanted) == ["m.inputs.npz", "m.tflite"]
-    assert found.to_json()["after"]["saved"] == found.saved
-    assert found.saved == 1 - sum(found.made.weights.values()) / 4000
-    assert "CONV_2D" in found.notes[0]
-    json.dumps(found.to_json(), allow_nan=False)
-
-
-@pytest.mark.build
-def test_samples_of_the_user_stay(fake: Any, wanted: ConversionRequest) -> None:
-    fake(result_of())
-    npz(wanted.samples.parent, wanted.samples.name, mine_0=np.ones(2))
-    before = wanted.samples.read_bytes()
-    found = conversion.run(wanted, "armv7")
-    assert wanted.samples.read_bytes() == before
-    assert any("was not written by a conversion: it stays" in note for note in found.notes)
-    wanted.samples.write_bytes(b"no archive")
-    conversion.run(wanted, "armv7")
-    assert wanted.samples.read_bytes() == b"no archive"
-
-
-@pytest.mark.build
-def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: ConversionRequest) -> None:
-    import dataclasses
-
-    fake(result_of())
-    conversion.run(wanted, "armv7")
-    conversion.run(dataclasses.replace(wanted, representative=None, quantize="none"), "armv7")
-    assert names(wanted) == ["m.tflite"]
-
-
-@pytest.mark.build
-def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
-    fake: Any, wanted: ConversionRequest, tmp_path: Path
-) -> None:
-    import dataclasses
-
-    model = tmp_path / "x.tflite"
-    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp"), Op(9, version=12)]))
-    fake(result_of(), model=model)
-    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED has version 12.*MyOp") as caught:
-        conversion.run(wanted, "armv7")
-    assert str(wanted.source) in caught.value.message
-    assert "LITESMITH_CONVERTER" in caught.value.next_step
-    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp")]))
-    with pytest.raises(UnsupportedModelError, match="MyOp is a custom op"):
-        conversion.run(wanted, "armv7")
-    assert names(wanted) == []
-    found = conversion.run(dataclasses.replace(wanted, custom_ops=frozenset({"MyOp"})), "armv7")
-    assert found.price is None
-    assert any("no estimate of the program" in note for note in found.notes)
-
-
-@pytest.mark.build
-def test_variables_without_values_are_refused(fake: Any, wanted: ConversionRequest, tmp_path: Path) -> None:
-    model = tmp_path / "x.tflite"
-    model.write_bytes(build_model([Op(142), Op(143)]))
-    fake(result_of(frozen=False), model=model)
-    with pytest.raises(UnsupportedModelError, match="lost the values of its variables"):
-        conversion.run(wanted, "armv7")
-
-
-@pytest.mark.parametrize(
-    ("events", "code", "kind", "expected"),
-    [
-        ([{"event": "refused", "message": "no", "next_step": "do", "code": 2}], "", UsageError, "no; do"),
-        (
-            [{"event": "refused", "message": "no", "next_step": "", "code": 3}],
-            "",
-            UnsupportedModelError,
-            "no",
-        ),
-        ([{"event": "step", "text": "reading"}], "", ToolError, "gave no result while reading"),
-        ([], "raise ValueError('what')", ToolError, "failed: ValueError: what"),
-        (
-            [{"event": "progress", "what": "calibrating", "done": 1, "total": 3}],
-            "import os; os.kill(os.getpid(), 11)",
-            ToolError,
-            "was ended by SIGSEGV while calibrating; LSTM and GRU layers",
-        ),
-    ],
-)
-@pytest.mark.build
-def test_a_converter_that_fails(
-    fake: Any,
-    wanted: ConversionRequest,
-    events: list[dict[str, Any]],
-    code: str,
-    kind: type[Exception],
-    expected: str,
-) -> None:
-    fake(*events, code=code)
-    with pytest.raises(kind) as caught:
-        conversion.run(wanted, "armv7")
-    assert expected in str(caught.value)
-    assert names(wanted) == []
 
 
 # The Python that has TensorFlow
@@ -479,31 +304,6 @@ def test_an_interpreter_that_is_not_a_program(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(environment.VARIABLE, "/no/such/python")
     with pytest.raises(UsageError, match="LITESMITH_CONVERTER=/no/such/python is not a program"):
         environment.interpreter()
-
-
-@pytest.mark.build
-def test_an_interpreter_without_tensorflow(
-    wanted: ConversionRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(environment.VARIABLE, sys.executable)
-    with pytest.raises(ToolError, match=r"has no TensorFlow.*LITESMITH_CONVERTER"):
-        conversion.run(wanted, "armv7")
-
-
-@pytest.mark.build
-def test_no_network(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(environment.VARIABLE, raising=False)
-    for name, value in {
-        "PIP_INDEX_URL": "http://127.0.0.1:1/",
-        "PIP_RETRIES": "0",
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_FIND_LINKS": "",
-        "PIP_EXTRA_INDEX_URL": "",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SourceError, match="TensorFlow could not be installed"):
-        environment.interpreter()
-    assert [path.suffix for path in (empty_cache / "converter").iterdir()] == [".lock"]
 
 
 def test_the_lock_file_comes_with_litesmith() -> None:

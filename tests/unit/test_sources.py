@@ -118,14 +118,13 @@ def test_a_deep_root_stops_at_its_end(served: tuple[Path, str], empty_cache: Pat
     assert empty_cache.is_dir()
 
 
-@pytest.mark.build
 def test_the_second_origin_is_asked_when_the_first_does_not_answer(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, address = served
     (folder / "pool").mkdir()
     digest = tar(folder / "pool" / "t.tar", FILES)
-    monkeypatch.setenv("LITESMITH_DEBIAN_MIRROR", address)
+    monkeypatch.setattr(apt, "debian_mirrors", lambda: (f"{address}/",))
     debian = Origin(kind="debian", location="pool/t.tar", sha256=digest)
     first = upstream("http://127.0.0.1:1/t.tar", "0" * 64)
     tree = source_tree.source_tree((component(first, debian),))
