@@ -213,6 +213,7 @@ def test_a_read_only_folder(cli: Cli, tmp_path: Path) -> None:
     assert "Read-only file system" in one_error_line(done) or "Permission denied" in one_error_line(done)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("det_armv7")
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
 def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:

@@ -145,6 +145,7 @@ def test_two_builds_have_the_same_bytes(build: Build, target: str) -> None:
     assert digest_tree(build(target, DET).folder) == digest_tree(build(target, DET).folder)
 
 
+@pytest.mark.full
 def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
     build: Build, tmp_path: Path, cli: Cli
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
         assert (there / name).read_bytes() == (here.folder / name).read_bytes(), name
 
 
+@pytest.mark.full
 def test_the_project_is_built_by_the_line_of_its_own_readme(det_armv7: Built, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(det_armv7.folder / "project", project)
@@ -241,6 +243,7 @@ def test_a_model_of_other_shapes_runs_the_general_kernels(build: Build, target: 
     assert verdict.worst.error == 0
 
 
+@pytest.mark.full
 def test_the_registry_agrees_with_the_pinned_sources() -> None:
     from litesmith.study.derive_ops import Deriver
 
@@ -252,6 +255,7 @@ def test_the_registry_agrees_with_the_pinned_sources() -> None:
     assert stored == derived
 
 
+@pytest.mark.full
 def test_a_wheel_installed_elsewhere_builds_the_same_program(tmp_path: Path, det_armv7: Built) -> None:
     subprocess.run(
         [

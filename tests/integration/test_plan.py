@@ -73,6 +73,7 @@ def test_no_plan_without_sense(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
     model = EXAMPLES / "det.tflite"
     found = planned(cli, "--target", "armv7", "--model", model, "--fps", "5", "--html", "plan.html")
@@ -85,6 +86,7 @@ def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
     assert "frames per second" in dom
 
 
+@pytest.mark.full
 def test_the_page_and_the_picture_of_a_menu(chromium: str, cli: Cli, tmp_path: Path) -> None:
     words = ("--target", "armv7", "--menu", "mobilenet_v1", "--fps", "5", "--flash", "1000KB")
     found = planned(cli, *words, "--flops", "500M", "--html", "menu.html", "--plot", "menu.png")
