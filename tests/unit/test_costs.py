@@ -14,7 +14,7 @@ from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Registry, Runtime
 from litesmith.runtime.selection import Selection
-from litesmith.study.bench import builtin_costs
+from litesmith.study.code_costs import builtin
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
@@ -145,7 +145,7 @@ def test_entries_add_up_to_what_was_measured() -> None:
     """Whatever the classes do not explain is the rest."""
     programs = {program("ADD", "a"): {"x": 10}, program("MUL", "a"): {"x": 10, "y": 5}}
     codes = {program("ADD", "a"): 1011, program("MUL", "a"): 1013}
-    known = builtin_costs.with_entries(made(), {}, programs, codes)
+    known = builtin.with_entries(made(), {}, programs, codes)
     for one in known.entries:
         code = known.base + one.rest + sum(known.classes[number] for number in one.classes)
         assert code == codes[program(one.op, *one.dtypes)]

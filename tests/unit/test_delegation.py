@@ -360,7 +360,7 @@ def test_nodes_from_the_first_dynamic_one_on_stay() -> None:
     assert found.stays == {1: f"it has {sized}", 2: after, 3: after}
 
 
-def test_a_subgraph_that_nobody_can_prepare() -> None:
+def test_a_subgraph_that_cannot_be_prepared() -> None:
     g = Graph()
     g.op("ADD", [g.input([2]), g.input([3])], [g.output()], "Add")
     assert "cannot be prepared" in reason(g)
@@ -412,7 +412,7 @@ def test_it_is_unpacked_twice_where_others_want_it(after: Callable[[Graph, int, 
     assert found.stays[0] == "its output is needed by a node that is not taken, or by the model's caller"
 
 
-def test_it_is_wanted_by_nodes_that_nobody_looked_at() -> None:
+def test_nodes_that_were_not_checked_count_as_others() -> None:
     def after(g: Graph, filters: int, made: int) -> None:
         loose = g.tensor([], "float32")
         g.op("RESHAPE", [made, g.input([1], "int32")], [loose], "Reshape")

@@ -249,7 +249,7 @@ def test_kernels_of_each_instruction_set() -> None:
     assert parts(need).constant_hardware == ("use_x86_ssse3", "use_x86_sse4_1")
 
 
-def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
+def test_an_unneeded_kernel_is_a_null_pointer() -> None:
     found = parts(RequiredMicrokernels(config="f32_gemm", kind="gemm"))
     text = "x = xnn_f32_gemm_minmax_ukernel_1x8__sse_load1; y = (xnn_gemm_ukernel_fn) z;"
     cuts = list(wrappers.cuts(found, "src/configs/gemm-config.c", text))
@@ -257,7 +257,7 @@ def test_a_kernel_that_nobody_needs_is_no_pointer() -> None:
     assert not any("xnn_gemm_ukernel_fn" in line for line in cuts)
 
 
-def test_an_operator_that_nobody_needs_is_refused() -> None:
+def test_an_unneeded_operator_is_refused() -> None:
     found = parts(RequiredMicrokernels(config="f32_gemm", kind="gemm"))
     text = "xnn_create_convolution2d_nhwc_f32(a); xnn_create_convolution2d_nhwc_qu8(a);"
     cuts = "\n".join(wrappers.cuts(found, "src/subgraph/convolution-2d.c", text))

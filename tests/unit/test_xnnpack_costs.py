@@ -19,8 +19,8 @@ from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack import source_index as xnnpack_registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
 from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
-from litesmith.study.bench import builtin_costs
-from litesmith.study.bench import xnnpack_costs as bench
+from litesmith.study.code_costs import atoms, measure, shared_code
+from litesmith.study.code_costs.report import CostsReport
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
@@ -164,7 +164,7 @@ def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
     assert found.error == pytest.approx(0.3 * 1100 / found.code)
 
 
-def test_an_op_that_nobody_measured() -> None:
+def test_an_op_that_was_not_measured() -> None:
     with pytest.raises(UsageError, match="nobody has measured what the op NEG costs in XNNPACK"):
         estimate(chosen("NEG"), delegated_ops(NEG=needs("f32_neg")))
 
@@ -187,7 +187,9 @@ def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(100, others={"table": 80}), mul: seen(40, others={"table": 120})}
     both = (frozenset({add, mul}), *seen(100, 40, others={"table": 120}))
-    made = bench.costs_of((base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 80, "abs": 70}}, [both])
+    made = shared_code.costs_of(
+        (base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 80, "abs": 70}}, [both]
+    )
     bytes_of = {atom: sum(made.classes[number] for number in numbers) for atom, numbers in made.atoms.items()}
     assert bytes_of == {add: 500 + 130 + 80, mul: 500 + 70 + 120}
     everything = {number for numbers in made.atoms.values() for number in numbers}
@@ -196,9 +198,9 @@ def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
 
 
 def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None:
-    densify, gemm = Atom(op="DENSIFY", needs=()), bench.COMPANION
+    densify, gemm = Atom(op="DENSIFY", needs=()), atoms.COMPANION
     alone = {gemm: seen(100, others={"gemm": 900}), densify: seen(120, others={"gemm": 900, "unpack": 70})}
-    made = bench.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[densify])])
+    made = shared_code.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[densify])])
     assert sum(made.classes[number] for number in made.atoms[densify]) == 20 + 70
     assert not set(made.atoms[densify]) & set(made.atoms[gemm])
 
@@ -207,14 +209,14 @@ def test_what_is_smaller_beside_other_ops_is_cut() -> None:
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(others={"init": 300}), mul: seen(others={"init": 310})}
     both = (frozenset(alone), *seen(others={"init": 210}))
-    made = bench.costs_of(({"core": 50}, 60), alone, {}, [both])
+    made = shared_code.costs_of(({"core": 50}, 60), alone, {}, [both])
     assert sum(made.classes[number] for number in made.atoms[add]) == 500 + 30 + 210
 
 
 def test_a_few_bytes_are_no_class_of_their_own() -> None:
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(others={"padding": 3}), mul: seen(others={"padding": 9})}
-    made = bench.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[mul])])
+    made = shared_code.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[mul])])
     assert made.classes == (533,)
     assert made.atoms == {add: (0,), mul: (0,)}
     assert made.rest == 6
@@ -232,13 +234,13 @@ def test_there_are_costs_for_every_target_with_vectors() -> None:
 
 
 @pytest.fixture(scope="module")
-def wanted() -> bench.Atoms:
+def wanted() -> atoms.Atoms:
     profile, _ = profiles.load("armv7").with_kernels("xnnpack").choose(None)
-    return bench.atoms(profile, op_registry.load())
+    return atoms.all_atoms(profile, op_registry.load())
 
 
 @pytest.mark.parametrize("path", paths_of_costs(), ids=lambda path: path.stem)
-def test_costs_in_the_repository(path: Path, registry: Registry, wanted: bench.Atoms) -> None:
+def test_costs_in_the_repository(path: Path, registry: Registry, wanted: atoms.Atoms) -> None:
     """Everything is there, they belong to the profile of today, and estimates are as good as asked for."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
@@ -255,7 +257,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry, wanted: bench.A
         assert all(0 <= number < len(known.classes) for number in classes)
 
 
-def test_other_models_are_thought_of(wanted: bench.Atoms) -> None:
+def test_other_models_are_thought_of(wanted: atoms.Atoms) -> None:
     """What these ask for exists in XNNPACK, and has nothing in it that another dtype asks for."""
     known = xnnpack_registry.load()
     configs = {config for kinds in known.hardware.values() for config in kinds}
@@ -331,16 +333,16 @@ def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
 def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
-    def run(profile: profiles.Profile, toolchain: str) -> tuple[Path, str, Accuracy, tuple[()]]:
+    def measured(profile: profiles.Profile, toolchain: str) -> CostsReport:
         asked.append((profile.kernels, toolchain))
-        return tmp_path, "test", ACCURACY, ()
+        return CostsReport(path=tmp_path, made_with="test", accuracy=ACCURACY, models=())
 
-    monkeypatch.setattr(bench, "run", run)
+    monkeypatch.setattr(measure.xnnpack, "measure", measured)
     path = tmp_path / "armv7.yaml"
     text = (ROOT / "targets/armv7.yaml").read_text()
     path.write_text(f"kernels: xnnpack\n{text}")
-    assert builtin_costs.run(str(path), None).accuracy == ACCURACY
-    assert builtin_costs.run("armv7", "gcc", "xnnpack").models == ()
+    assert measure.measure(str(path), None).accuracy == ACCURACY
+    assert measure.measure("armv7", "gcc", "xnnpack").models == ()
     assert asked == [("xnnpack", "zig"), ("xnnpack", "gcc")]
 
 

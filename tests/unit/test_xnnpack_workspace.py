@@ -230,7 +230,7 @@ def quantised() -> Net:
 
 
 def split_and_joined() -> Net:
-    """One of the four parts is wanted by nobody."""
+    """One of the four parts is not used."""
     net = Net()
     parts = [net.tensor((1, 6, 6, 1), "float32") for _ in range(4)]
     source = net.conv(net.input(IMAGE))

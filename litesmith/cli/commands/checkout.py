@@ -14,7 +14,7 @@ from litesmith.cli.command import Result, command
 from litesmith.cli.options import TOOLCHAIN, required
 
 if TYPE_CHECKING:
-    from litesmith.study.bench.builtin_costs import CostsReport
+    from litesmith.study.code_costs.report import CostsReport
 
 
 @command()
@@ -97,9 +97,9 @@ def measure(
 ) -> Result[CostsReport]:
     """Measure the code size of every op on a target, for 'estimate'; it takes a quarter of an hour."""
     from litesmith.cli.render import bench as tables
-    from litesmith.study.bench import builtin_costs
+    from litesmith.study.code_costs.measure import measure as measure_costs
 
-    found = builtin_costs.run(required(target, "--target", "armv7"), toolchain, kernels)
+    found = measure_costs(required(target, "--target", "armv7"), toolchain, kernels)
     return Result(value=found, show=tables.op_costs)
 
 

@@ -12,13 +12,13 @@ from litesmith.runtime.pruning import STEPS
 from litesmith.target.profiles import OPTIMISATIONS
 
 if TYPE_CHECKING:
-    from litesmith.study.bench.builtin_costs import CostsReport
     from litesmith.study.bench.compare import Change, Comparison
     from litesmith.study.bench.kernels import KernelsReport
     from litesmith.study.bench.on_board import BoardReport
     from litesmith.study.bench.optimise import OptimiseReport
     from litesmith.study.bench.pruning_steps import StepsReport
     from litesmith.study.bench.speed import SpeedReport
+    from litesmith.study.code_costs.report import CostsReport
 
 
 def speed(report: SpeedReport) -> None:

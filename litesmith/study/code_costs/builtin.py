@@ -1,0 +1,174 @@
+"""Measures the costs of TensorFlow Lite's own kernels: what each op adds to a program.
+
+The measurement uses no models: each op is linked with each set of dtypes that its kernel is known to have.
+Models are built afterwards, to compare them with their estimates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from litesmith.base import files
+from litesmith.build.builder import Builder, workshop
+from litesmith.measure.size import elf
+from litesmith.model import contents
+from litesmith.model.model_file import open_model
+from litesmith.predict.code_size import costs
+from litesmith.predict.code_size.costs import Costs, Entry, Program
+from litesmith.runtime import op_registry, source_tree
+from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.selection import SelectedOp, Selection, select
+from litesmith.study import op_models
+from litesmith.study.code_costs.programs import (
+    DEPTHWISE_ROWS,
+    Measurement,
+    Symbols,
+    real_models,
+    selection_of,
+    symbols,
+)
+from litesmith.study.code_costs.report import Comparison, CostsReport, accuracy
+from litesmith.target.profiles import Profile, ToolchainName
+from litesmith.toolchain.registry import load as load_toolchain
+
+# Other dtypes are rare in models for boards: their estimates use the nearest measured ones.
+_COMMON = frozenset(
+    {"float32", "int8", "uint8", "int16", "int32", "int64", "bool", "string", "resource", "variant"}
+)
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
+
+
+def measure(profile: Profile, name: ToolchainName) -> CostsReport:
+    """Measures all ops, writes the file, and compares estimates with models that are built.
+
+    Raises:
+        LitesmithError: a build failed.
+    """
+    measurement = Measurement(
+        profile=profile,
+        toolchain=load_toolchain(name),
+        tree=source_tree.source_tree(),
+        registry=op_registry.load(),
+    )
+    cases = _cases(measurement.registry)
+    with workshop(profile, measurement.toolchain, measurement.tree) as builder:
+        made = _measured(measurement, builder, _programs(cases))
+        rows = _compared(measurement, builder, made, cases)
+    unseen = (_unseen_error(made, cases[case], measurement.registry, rows[f"op:{case}"]) for case in cases)
+    found = accuracy(list(rows.values()), [error for error in unseen if error is not None])
+    path = costs.path_of(profile, measurement.toolchain)
+    files.write_atomically(path, costs.to_text(dataclasses.replace(made, accuracy=found)))
+    return CostsReport(
+        path=path,
+        made_with=made.made_with,
+        accuracy=found,
+        models=tuple(dataclasses.replace(rows[name], model=Path(name).stem) for name in real_models()),
+    )
+
+
+def _cases(registry: Registry) -> dict[str, Selection]:
+    """The selections of all single-op models, without duplicates, by the model's name."""
+    found: dict[str, Selection] = {}
+    seen: set[Any] = set()
+    for case in op_models.all_cases():
+        chosen = select([contents.analyse_bytes(case.content, case.name)], registry)
+        kind = (tuple((op.name, op.dtypes, op.depthwise) for op in chosen.ops), chosen.sparse)
+        if kind not in seen:
+            seen.add(kind)
+            found[case.name] = chosen
+    return found
+
+
+def _programs(cases: Mapping[str, Selection]) -> list[Program]:
+    """The programs that are measured: each op with each set of dtypes that its kernel has."""
+    every = {
+        Program(op=op.name, dtypes=op.dtypes, rows=rows)
+        for chosen in cases.values()
+        for op in chosen.ops
+        for rows in (("usual", "all") if op.name == _DEPTHWISE else ("",))
+    }
+    common = {program for program in every if set(program.dtypes) <= _COMMON}
+    known = {program.op for program in common}
+    return sorted(common | {program for program in every if program.op not in known})
+
+
+def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[Program]) -> Costs:
+    """The costs, from the program without ops and the programs of each op and set of dtypes."""
+    known = measurement.registry.by_name()
+    programs = {str(program): program for program in wanted}
+    projects = {"": measurement.project(selection_of())}
+    for label, program in programs.items():
+        op = SelectedOp.of(known[program.op], dtypes=program.dtypes, depthwise=DEPTHWISE_ROWS[program.rows])
+        projects[label] = measurement.project(selection_of(op))
+    seen: dict[str, tuple[Symbols, int]] = builder.examine(
+        projects, lambda label, binary: symbols(projects[label], binary)
+    )
+    sparse = builder.variants({"": measurement.project(selection_of(sparse=True))})[""]
+    base_symbols, base = seen[""]
+    made = Costs(
+        key=costs.key_of(measurement.profile, measurement.toolchain),
+        made_with=measurement.made_with,
+        base=base,
+        sparse=elf.program_size(sparse).code - base,
+        classes=(),
+        entries=(),
+        accuracy=None,
+    )
+    return with_entries(
+        made,
+        base_symbols,
+        {program: seen[label][0] for label, program in programs.items()},
+        {program: seen[label][1] for label, program in programs.items()},
+    )
+
+
+def with_entries(
+    made: Costs,
+    base: Symbols,
+    programs: Mapping[Program, Symbols],
+    codes: Mapping[Program, int],
+) -> Costs:
+    """The costs with their classes and entries, from the symbols and the bytes of code of programs."""
+    sizes, members = costs.compress(base, programs)
+    entries = tuple(
+        Entry(
+            op=program.op,
+            dtypes=program.dtypes,
+            rows=program.rows,
+            classes=members[program],
+            rest=codes[program] - made.base - sum(sizes[number] for number in members[program]),
+        )
+        for program in programs
+    )
+    return dataclasses.replace(made, classes=sizes, entries=entries)
+
+
+def _compared(
+    measurement: Measurement, builder: Builder, made: Costs, cases: Mapping[str, Selection]
+) -> dict[str, Comparison]:
+    """Real models by name, and single-op models as ``op:NAME``: their estimates and their measured sizes."""
+    registry = measurement.registry
+    chosen = {name: select([open_model(name).analysis], registry) for name in real_models()}
+    chosen |= {f"op:{name}": case for name, case in cases.items()}
+    measured = builder.variants({name: measurement.project(one) for name, one in chosen.items()})
+    return {
+        name: Comparison(
+            model=name,
+            estimated=costs.estimate(made, one, registry.runtime).code,
+            measured=elf.program_size(measured[name]).code,
+        )
+        for name, one in chosen.items()
+    }
+
+
+def _unseen_error(made: Costs, chosen: Selection, registry: Registry, row: Comparison) -> float | None:
+    """The error of an estimate without the op's costs for these dtypes; None where it has no others."""
+    own = {(op.name, op.dtypes) for op in chosen.ops}
+    rest = tuple(entry for entry in made.entries if (entry.op, entry.dtypes) not in own)
+    if not {op.name for op in chosen.ops} <= {entry.op for entry in rest}:
+        return None
+    less = dataclasses.replace(made, entries=rest)
+    return abs(costs.estimate(less, chosen, registry.runtime).code - row.measured) / row.measured
