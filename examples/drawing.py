@@ -1,8 +1,7 @@
-"""What the example models are trained on and tried with: data that we draw.
+"""Draws the synthetic data that the example models are trained and tested on.
 
-Everything here needs NumPy only, so that the demo and the tests can draw the same data
-without TensorFlow.  All functions take a ``numpy.random.Generator`` and are
-deterministic for a given seed.
+It needs NumPy only, so that the demo and the tests can draw the same data without TensorFlow.  All functions
+take a ``numpy.random.Generator`` and are deterministic for a given seed.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Scene(NamedTuple):
 
 
 def scene(rng: np.random.Generator, size: int = 96, most: int = 3) -> Scene:
-    """Draws one to ``most`` shapes that hardly overlap on an uneven, noisy background."""
+    """Draws one to ``most`` shapes, with hardly any overlap, on an uneven and noisy background."""
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) / size
     tint = rng.uniform(0.1, 0.9, 3)
     slope = rng.uniform(-0.25, 0.25, (2, 3))
@@ -106,7 +105,7 @@ def _shape_mask(
 
 
 def digit(rng: np.random.Generator, value: int, size: int = 28) -> NDArray[np.float32]:
-    """Draws a seven-segment digit, (size, size, 1) in [0, 1]: moved, sheared, blurred, noisy."""
+    """Draws a seven-segment digit, (size, size, 1) in [0, 1]: shifted, sheared, blurred and noisy."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float64)
     height, width = rng.uniform(0.28, 0.36) * size, rng.uniform(0.30, 0.45) * size
     top = rng.uniform(0.08, 0.92) * (size - 2 * height)
@@ -128,7 +127,7 @@ def digit(rng: np.random.Generator, value: int, size: int = 28) -> NDArray[np.fl
 
 
 def word(rng: np.random.Generator, kind: int, frames: int = 49, bands: int = 32) -> NDArray[np.float32]:
-    """Draws a second of log-band energies, (frames, bands, 1): a tone pattern in noise."""
+    """Draws one second of logarithmic band energies, (frames, bands, 1): a tone pattern in noise."""
     time = np.arange(frames)[:, None] / frames
     band = np.arange(bands)[None, :]
     energy = np.zeros((frames, bands))

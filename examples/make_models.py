@@ -1,10 +1,9 @@
 """Trains and converts the example models: ``python examples/make_models.py [NAME …]``.
 
-Needs the packages of ``requirements/models.txt`` (TensorFlow); nothing else in this
-repository does.  Each model is trained on data from ``drawing.py``, converted, checked
-for its accuracy with TensorFlow's interpreter, and written with ``NAME.inputs.npz``:
-drawn inputs that ``litesmith verify`` runs beside random ones.  The arrays are named
-``<sample>_<input index>`` and have the dtype and shape of the model's inputs.
+Needs the packages of ``requirements/models.txt`` (TensorFlow).  Each model is trained on data from
+``drawing.py``, converted, tested for accuracy with TensorFlow's interpreter, and written together with
+``NAME.inputs.npz``: drawn inputs that ``litesmith verify`` uses in addition to random ones.  Its arrays are
+named ``<sample>_<input index>`` and have the dtype and shape of the model's inputs.
 
 | model         | task                              | form          | ends in                       |
 |---------------|-----------------------------------|---------------|-------------------------------|
@@ -111,7 +110,7 @@ def _write(name: str, model: bytes, samples: list[NDArray[Any]]) -> None:
 
 
 def detector() -> None:
-    """SSD-style detector, int8, 96x96x3 in, boxes, classes, scores and their number out."""
+    """SSD-style detector, int8: 96x96x3 in; boxes, classes, scores and their count out."""
     rng = np.random.default_rng(1)
     scenes = [drawing.scene(rng, SIZE) for _ in range(6000)]
     images = np.stack([s.image for s in scenes]) * 2 - 1
@@ -175,7 +174,7 @@ def detector() -> None:
             tf.zeros((1,)),
         )
 
-    # Weights become constants: the converter would keep them as resource variables here.
+    # Weights become constants: otherwise the converter would keep them as resource variables.
     forward = tf.function(lambda image: network(image, training=False)).get_concrete_function(
         tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, "image")
     )
@@ -220,7 +219,7 @@ def detector() -> None:
 
 
 def _outputs_in_op_order(model: bytes) -> bytes:
-    """A SavedModel has no order of outputs; gives the model's those of its last op."""
+    """The model with outputs in the order of its last op's: a SavedModel does not keep their order."""
     unpacked = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     main = unpacked.subgraphs[0]
     main.outputs = main.operators[-1].outputs
@@ -242,7 +241,7 @@ def _classify(
     network.fit(data, labels, batch_size=32, epochs=epochs, verbose=2)
     fixed = keras.Input(data.shape[1:], batch_size=1)
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, network(fixed)))
-    # FULLY_CONNECTED version 12, per-channel, is newer than the runtime that we build.
+    # Per-channel FULLY_CONNECTED has version 12, which is newer than the pinned runtime.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if form != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -317,10 +316,10 @@ MODELS: dict[str, Callable[[], None]] = {
 
 
 def main(names: list[str]) -> None:
-    """Makes the named models, all of them when none is named."""
+    """Makes the named models, or all of them if none is named."""
     unknown = sorted(set(names) - set(MODELS))
     if unknown:
-        sys.exit(f"unknown model {', '.join(unknown)}; there are {', '.join(MODELS)}")
+        sys.exit(f"unknown model {', '.join(unknown)}; known: {', '.join(MODELS)}")
     for name in names or MODELS:
         keras.utils.set_random_seed(7)
         MODELS[name]()

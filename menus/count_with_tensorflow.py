@@ -1,8 +1,8 @@
 """MACs as TensorFlow's own profiler counts them: ``python menus/count_with_tensorflow.py FOLDER``.
 
 Needs the packages of ``requirements/models.txt``.  Writes ``FOLDER/NAME.tflite`` for each of five networks
-and prints half of the floating-point operations that TensorFlow attributes to their convolutions and
-products, from the graph before it is converted: a count that shares nothing with ``litesmith plan``.
+and prints half of the floating-point operations that TensorFlow attributes to their convolutions and matrix
+products, from the graph before conversion: a count that is independent of ``litesmith plan``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tensorflow.python.profiler.option_builder import ProfileOptionBuilder
 
 
 def networks() -> Iterator[tuple[str, keras.Model]]:
-    """Names and networks, untrained: what is counted are shapes."""
+    """Names and untrained networks: only shapes are counted."""
     known = keras.applications
     yield "mobilenet", known.MobileNet((128, 128, 3), alpha=0.25, weights=None)
     yield "mobilenet_v2", known.MobileNetV2((96, 96, 3), alpha=0.35, weights=None)

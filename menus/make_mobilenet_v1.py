@@ -1,8 +1,8 @@
 """Builds MobileNet v1 in its 16 variants: ``python menus/make_mobilenet_v1.py FOLDER [VARIANT …]``.
 
-Needs the packages of ``requirements/models.txt`` (TensorFlow).  Weights are Keras's initial ones: what is
-measured afterwards (``measure.py``) are sizes and shapes, which training does not change.  Each variant is
-written as float32 and as int8.
+Needs the packages of ``requirements/models.txt`` (TensorFlow).  Weights are Keras's initial ones:
+``measure.py`` measures sizes and shapes, which training does not change.  Each variant is written as float32
+and as int8.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Work and memory of a menu's converted models: ``python menus/measure.py MENU FOLDER``.
+"""MACs and memory of a menu's converted models: ``python menus/measure.py MENU FOLDER``.
 
-``FOLDER`` has ``VARIANT.ARITHMETIC.tflite`` files.  Prints what was counted beside what the menu says,
-and the ``bytes`` and ``arena`` of each variant for its YAML file.
+``FOLDER`` has ``VARIANT.ARITHMETIC.tflite`` files.  Prints the counted numbers next to those in the menu, and
+the ``bytes`` and ``arena`` of each variant for its YAML file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# How fast a board's first core runs just now, and how busy it is: one KEY=VALUE for each line.
+# Prints the current clock of a board's first core, its temperature and the load, one KEY=VALUE a line.
 cpu=/sys/devices/system/cpu/cpu0/cpufreq
 for name in scaling_governor scaling_cur_freq cpuinfo_max_freq; do
   [ ! -r "$cpu/$name" ] || echo "$name=$(cat "$cpu/$name")"

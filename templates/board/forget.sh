@@ -1,4 +1,4 @@
-# Removes files that came for a measurement and that no release has.  $1 folder, $2 token, then digests.
+# Removes files that were sent for a measurement and that no release uses.  $1 folder, $2 token, then digests.
 held "$1" "$2"
 folder=$1
 shift 2

@@ -1,4 +1,4 @@
-# Cleans up after deployments that failed, and says which files are there and whole, and how much space is left.
+# Cleans up after failed deployments; prints which files are present and complete, and the free space in KiB.
 # $1 folder, $2 token, then the digests of the files.
 held "$1" "$2"
 folder=$1
@@ -9,7 +9,7 @@ for file in "$folder"/files/*; do
   case $kept in *" ${file##*/} "*) ;; *) rm -f "$file" ;; esac
 done
 for digest in "$@"; do
-  # One that is not whole stays until the right one takes its place: it may be what runs.
+  # A damaged file stays until it is replaced: a running program may use it.
   ! whole "$folder/files/$digest" || echo "have=$digest"
 done
 echo "free=$(df -Pk "$folder" 2>/dev/null | sed -n '$p' | awk '{print $4}')"

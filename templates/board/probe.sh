@@ -1,7 +1,7 @@
-# What a board is: one KEY=VALUE for each line.  $1 is the install folder.
+# Describes a board, one KEY=VALUE a line.  $1 install folder.
 echo "machine=$(uname -m)"
 echo "kernel=$(uname -sr)"
-# Under an emulator this may be another machine's: then the line has another name.
+# Under an emulator /proc/cpuinfo may be that of another machine: its line then has another name.
 case $(uname -m) in
   arm* | aarch64) key=Features ;;
   riscv*) key=isa ;;
@@ -31,7 +31,7 @@ echo "memory=$(sed -n 's/^MemAvailable:[[:space:]]*\([0-9]*\).*/\1/p' /proc/memi
 for tool in sha256sum mv ln mkdir cat rm sync; do
   command -v "$tool" >/dev/null 2>&1 || echo "lacks=$tool"
 done
-# Replacing a link to a folder in one step takes mv -T: GNU and busybox have it.
+# Replacing a link to a folder atomically needs mv -T, which GNU and busybox have.
 there=$(mktemp -d 2>/dev/null || mktemp -d "$place/.probe-XXXXXX" 2>/dev/null)
 [ -z "$there" ] || (cd "$there" && mkdir a b && ln -s a l && ln -s b n && mv -T -f n l) 2>/dev/null \
   || echo "lacks=mv -T"

@@ -1,5 +1,5 @@
-# Removes releases but for the current one and those before it, and files that no release has.
-# $1 folder, $2 token, $3 releases to keep beside the current one.
+# Removes all releases but the current one and those before it, and files that no release uses.
+# $1 folder, $2 token, $3 number of releases to keep besides the current one.
 held "$1" "$2"
 cd "$1/releases" || exit 50
 kept=$(readlink ../current | sed 's,.*/,,')

@@ -1,4 +1,4 @@
-# Takes a file from standard input, and keeps it under its digest when that is right.
+# Reads a file from standard input and stores it under its digest, if that is correct.
 # $1 folder, $2 token, $3 digest.
 partial=$1/files/.partial-$2
 held "$1" "$2"
@@ -8,7 +8,7 @@ trap 'exit 22' HUP INT TERM
 cat >"$partial" || exit 20
 sum=$(sha256sum <"$partial")
 if [ "${sum%% *}" != "$3" ]; then
-  echo "what arrived has the digest ${sum%% *}" >&2
+  echo "the received file has the digest ${sum%% *}" >&2
   exit 21
 fi
 held "$1" "$2"

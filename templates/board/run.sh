@@ -1,11 +1,11 @@
-# Runs a program in a scratch folder of its own, on inputs that come by standard input.
-# $1 folder, $2 token, $3 seconds, $4 sizes of the inputs in bytes, then the command, to which --input options
-# are added.  Standard output gets one line with the sizes of what the program said and of its outputs, then all
-# of it.
+# Runs a program in its own scratch folder on inputs from standard input.
+# $1 folder, $2 token, $3 time limit in seconds, $4 sizes of the inputs in bytes, then the command, to which
+# --input options are added.  Standard output gets one line with the sizes of the program's standard output and of
+# its output files, then their contents in the same order.
 held "$1" "$2"
 folder=$1 token=$2 limit=$3 sizes=$4
 scratch=$1/.scratch-$2
-# However it ends: the other end may be gone before the answer is.
+# Clean up however the script ends: the client may disconnect before it has read the answer.
 trap 'cd / && rm -rf "$scratch"' EXIT
 trap 'exit 98' HUP INT PIPE TERM
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 97
@@ -22,7 +22,7 @@ done
 rm -f all.bin
 "$@" --output-dir . >said.txt </dev/null &
 program=$!
-# It ends when its time is over, or when nobody holds the lock any more.
+# Kill the program at the time limit, or when the lock is lost.
 (
   while sleep 1 && kill -0 "$program"; do
     limit=$((limit - 1))
