@@ -1,6 +1,6 @@
-"""The subgraphs of a model as the runtime holds them: tensors that are sized, and moved between memories.
+"""The subgraphs of a model as the interpreter holds them: tensors with sizes and kinds of memory.
 
-An analysis says what a file contains; this is what the interpreter makes of it and changes while it
+An analysis says what a file contains; this is what the interpreter makes of it, and changes while it
 prepares the nodes (``TfLiteTensor`` and ``TfLiteNode`` of ``core/c/common.h``).
 """
 
@@ -24,10 +24,10 @@ from litesmith.runtime.op_registry import Registry
 Dims = tuple[int, ...]
 
 MISSING = -1
-"""``kTfLiteOptionalTensor``: an input that is left out, an output that nobody wants."""
+"""``kTfLiteOptionalTensor``: an input that is left out, an output that is not used."""
 
 DELEGATE = "DELEGATE"
-"""The op of a node that stands for those that a delegate has taken."""
+"""The op of a node that stands for nodes taken by a delegate."""
 
 _BYTES = {
     "float32": 4,
@@ -52,7 +52,7 @@ UNSIZED = frozenset({"string", "resource", "variant"})
 
 
 class Memory(enum.Enum):
-    """Where the bytes of a tensor lie: ``TfLiteAllocationType``."""
+    """Where a tensor's data lies: ``TfLiteAllocationType``."""
 
     NONE = "kTfLiteMemNone"
     CONSTANT = "kTfLiteMmapRo"
@@ -76,9 +76,9 @@ def byte_size(dtype: str, dims: Dims) -> int:
 class RuntimeTensor:
     """A tensor of a running subgraph.
 
-    ``known`` is false where ``dims`` or ``value`` depend on data that only a run brings, and are a guess.
-    ``value`` is there for constants and for small tensors that follow from constants and shapes.  ``handle``
-    names the variable that a resource stands for.
+    ``known`` is false where ``dims`` or ``value`` depend on the data of a run, and are a guess.  ``value`` is
+    set for constants and for small tensors that follow from constants and shapes.  ``handle`` names the
+    variable that a resource refers to.
     """
 
     name: str
@@ -96,17 +96,17 @@ class RuntimeTensor:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         return math.prod(self.dims)
 
     @property
     def fixed(self) -> bool:
-        """``IsConstantOrPersistentTensor``: its contents are there before anything runs."""
+        """``IsConstantOrPersistentTensor``: its contents are known before anything runs."""
         return self.memory in _FIXED
 
     @property
     def resizable(self) -> bool:
-        """Whether the file leaves a dimension open: ``HasUnspecifiedDimension``."""
+        """Whether a dimension is not specified in the file: ``HasUnspecifiedDimension``."""
         return -1 in self.signature
 
     def resize(self, dims: Dims) -> None:
@@ -116,13 +116,13 @@ class RuntimeTensor:
             self.bytes = byte_size(self.dtype, dims)
 
     def scales(self) -> tuple[float, ...]:
-        """The scales of its quantisation: one, or one for each channel."""
+        """The scales of its quantisation: one, or one for each channel; empty where it has none."""
         return self.quantization.reals("scale") if self.quantization is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scratch:
-    """A tensor that a kernel adds to its node: in the arena while the node runs, or kept in the other one."""
+    """A tensor that a kernel adds to its node: in the arena while the node runs, or in the persistent one."""
 
     label: str
     dtype: str
@@ -134,12 +134,13 @@ class Scratch:
 class RuntimeNode:
     """A node of a running subgraph.
 
-    ``tensors`` are those of its subgraph: inputs, outputs and temporaries are indices into it; so are those
-    that are ``reserved`` for temporaries of a kernel, which may not need all of them.  ``pending`` are the
-    shapes that the node's run will give to outputs on the heap, None where nobody can say, and whether they
-    are certain.  ``at_most`` says that those which are not certain cannot be larger.  ``own`` is for ops of
-    the user's.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file where a
-    delegate has changed the plan.
+    ``tensors`` are those of its subgraph: inputs, outputs and temporaries are indices into it; so are
+    ``reserved`` tensors, which the kernel may use as temporaries.  ``options`` is the op's options table,
+    with all defaults where the file has none; ``custom`` are the options of a custom op.  ``pending`` are
+    the shapes that outputs on the heap get when the node runs, None where they are unknown, and whether they
+    are certain.  ``at_most`` says that shapes that are not certain cannot be larger.  ``own`` marks the
+    user's custom ops.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file
+    where a delegate has changed the plan.
     """
 
     op: str
@@ -164,10 +165,10 @@ class RuntimeNode:
         return self.tensors[self.inputs[position]]
 
     def of(self, position: int) -> RuntimeTensor:
-        """An input that the kernel cannot do without.
+        """An input that the kernel requires.
 
         Raises:
-            LookupError: it is left out.
+            LookupError: the input is left out.
         """
         tensor = self.input(position)
         if tensor is None:
@@ -175,7 +176,7 @@ class RuntimeNode:
         return tensor
 
     def output(self, position: int = 0) -> RuntimeTensor | None:
-        """An output, None when nobody wants it."""
+        """An output, None when it is not used."""
         if position >= len(self.outputs) or self.outputs[position] == MISSING:
             return None
         return self.tensors[self.outputs[position]]
@@ -185,18 +186,23 @@ class RuntimeNode:
         return self.of(position).dims
 
     def fixed(self, *positions: int) -> bool:
-        """Whether these inputs have their contents before anything runs."""
+        """Whether the contents of these inputs are known before anything runs."""
         return all(self.of(position).fixed for position in positions)
 
     def value(self, position: int) -> Array | None:
-        """The contents of an input, as far as they can be told without a run."""
+        """The contents of an input, None where they depend on a run."""
         tensor = self.input(position)
         return tensor.value if tensor is not None else None
 
     def ints(self, position: int) -> Dims | None:
-        """The same as plain numbers, flat."""
+        """The contents of an input as a flat tuple, None where they depend on a run."""
         value = self.value(position)
         return None if value is None else tuple(int(number) for number in value.ravel())
+
+    @property
+    def file_index(self) -> int:
+        """The index of the node in the file, by which users know it."""
+        return self.index if self.in_file is None else self.in_file
 
     @property
     def inputs_known(self) -> bool:
@@ -209,12 +215,12 @@ class RuntimeNode:
         return is_hybrid(self.of(0), self.of(1))
 
     def add_tensor(self) -> int:
-        """Another tensor for the subgraph, which nothing is known of yet: ``AddTensors``."""
+        """Adds an empty tensor to the subgraph, and returns its index: ``AddTensors``."""
         self.tensors.append(RuntimeTensor(name="", dtype="", dims=(), memory=Memory.NONE))
         return len(self.tensors) - 1
 
     def resize(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
-        """Sizes an output while the node is prepared; None keeps what the file says, and is not certain."""
+        """Sizes an output while the node is prepared; None keeps the size in the file, as a guess."""
         tensor = self.output(position)
         if tensor is None:
             return
@@ -223,14 +229,14 @@ class RuntimeNode:
         tensor.known = dims is not None and (self.inputs_known if known is None else known)
 
     def computed(self, position: int, dims: Dims | None) -> None:
-        """The same for an output whose contents the kernel computes while it is prepared."""
+        """Sizes an output whose contents the kernel computes while it is prepared."""
         tensor = self.output(position)
         if tensor is not None:
             tensor.memory = Memory.COMPUTED
             self.resize(position, dims)
 
     def heap(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
-        """Leaves an output to the node's run, which will give it this shape: ``SetTensorToDynamic``."""
+        """Sizes an output when the node runs, with this shape then: ``SetTensorToDynamic``."""
         tensor = self.output(position)
         if tensor is not None:
             tensor.memory = Memory.HEAP
@@ -245,7 +251,7 @@ def is_hybrid(activations: RuntimeTensor, weights: RuntimeTensor) -> bool:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RuntimeGraph:
-    """A subgraph with its execution plan, which is the order of its nodes in the file unless delegated."""
+    """A subgraph with its execution plan: the order of the file, unless a delegate changed it."""
 
     name: str
     tensors: list[RuntimeTensor]
@@ -255,16 +261,17 @@ class RuntimeGraph:
 
     @property
     def variables(self) -> list[int]:
-        """Tensors that keep their contents from one inference to the next."""
+        """Tensors that keep their contents between inferences."""
         return [index for index, tensor in enumerate(self.tensors) if tensor.variable]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subset:
-    """Nodes that run one after the other in a subgraph that a delegate was given: ``NodeSubset``.
+    """Nodes that run one after the other in a partitioned subgraph: ``NodeSubset``.
 
-    ``nodes`` are indices in the file.  ``inputs`` are the tensors that they need of others, and ``outputs``
-    those that others need of them, sorted.  Where they are ``delegated``, one kernel takes their place.
+    ``nodes`` are indices in the file.  ``inputs`` are the tensors that they take from other nodes, and
+    ``outputs`` those that other nodes take from them, sorted.  Where the nodes are ``delegated``, one kernel
+    takes their place.
     """
 
     nodes: tuple[int, ...]
@@ -306,7 +313,7 @@ class _Kind:
 
 
 def _contents(entry: Table, content: bytes) -> memoryview | None:
-    """The bytes of a buffer; None where it has none, which is not the same as having no bytes."""
+    """The bytes of a buffer; None where the field is absent, which differs from an empty one."""
     span = entry.span("data")
     view = memoryview(content)
     if span is not None:
@@ -358,7 +365,7 @@ def _custom_options(options: bytes) -> Mapping[str, Any]:
 
 
 def _tensor(table: Table, tensor: analysis.Tensor, buffers: list[memoryview | None]) -> RuntimeTensor:
-    """``InterpreterBuilder::ParseTensors``: buffer 0 is nobody's, a buffer with contents makes a constant."""
+    """``InterpreterBuilder::ParseTensors``: buffer 0 is always empty, one with contents makes a constant."""
     number = table.integer("buffer")
     content = buffers[number] if number else None
     if content is not None:

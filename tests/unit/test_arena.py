@@ -8,12 +8,12 @@ import pytest
 from litesmith.base.errors import ModelError, UsageError
 from litesmith.model import contents
 from litesmith.model.entry_points import Choice
-from litesmith.predict.arena import prediction, shapes
+from litesmith.predict.arena import prediction
+from litesmith.predict.arena.kernels import KERNELS, elementwise, reshaping, slicing
 from litesmith.predict.arena.layout import ALIGNMENT, IN_PLACE, Arena, Planner
 from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX, Library
 from litesmith.predict.arena.padding import rule
 from litesmith.predict.arena.prediction import ArenaPlan, Placed
-from litesmith.predict.arena.scratch import SCRATCH
 from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size
 from litesmith.runtime.op_registry import Registry
 from litesmith.study.op_models import all_cases
@@ -223,9 +223,8 @@ def test_sorting_sorts(library: Library, count: int) -> None:
 
 def test_every_op_has_its_shapes(registry: Registry) -> None:
     control = {"IF", "WHILE"}
-    assert set(registry.by_name()) <= set(shapes.PREPARE) | control
-    assert set(shapes.PREPARE) <= set(registry.by_name())
-    assert set(SCRATCH) <= set(shapes.PREPARE)
+    assert set(registry.by_name()) <= set(KERNELS) | control
+    assert set(KERNELS) <= set(registry.by_name())
 
 
 @pytest.mark.parametrize(
@@ -241,20 +240,20 @@ def test_every_op_has_its_shapes(registry: Registry) -> None:
 )
 def test_strided_slices_are_those_of_numpy(ends, masks, slices) -> None:
     expected = np.zeros((4, 5, 3))[slices].shape
-    assert shapes.strided_shape((4, 5, 3), ends, masks, offset=False) == expected
+    assert slicing.strided_shape((4, 5, 3), ends, masks, offset=False) == expected
 
 
 def test_shapes_that_cannot_be_broadcast() -> None:
-    assert shapes.broadcast((2, 1, 3), (4, 1)) == (2, 4, 3)
-    assert shapes.broadcast((0, 3), (1, 1)) == (0, 3)
+    assert elementwise.broadcast((2, 1, 3), (4, 1)) == (2, 4, 3)
+    assert elementwise.broadcast((0, 3), (1, 1)) == (0, 3)
     with pytest.raises(ValueError, match="cannot be broadcast"):
-        shapes.broadcast((2, 3), (4,))
+        elementwise.broadcast((2, 3), (4,))
 
 
 def test_the_rest_of_a_reshape() -> None:
-    assert shapes.stretched((2, -1), (3, 4)) == (2, 6)
-    assert shapes.stretched((5, -1), (0, 5)) == (5, 0)
-    assert shapes.stretched((12,), (3, 4)) == (12,)
+    assert reshaping.stretched((2, -1), (3, 4)) == (2, 6)
+    assert reshaping.stretched((5, -1), (0, 5)) == (5, 0)
+    assert reshaping.stretched((12,), (3, 4)) == (12,)
 
 
 @pytest.mark.parametrize(("padding", "expected"), [(0, (48, 96)), (1, (47, 92))])
@@ -456,8 +455,8 @@ def test_a_size_that_data_decides_is_planned_for_the_most() -> None:
     (why,) = plan.unknown
     assert (why.op, why.node, why.at_most) == ("WHERE", 1, True)
     assert why.line() == (
-        "node 1 of subgraph 0, WHERE, 't2': its size depends on what 't1' will hold; "
-        "planned for the most that it can be"
+        "node 1 of subgraph 0, WHERE, 't2': its size depends on the contents of 't1'; "
+        "planned for its largest possible size"
     )
     assert placed(plan)["t3"].bytes == 80
 
@@ -471,7 +470,7 @@ def test_a_size_that_nobody_knows_is_that_of_the_file() -> None:
     (why,) = plan.unknown
     assert not why.at_most
     assert not plan.at_most
-    assert "depends on what 't1' will hold; planned as large as the file says" in why.line()
+    assert "depends on the contents of 't1'; planned for the size in the file" in why.line()
     assert placed(plan)["t3"].bytes == 80
 
 

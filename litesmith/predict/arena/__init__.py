@@ -1,6 +1,7 @@
-"""The memory of a model's tensors, before anything is built: what the runtime will allocate, byte for byte.
+"""The memory of a model's tensors: what the runtime will allocate, byte for byte, before anything is built.
 
-``prediction`` is the way in.  ``graph`` is what the interpreter holds, ``shapes``, ``values`` and ``scratch``
-what each kernel does to it, ``interpreter`` the order in which that happens, ``layout`` and ``ordering``
-how the arenas are filled, ``padding`` the windows of convolutions and pools.
+``prediction`` is the entry point.  ``interpreter``, ``subgraph`` and ``control_flow`` prepare and run the
+subgraphs, ``kernels`` sizes the outputs and temporaries of each op, ``values`` computes the small tensors
+that shapes depend on, ``layout`` and ``ordering`` fill the arenas, ``unknown`` says why a prediction is not
+exact.
 """

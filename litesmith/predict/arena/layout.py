@@ -1,7 +1,7 @@
 """Tensors and nodes → offsets in the two arenas, by the rules of the runtime.
 
-This is ``arena_planner.cc`` and ``simple_memory_arena.cc`` of TensorFlow Lite 2.14.1: when a tensor comes
-and goes, which output takes the place of an input, which gap a tensor gets.
+This follows ``arena_planner.cc`` and ``simple_memory_arena.cc`` of TensorFlow Lite 2.14.1: the lifetimes of
+tensors, which outputs take the place of an input, which gap a tensor gets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALIGNMENT = 64
 """Bytes: ``kDefaultArenaAlignment`` and ``kDefaultTensorAlignment``."""
 
 NEVER = 2**31 - 1
-"""``kNodeNotAssigned``: no node brings the tensor, or no node is its last."""
+"""``kNodeNotAssigned``: no node produces the tensor, or no node is the last to use it."""
 
 _NO_GAP = 2**64
 _SCALAR_BYTES = 4
@@ -28,7 +28,7 @@ _MOST_SHARED_INPUTS = 3
 class InPlace:
     """Inputs whose place the first output of an op may take (``TfLiteRegistration::inplace_operator``).
 
-    ``unmodified`` says that the op changes nothing: several outputs may share one input then.
+    ``unmodified`` says that the op does not change the data, so that several outputs may share one input.
     """
 
     inputs: tuple[int, ...]
@@ -58,7 +58,7 @@ def _align(offset: int) -> int:
 
 @dataclass(frozen=True, order=True)
 class Allocation:
-    """Bytes of an arena from the first node that needs them to the last."""
+    """Bytes of an arena, used from ``first_node`` to ``last_node``, both included."""
 
     offset: int
     size: int = field(compare=False)
@@ -67,7 +67,7 @@ class Allocation:
 
 
 class Arena:
-    """``SimpleMemoryArena``: allocations in the order of their offsets, and how far they ever reached."""
+    """``SimpleMemoryArena``: allocations in the order of their offsets, and the largest end of any so far."""
 
     def __init__(self) -> None:
         self._active: list[Allocation] = []
@@ -75,20 +75,20 @@ class Arena:
         self.buffer_bytes = 0
 
     def clear(self) -> None:
-        """Forgets all allocations; the buffer stays."""
+        """Drops all allocations; the buffer stays."""
         self._active = []
         self._high_water_mark = 0
 
     def forget_allocations(self) -> None:
-        """The same, but what they needed stays the least that is needed."""
+        """Drops all allocations, but not the high-water mark."""
         self._active = []
 
     def purge(self, node: int) -> None:
-        """Forgets allocations that end before a node."""
+        """Drops allocations that end before a node."""
         self._active = [one for one in self._active if one.last_node >= node]
 
     def allocate(self, size: int, first_node: int, last_node: int) -> Allocation:
-        """Takes the smallest gap between what lives at the same time, else the end."""
+        """Takes the smallest gap that fits between allocations used at the same time, else the end."""
         if size == 0:
             return Allocation(0, 0, first_node, last_node)
         best: int | None = None
@@ -110,15 +110,15 @@ class Arena:
         return made
 
     def commit(self) -> None:
-        """Makes the buffer as large as it must be: the alignment, and as much again as padding, are added."""
+        """Grows the buffer to the high-water mark, plus the alignment, and as much padding."""
         self.buffer_bytes = max(self.buffer_bytes, ALIGNMENT + self._high_water_mark + ALIGNMENT)
 
 
 class Planner:
     """``ArenaPlanner`` of one subgraph.
 
-    ``library`` is the C++ library that the program is linked with: it decides between tensors of the same
-    size and the same first node.
+    ``library`` is the C++ library that the program is linked with: the order of tensors with the same size
+    and first node depends on it.
     """
 
     def __init__(self, graph: RuntimeGraph, library: Library = LIBCXX) -> None:
@@ -135,7 +135,7 @@ class Planner:
         self._plan()
 
     def _plan(self) -> None:
-        """When each tensor comes and goes (``PlanAllocations``)."""
+        """Finds the lifetime of each tensor (``PlanAllocations``)."""
         graph = self._graph
         references: dict[int, int] = {}
         for index in graph.outputs:
@@ -174,7 +174,7 @@ class Planner:
         return self.shared.get(index, index)
 
     def _share(self, uses: Mapping[int, int]) -> None:
-        """Which outputs take the place of an input (``IdentifyInPlaceTensors``)."""
+        """Finds outputs that take the place of an input (``IdentifyInPlaceTensors``)."""
         for node in self._graph.nodes:
             rule = IN_PLACE.get(node.op) if not node.own else None
             if rule is None or not node.outputs or node.outputs[0] == MISSING:
@@ -203,14 +203,14 @@ class Planner:
         return found
 
     def reset(self) -> None:
-        """Forgets where tensors lie (``ResetAllocations``)."""
+        """Drops the places of all tensors (``ResetAllocations``)."""
         self.arena.clear()
         self.persistent.clear()
         self.allocations = {}
         self._last_active = NEVER
 
     def execute(self, first: int, last: int) -> None:
-        """Places the tensors of these nodes, which are prepared (``ExecuteAllocations``)."""
+        """Places the tensors of prepared nodes, ``last`` included (``ExecuteAllocations``)."""
         for node in self._graph.nodes[first : last + 1]:
             for index in node.temporaries:
                 self.first_node[index] = self.last_node[index] = node.index
@@ -240,7 +240,7 @@ class Planner:
         return tensor.memory is Memory.ARENA and (there.size if there else 0) < tensor.bytes
 
     def _order(self, index: int) -> tuple[int, int, int]:
-        """Tensors of the whole inference first, then by size, then by their first node."""
+        """Sorts tensors that live for the whole inference first, then by size, then by first node."""
         first = self.first_node.get(index, NEVER)
         if first == 0 and index not in self.last_node:
             return (0, index, 0)

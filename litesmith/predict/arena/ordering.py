@@ -1,9 +1,9 @@
-"""The order in which the C++ libraries visit a hash set of integers, and in which they leave equal ones.
+"""The order in which C++ libraries visit a hash set of integers, and in which they sort equal elements.
 
 The runtime collects the tensors of a node in a ``std::unordered_set`` and sorts them with ``std::sort``,
-which keeps no order among equals.  Both orders are the library's own, and decide how large an arena gets
-when a node has several tensors of one size.  These are libc++ (LLVM 22) and libstdc++ (GCC 12); only their
-way out when a quicksort goes badly wrong, a heap sort, is left out.
+which is not stable.  Both orders depend on the library, and decide how large an arena gets when a node has
+several tensors of one size.  These are libc++ (LLVM 22) and libstdc++ (GCC 12), without their heap sort for
+inputs on which quicksort is slow.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any, Protocol
 from litesmith.toolchain.protocol import CxxLibrary
 
 Key = Callable[[int], Any]
-"""What numbers are sorted by."""
+"""The sort key of a number."""
 
 
 class Library(Protocol):
-    """A C++ library."""
+    """A C++ standard library."""
 
     def visited(self, numbers: Iterable[int]) -> list[int]:
-        """Numbers in the order of a hash set that they were inserted into one by one."""
+        """The iteration order of a hash set into which the numbers were inserted one by one."""
 
     def sort(self, numbers: list[int], key: Key) -> None:
         """``std::sort``, in place."""
 
 
 class _Buckets:
-    """A hash set as one list in which each bucket's numbers stand together."""
+    """A hash set as one list in which the numbers of a bucket are adjacent."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -37,7 +37,7 @@ class _Buckets:
         self.order: list[int] = []
 
     def insert(self, number: int) -> None:
-        """In front of its bucket; a new bucket comes in front of all."""
+        """Inserts at the front of the bucket; a new bucket goes to the front of the list."""
         bucket = number % self.count
         if bucket in self.groups:
             self.groups[bucket].insert(0, number)
@@ -54,7 +54,7 @@ def _is_prime(number: int) -> bool:
 
 
 class Libcxx:
-    """LLVM's: ``__hash_table`` and ``__algorithm/sort.h``."""
+    """LLVM's library: ``__hash_table`` and ``__algorithm/sort.h``."""
 
     def visited(self, numbers: Iterable[int]) -> list[int]:
         """See :class:`Library`."""
@@ -94,7 +94,7 @@ class Libcxx:
 
 
 class _LlvmSort:
-    """``__introsort``: insertion sort for few, else quicksort about a pivot that goes to the left."""
+    """``__introsort``: insertion sort for short ranges, else quicksort with the pivot at the left."""
 
     _FEW = 24
     _MANY = 128
@@ -108,7 +108,7 @@ class _LlvmSort:
         return bool(self._key(left) < self._key(right))
 
     def _stable(self, *places: int) -> None:
-        """Sorts what stands at these places, in this order; equal ones stay."""
+        """Sorts the elements at these indices, in this order; the sort is stable."""
         found = sorted((self._v[place] for place in places), key=self._key)
         for place, number in zip(places, found, strict=True):
             self._v[place] = number
@@ -152,7 +152,7 @@ class _LlvmSort:
         self._v[first], self._v[half] = self._v[half], self._v[first]
 
     def _equals_right(self, first: int, last: int) -> tuple[int, bool]:
-        """``__partition_with_equals_on_right``: where the pivot lands, and whether nothing had to move."""
+        """``__partition_with_equals_on_right``: the pivot's index, and whether the range was partitioned."""
         v, begin, pivot = self._v, first, self._v[first]
         first += 1
         while self._less(v[first], pivot):
@@ -173,7 +173,7 @@ class _LlvmSort:
         return first - 1, partitioned
 
     def _equals_left(self, first: int, last: int) -> int:
-        """``__partition_with_equals_on_left``: where what is larger than the pivot begins."""
+        """``__partition_with_equals_on_left``: the index of the first element larger than the pivot."""
         v, begin, end, pivot = self._v, first, last, self._v[first]
         first += 1
         while first < end and not self._less(pivot, v[first]):
@@ -194,7 +194,7 @@ class _LlvmSort:
         return first
 
     def _insert_few(self, first: int, last: int) -> bool:
-        """``__insertion_sort_incomplete``: sorts, unless that takes more than a few insertions."""
+        """``__insertion_sort_incomplete``: gives up after a few insertions; whether the range is sorted."""
         v = self._v
         if last - first <= 5:
             v[first:last] = sorted(v[first:last], key=self._key)
@@ -216,13 +216,13 @@ class _LlvmSort:
 
 
 class Libstdcxx:
-    """GNU's: ``hashtable.h`` and ``stl_algo.h``."""
+    """GNU's library: ``hashtable.h`` and ``stl_algo.h``."""
 
     _FEW = 16
     _BUCKETS = (
         13, 29, 59, 127, 257, 541, 1109, 2357, 5087, 10273, 20753, 42043,
     )  # fmt: skip
-    """What the number of buckets grows through."""
+    """The numbers of buckets that a growing table has."""
 
     def visited(self, numbers: Iterable[int]) -> list[int]:
         """See :class:`Library`."""
@@ -240,7 +240,7 @@ class Libstdcxx:
         """See :class:`Library`."""
         depth = 2 * (len(numbers).bit_length() - 1) if numbers else 0
         self._quick(numbers, 0, len(numbers), depth, key)
-        numbers.sort(key=key)  # insertion sort, which is as stable
+        numbers.sort(key=key)  # insertion sort, which is stable as well
 
     def _quick(self, v: list[int], first: int, last: int, depth: int, key: Key) -> None:
         while last - first > self._FEW and depth:
@@ -254,7 +254,7 @@ class Libstdcxx:
 
     @staticmethod
     def _median(v: list[int], places: tuple[int, int, int], key: Key) -> int:
-        """``__move_median_to_first``: the place of the median."""
+        """``__move_median_to_first``: the index of the median."""
         a, b, c = places
         one, two, three = (key(v[place]) for place in places)
         if one < two:

@@ -1,4 +1,4 @@
-"""Sizes of what a window yields that moves over an image: ``padding.h``."""
+"""The size of a convolution's or pool's output: ``padding.h``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def _same(size: int, window: int, stride: int, dilation: int) -> int:  # noqa: A
 
 
 def _valid(size: int, window: int, stride: int, dilation: int) -> int:
-    # C++ cuts off towards zero.
+    # Integer division in C++ truncates towards zero.
     return int((size + stride - ((window - 1) * dilation + 1)) / stride) if stride else 0
 
 
 def rule(padding: str) -> Rule:
-    """The rule of a padding."""
+    """The rule of a padding, ``SAME`` or ``VALID``."""
     return _same if padding == "SAME" else _valid

@@ -1,7 +1,7 @@
-"""A model → how many bytes its tensors will take in a program of ours, and where each of them will lie.
+"""A model → how many bytes its tensors take in a generated program, and where each of them lies.
 
-Neither a program nor TensorFlow is needed.  What shapes and constants decide is exact; where data decides,
-the plan says so, and by which node.
+Neither a program nor TensorFlow is needed.  The plan is exact where it depends on shapes and constants
+alone; where it depends on data, it says so, and names the nodes.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from litesmith.base.errors import ModelError
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import EVERYTHING, Choice, parts
 from litesmith.model.flatbuffer import DamagedError
-from litesmith.predict.arena.interpreter import Interpreter, Subgraph, Unknown
+from litesmith.predict.arena.interpreter import Interpreter
 from litesmith.predict.arena.layout import NEVER, Planner
 from litesmith.predict.arena.ordering import LIBCXX, Library
+from litesmith.predict.arena.subgraph import Subgraph
+from litesmith.predict.arena.unknown import Unknown
 from litesmith.runtime import graph, op_registry
 from litesmith.runtime.graph import Dims, Memory, RuntimeGraph, Subset
 from litesmith.runtime.op_registry import Registry
 
 _SHARES = (0.75, 0.5, 0.25, 0)
-"""Of the most that a tensor may have: what is tried, too, when nobody knows its size."""
+"""Parts of the largest possible size of a tensor that are tried as well when its size is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """A tensor in an arena: ``bytes`` at ``offset``, from ``first_node`` to ``last_node``, both included.
 
-    Nodes are indices into the subgraph's.  ``kind`` is input, output, activation, variable, scratch (of one
-    node), or kept (what a kernel computes once: row sums, unpacked weights).  ``persistent`` tensors lie in
-    the arena that keeps its contents.  ``shares`` is the tensor whose place this one takes over.
+    Nodes are indices into the subgraph's nodes.  ``kind`` is input, output, activation, variable, scratch
+    (of one node), or kept (computed once by a kernel: row sums, unpacked weights).  ``persistent`` tensors
+    lie in the arena that keeps its contents.  ``shares`` is the tensor whose place this one takes over.
     """
 
     name: str
@@ -49,10 +51,10 @@ class Placed:
 class SubgraphPlan:
     """The two arenas of a subgraph, in bytes; 0 where the subgraph is never prepared.
 
-    They are a little larger than what lies in them: alignment and padding, 128 bytes for each.  ``released``
-    says that the arena is given back before the inference ends: bodies of control flow.  ``heap_bytes`` are
-    tensors that lie in no arena: those that a node's run sizes, and results that are there before it.
-    ``shapes`` are those that the file's tensors have in this run, in the file's order.
+    Each is 128 bytes larger than its tensors need: alignment and padding.  ``released``
+    says that the arena is freed before the inference ends: bodies of control flow.  ``heap_bytes`` are
+    tensors outside the arenas: those that are sized when their node runs, and results that are computed
+    while it is prepared.  ``shapes`` are those of the file's tensors in this run, in the file's order.
     """
 
     index: int
@@ -68,10 +70,10 @@ class SubgraphPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaPlan:
-    """What all subgraphs take.
+    """The memory of all subgraphs, in bytes.
 
     ``bytes`` is what the program reports after an inference (``arena_bytes``), ``peak_bytes`` the most that
-    exists at a time.  ``unknown`` is why they are not exact.
+    is allocated at a time.  ``unknown`` says why they are not exact.
     """
 
     bytes: int
@@ -81,12 +83,12 @@ class ArenaPlan:
 
     @property
     def exact(self) -> bool:
-        """Whether no data can change it."""
+        """Whether the memory does not depend on data."""
         return not self.unknown
 
     @property
     def at_most(self) -> bool:
-        """Whether it was planned for the most that data can ask for."""
+        """Whether it depends on data, and no data can need more."""
         return bool(self.unknown) and all(one.at_most for one in self.unknown)
 
 
@@ -123,7 +125,7 @@ def predict(
         plan = planned(1)
         if not plan.at_most:
             return plan
-        # Fewer bytes in one tensor can mean more in the arena: other tensors fill other gaps.
+        # A smaller tensor can make the arena larger: other tensors then fill other gaps.
         tried = [plan, *map(planned, _SHARES)]
     except DamagedError as error:
         raise ModelError(f"{model.path} is damaged: {error}", "convert or copy the model again") from None
@@ -136,7 +138,7 @@ def _plan(interpreter: Interpreter) -> ArenaPlan:
     return ArenaPlan(
         bytes=persistent + sum(one.arena_bytes for one in subgraphs if not one.released),
         peak_bytes=persistent + sum(one.arena_bytes for one in subgraphs),
-        unknown=interpreter.doubts(),
+        unknown=interpreter.unknown(),
         subgraphs=subgraphs,
     )
 

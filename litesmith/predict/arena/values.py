@@ -1,7 +1,7 @@
-"""Contents of small tensors that follow from shapes and constants.
+"""The contents of small tensors that follow from shapes and constants.
 
 Converters compute shapes within the graph: SHAPE, STRIDED_SLICE, PACK, RESHAPE.  The runtime knows such a
-shape only when it runs; whoever wants to know it before must compute it, too.
+shape only when it runs; a prediction has to compute it as well.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from litesmith.model.tensors import Array, numpy_dtype
-from litesmith.predict.arena.shapes import STRIDED_SLICE_MASKS
+from litesmith.predict.arena.kernels.slicing import STRIDED_SLICE_MASKS
 from litesmith.runtime.graph import MISSING, RuntimeNode
 
 _MOST_ELEMENTS = 4096
 _DTYPES = frozenset({"int32", "int64", "float32", "bool"})
 
 Values = list[Array] | None
-"""The outputs of an op in order; None where they cannot be told."""
+"""The outputs of an op in order; None where they are unknown."""
 
 
 def propagate(node: RuntimeNode) -> None:
-    """Gives the outputs of a node, whose shapes are final, their contents where these can be told."""
+    """Gives the outputs of a node, whose shapes are final, their contents where these are known."""
     tensors = [node.output(position) for position in range(len(node.outputs))]
     for tensor in tensors:
         if tensor is not None:
@@ -39,14 +39,14 @@ def propagate(node: RuntimeNode) -> None:
         with np.errstate(all="ignore"):
             found = compute(node)
     except (ValueError, TypeError, LookupError):
-        return  # what NumPy cannot put together, no shape depends on
+        return  # no shape depends on what NumPy cannot compute
     for tensor, value in zip(tensors, found or (), strict=False):
         if tensor is not None and value.size == tensor.elements:
             tensor.value = value.astype(numpy_dtype(tensor.dtype)).reshape(tensor.dims)
 
 
 def _arrays(node: RuntimeNode) -> list[Array]:
-    """All inputs, which have their contents."""
+    """The contents of all inputs."""
     return [
         tensor.value
         for tensor in (node.input(position) for position in range(len(node.inputs)))
@@ -83,7 +83,7 @@ def _same(node: RuntimeNode) -> Values:
 
 
 def _divide(left: Array, right: Array) -> Array:
-    """Integers are cut off towards zero, as C++ does."""
+    """Integer division truncates towards zero, as in C++."""
     if left.dtype.kind == "f":
         return np.asarray(left / right)
     return np.asarray(np.trunc(left / np.where(right == 0, 1, right)))
@@ -181,7 +181,7 @@ def _zeros(node: RuntimeNode) -> Values:
 
 
 _OF_SHAPES = frozenset({"SHAPE", "RANK", "ZEROS_LIKE"})
-"""Ops that do not look at what their input holds."""
+"""Ops that do not read the contents of their input."""
 
 _BY_OP: Mapping[str, Callable[[RuntimeNode], Values]] = {
     "SHAPE": _shape,
