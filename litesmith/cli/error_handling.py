@@ -39,29 +39,35 @@ def exits_on_error(function: Callable[Arguments, Value]) -> Callable[Arguments, 
         try:
             with _interruptible():
                 return function(*args, **kwargs)
-        except LitesmithError as error:
-            message, advice, code = error.message, error.next_step, error.exit_code
-        except KeyboardInterrupt:
-            message, advice, code = "interrupted", "no partial output was left behind", INTERRUPTED
-        except BrokenPipeError:
-            raise Exit(code=0) from None
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            message, code = f"{where}{error.strerror or error}", 1
-            advice = _OS_ADVICE.get(error.errno or 0, "")
-        except MemoryError:
-            message, advice, code = "out of memory", "close other programs and try again", 1
         except Exit:
             raise
-        except Exception as error:
-            message, code = f"internal error: {type(error).__name__}: {error}", 1
-            advice = "run it again with --debug and report what it prints"
-        if console.debugging():
-            traceback.print_exc()
-        console.error_line(message, advice)
-        raise Exit(code=code)
+        except BrokenPipeError:
+            raise Exit(code=0) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if console.debugging():
+                traceback.print_exc()
+            message, advice, code = _explained(error)
+            console.error_line(message, advice)
+            raise Exit(code=code) from None
 
     return run
+
+
+def _explained(error: BaseException) -> tuple[str, str, int]:
+    """What is wrong, what to do next, and the exit code."""
+    match error:
+        case LitesmithError():
+            return error.message, error.next_step, error.exit_code
+        case KeyboardInterrupt():
+            return "interrupted", "no partial output was left behind", INTERRUPTED
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror or error}", _OS_ADVICE.get(error.errno or 0, ""), 1
+        case MemoryError():
+            return "out of memory", "close other programs and try again", 1
+        case _:
+            what = f"internal error: {type(error).__name__}: {error}"
+            return what, "run it again with --debug and report what it prints", 1
 
 
 @contextmanager

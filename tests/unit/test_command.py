@@ -54,6 +54,25 @@ def test_a_result_is_shown_as_json_and_ends_in_its_code(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ('{\n  "name": null,\n  "colours": [],\n  "ripe": true\n}\nbought\n')
 
 
+@command()
+def break_off() -> None:
+    """Fail."""
+    raise UsageError("it is broken", "mend it")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_traceback_is_shown_with_debug_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    monkeypatch.setenv("LITESMITH_DEBUG", "1" if debug else "")
+    with pytest.raises(SystemExit) as ended:
+        Program(namespace=Collection(break_off)).run(["test", "break-off"])
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert shown.endswith("error: it is broken; mend it\n")
+    assert ("Traceback" in shown and 'raise UsageError("it is broken"' in shown) == debug
+
+
 def test_options_that_are_left_out_of_a_group_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("buy", "2", "--no-ripe") == 1
     assert "--no-ripe" in capsys.readouterr().err
