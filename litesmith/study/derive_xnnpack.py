@@ -1,8 +1,8 @@
 """Pinned sources → ``ops_registry/xnnpack/sources.json``: which of XNNPACK's files need which others.
 
-The sources say which operators a node of its graphs may create and which configurations these ask for.
-Which micro-kernels a configuration names on a CPU is read from objects: each configuration is compiled for
-each instruction set as if the CPU were known, so that the compiler drops every other branch.
+The sources show which operators a node of a subgraph may create, and which configurations these ask for.  The
+micro-kernels that a configuration names on a CPU are read from object files: each configuration is compiled
+for each instruction set as if the CPU were known, so that the compiler drops all other branches.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CREATE = re.compile(r"\bxnn_create_(\w+)\s*\(")
 _CONFIG = re.compile(r"\bxnn_init_(\w+)_config\s*\(")
 _STATIC_CONFIG = re.compile(r"^const struct \w+\* xnn_init_(\w+)_config\(", re.MULTILINE)
 
-# The compiler must not keep pointers of several branches together in a table of its own.
+# Vectorisation would let the compiler keep the pointers of several branches together in a table.
 _FLAGS = ("-O1", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", "-w", "-std=gnu11")
 
 
@@ -40,7 +40,7 @@ def derive(tree: SourceTree) -> dict[str, Any]:
     """The content of ``ops_registry/xnnpack/sources.json``.
 
     Raises:
-        SourceError: the sources do not look as expected.
+        SourceError: the sources do not have the expected form.
         BuildError: a configuration does not compile.
     """
     root = tree.root / tree.sources["xnnpack"].folder
@@ -69,7 +69,10 @@ def derive(tree: SourceTree) -> dict[str, Any]:
     }
     missing = sorted(name for name in used if "_ukernel" in name and name not in kernels)
     if missing:
-        raise SourceError(f"no file of XNNPACK defines {missing[0]}", "look at what is unpacked of it")
+        raise SourceError(
+            f"no file of XNNPACK defines {missing[0]}",
+            "check which of its files are unpacked (runtime/pins.py)",
+        )
     return {
         "nodes": {
             path: sorted(set(_CREATE.findall(text)) & set(operators))
@@ -91,13 +94,13 @@ def _operators(sources: Mapping[str, str]) -> dict[str, Any]:
         bodies = _bodies(text)
         for name in bodies:
             if match := re.fullmatch(r"xnn_create_(\w+)", name):
-                reached = "".join(bodies[inner] for inner in _reached(name, bodies))
+                reached = "".join(bodies[inner] for inner in _reachable(name, bodies))
                 found[match[1]] = {"source": path, "configs": sorted(set(_CONFIG.findall(reached)))}
     return dict(sorted(found.items()))
 
 
 def _bodies(text: str) -> dict[str, str]:
-    """Top-level functions of a C file written as XNNPACK's are: the last brace in the first column."""
+    """The top-level functions of a C file: name → body.  Their last brace is in the first column."""
     found = {}
     for part in re.split(r"(?<=^\})", text, flags=re.MULTILINE):
         head, brace, body = part.partition("{")
@@ -107,7 +110,7 @@ def _bodies(text: str) -> dict[str, str]:
     return found
 
 
-def _reached(root: str, bodies: Mapping[str, str]) -> set[str]:
+def _reachable(root: str, bodies: Mapping[str, str]) -> set[str]:
     waiting, seen = [root], set()
     while waiting:
         name = waiting.pop()
@@ -129,7 +132,7 @@ def _kernels(root: Path) -> dict[str, str]:
 def _hardware(
     tree: SourceTree, sources: Mapping[str, str], architecture: instruction_sets.Architecture
 ) -> dict[str, dict[str, list[str]]]:
-    """Symbols that each configuration names, by configuration and instruction set."""
+    """The symbols that each configuration names, by configuration and instruction set."""
     profile, name = profiles.load(architecture).choose("zig")
     toolchain = load_toolchain(name)
     found: dict[str, dict[str, list[str]]] = {}
@@ -138,10 +141,12 @@ def _hardware(
         for one in instruction_sets.KNOWN[architecture]:
             folder = Path(scratch) / one.name
             folder.mkdir()
-            flags = instruction_sets.hardware(architecture, [one.name])
+            members = instruction_sets.hardware(architecture, [one.name])
 
-            def read(path: str, folder: Path = folder, flags: tuple[str, ...] = flags) -> dict[str, set[str]]:
-                return _named(tree, toolchain, profile, (path, sources[path]), flags, folder)
+            def read(
+                path: str, folder: Path = folder, members: tuple[str, ...] = members
+            ) -> dict[str, set[str]]:
+                return _named_symbols(tree, toolchain, profile, (path, sources[path]), members, folder)
 
             for by_config in pool.map(read, paths):
                 for config, symbols in by_config.items():
@@ -153,7 +158,7 @@ def _hardware(
     return dict(sorted(found.items()))
 
 
-def _named(
+def _named_symbols(
     tree: SourceTree,
     toolchain: Toolchain,
     profile: Profile,
@@ -179,7 +184,7 @@ def _named(
 
 
 def _relocations(path: Path) -> dict[str, set[str]]:
-    """What the functions ``init_…_config`` of an object refer to, by configuration."""
+    """The symbols that an object's functions ``init_…_config`` refer to, by configuration."""
     packages.require("derive")
     from elftools.elf.elffile import ELFFile
     from elftools.elf.relocation import RelocationSection
@@ -198,7 +203,7 @@ def _relocations(path: Path) -> dict[str, set[str]]:
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> bool:
-    """Writes the file; whether it was another one before."""
+    """Writes the file; returns whether its content has changed."""
     text = files.to_json(dict(content))
     target = folder / _NAME
     changed = not target.exists() or target.read_text(encoding="utf-8") != text
