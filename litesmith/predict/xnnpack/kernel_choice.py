@@ -131,12 +131,12 @@ def _delegated(model: Model, registry: Registry) -> DelegatedModel:
         nodes = ()
     taken = {(one.subgraph, node) for one in found.subgraphs for node in one.nodes}
     macs = sum(node.macs for node in nodes)
-    theirs = sum(node.macs for node in nodes if (node.subgraph, node.node) in taken)
+    delegated = sum(node.macs for node in nodes if (node.subgraph, node.node) in taken)
     return DelegatedModel(
         path=model.analysis.path,
         subgraphs=found.subgraphs,
         delegation=found,
-        share=theirs / macs if macs else None,
+        share=delegated / macs if macs else None,
     )
 
 
