@@ -30,6 +30,7 @@ TIERS = ("unit", "build", "full", "exhaustive")
 """From fast to slow; each runs the tests of those before it, too."""
 
 ENGINE = "engine"
+ENGINE_FILES = ("test_docker", "test_cross_gcc", "test_lab")
 LONGEST = (ENGINE, "test_xnnpack_ops", "test_pruned_ops", "test_arena", "test_every_op", "test_deploy")
 """Groups that take minutes: they start first, so that no worker has a long one left at the end."""
 
@@ -49,17 +50,30 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("tier") == "unit" and collection_path == _INTEGRATION else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(_tier(item))
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if "docker_engine" in getattr(item, "fixturenames", ()) and _group(item.nodeid) != ENGINE:
+            raise pytest.UsageError(f"{item.nodeid} uses the Docker engine: add its file to ENGINE_FILES")
     last = TIERS.index(config.getoption("tier"))
     deselected = [item for item in items if TIERS.index(_tier(item)) > last]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if TIERS.index(_tier(item)) <= last]
-    items.sort(key=lambda item: LONGEST.index(_group(item)) if _group(item) in LONGEST else len(LONGEST))
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each worker the tests of a whole group (the groups of pytest-xdist need an older pytest)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByGroup(config, log)
 
 
 def _tier(item: pytest.Item) -> str:
@@ -68,9 +82,10 @@ def _tier(item: pytest.Item) -> str:
     return max(marked, key=TIERS.index) if marked else by_folder
 
 
-def _group(item: pytest.Item) -> str:
+def _group(nodeid: str) -> str:
     """Which tests one worker runs, one after the other."""
-    return ENGINE if "docker_engine" in getattr(item, "fixturenames", ()) else item.path.stem
+    name = Path(nodeid.partition("::")[0]).stem
+    return ENGINE if name in ENGINE_FILES else name
 
 
 class _Isolation:

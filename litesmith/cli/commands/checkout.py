@@ -53,9 +53,9 @@ def run_tests(ctx: Context, arguments: str = "", tier: str = "full", integration
     tier = tier if integration else "unit"
     if tier not in TIERS:
         raise UsageError(f"--tier {tier} is unknown", nearest(tier, TIERS) or f"known: {', '.join(TIERS)}")
-    # Two workers; the tests of a group stay together, and the groups keep their order.
+    # Two workers, with the groups and the order of tests/conftest.py.
     words = [sys.executable, "-m", "pytest", "--tier", tier, "-n", "2"]
-    words += ["--dist", "loadgroup", "--no-loadscope-reorder"]
+    words += ["--dist", "loadfile", "--no-loadscope-reorder"]
     with ctx.cd(_checkout()):
         result = ctx.run(f"{shlex.join(words)} {arguments}", warn=True, pty=False)
     if result is None or result.failed:
