@@ -18,7 +18,7 @@ from litesmith.cli.render import size_page
 from litesmith.measure.size import elf, snapshot
 from litesmith.measure.size.anatomy import MODEL, UNATTRIBUTED
 from litesmith.model.model_file import open_model
-from litesmith.predict.code_size import costs
+from litesmith.predict.code_size import builtin_costs
 from litesmith.runtime import op_registry, selection, source_tree
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
@@ -231,12 +231,12 @@ def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
     del cross_gcc
     target, name, linkage, _ = path.name.split(".")
     profile, chosen = profiles.load(target).choose(f"{name}:{linkage}")
-    known, registry = costs.load(profile, load_toolchain(chosen)), op_registry.load()
+    known, registry = builtin_costs.load(profile, load_toolchain(chosen)), op_registry.load()
     several = [(DIGITS,), (DET,), (DIGITS, DET)] if target == "armv7" else [(DET,)]
     for models in several:
         code = build(target, *models, toolchain=f"{name}:{linkage}").json("size.json")["binary"]["code"]
         picked = selection.select([open_model(str(model)).analysis for model in models], registry)
-        found = costs.estimate(known, picked, registry.runtime)
+        found = builtin_costs.estimate(known, picked, registry.runtime)
         assert abs(found.code - code) <= 0.03 * code
 
 

@@ -9,12 +9,14 @@ import pytest
 from litesmith.base.errors import UsageError
 from litesmith.model import contents
 from litesmith.model.analysis import DepthwiseRow
-from litesmith.predict.code_size import costs
-from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
+from litesmith.predict.code_size import builtin_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts, Entry, OpVariant
+from litesmith.predict.code_size.estimate import Accuracy
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Registry, Runtime
 from litesmith.runtime.selection import Selection
 from litesmith.study.code_costs import builtin
+from litesmith.study.code_costs.symbol_classes import compress
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
@@ -30,17 +32,17 @@ RUNTIME = Runtime(
 ACCURACY = Accuracy(models=3, median=0.01, worst=0.05, worst_model="m", unseen_median=0.02, unseen=0.2)
 
 
-def program(op: str, *dtypes: str) -> Program:
-    return Program(op=op, dtypes=dtypes)
+def program(op: str, *dtypes: str) -> OpVariant:
+    return OpVariant(op=op, dtypes=dtypes)
 
 
-def made(*entries: Entry, classes: tuple[int, ...] = (100, 20, 3)) -> Costs:
-    return Costs(
+def made(*entries: Entry, classes: tuple[int, ...] = (100, 20, 3)) -> BuiltinCosts:
+    return BuiltinCosts(
         key={}, made_with="test", base=1000, sparse=500, classes=classes, entries=entries, accuracy=ACCURACY
     )
 
 
-def entry(op: str, dtypes: str, *classes: int, rest: int = 0, rows: costs.Rows = "") -> Entry:
+def entry(op: str, dtypes: str, *classes: int, rest: int = 0, rows: builtin_costs.Rows = "") -> Entry:
     return Entry(op=op, dtypes=tuple(dtypes.split()), rows=rows, classes=classes, rest=rest)
 
 
@@ -51,7 +53,7 @@ def chosen(*ops: selection.SelectedOp, sparse: bool = False) -> Selection:
 def test_symbols_of_the_same_programs_are_one_class() -> None:
     add, mul = program("ADD", "int8"), program("MUL", "int8")
     base = {"core": 50}
-    sizes, members = costs.compress(
+    sizes, members = compress(
         base,
         {add: {"core": 50, "a": 10, "b": 5, "both": 7}, mul: {"core": 50, "m": 1, "both": 7}},
     )
@@ -63,7 +65,7 @@ def test_symbols_of_the_same_programs_are_one_class() -> None:
 
 def test_a_symbol_of_several_sizes_counts_with_the_largest() -> None:
     programs = {program("ADD", d): {"eval": size} for d, size in (("a", 10), ("b", 16), ("c", 30))}
-    sizes, members = costs.compress({"eval": 4}, programs)
+    sizes, members = compress({"eval": 4}, programs)
     found = [sum(sizes[i] for i in members[p]) for p in programs]
     assert found == [6, 12, 26]
     assert sum(sizes[i] for i in set().union(*members.values())) == 26
@@ -72,11 +74,11 @@ def test_a_symbol_of_several_sizes_counts_with_the_largest() -> None:
 def test_what_ops_share_counts_once() -> None:
     known = made(entry("ADD", "float32", 0, 1), entry("MUL", "float32", 0, 2, rest=7))
     add, mul = selected("ADD", "add.cc"), selected("MUL", "mul.cc")
-    found = costs.estimate(known, chosen(add, mul), RUNTIME)
+    found = builtin_costs.estimate(known, chosen(add, mul), RUNTIME)
     assert found.code == 1000 + 100 + 20 + 3 + 7
     assert found.ops == {"ADD": 20, "MUL": 3 + 7}
     assert (found.approximate, found.error, found.base) == ((), 0.05, 1000)
-    assert costs.estimate(known, chosen(add, sparse=True), RUNTIME).code == 1000 + 120 + 500
+    assert builtin_costs.estimate(known, chosen(add, sparse=True), RUNTIME).code == 1000 + 120 + 500
 
 
 def test_ops_of_one_file_see_each_others_dtypes() -> None:
@@ -85,8 +87,8 @@ def test_ops_of_one_file_see_each_others_dtypes() -> None:
     )
     add = selected("ADD", "both.cc")
     mul = dataclasses.replace(selected("MUL", "both.cc"), dtypes=("int8",))
-    assert costs.estimate(known, chosen(add), RUNTIME).code == 1100
-    found = costs.estimate(known, chosen(add, mul), RUNTIME)
+    assert builtin_costs.estimate(known, chosen(add), RUNTIME).code == 1100
+    found = builtin_costs.estimate(known, chosen(add, mul), RUNTIME)
     assert (found.code, found.approximate) == (1123, ())
 
 
@@ -105,7 +107,7 @@ def test_ops_of_one_file_see_each_others_dtypes() -> None:
 def test_dtypes_that_were_not_measured(dtypes: tuple[str, ...], code: int, measured: bool) -> None:
     known = made(entry("ADD", "float32", 0), entry("ADD", "int8", 1), entry("ADD", "int16 int64", 2))
     op = dataclasses.replace(selected("ADD", "add.cc"), dtypes=dtypes)
-    found = costs.estimate(known, chosen(op), RUNTIME)
+    found = builtin_costs.estimate(known, chosen(op), RUNTIME)
     assert found.code == code
     assert (found.approximate, found.error) == (((), 0.05) if measured else (("ADD",), 0.2))
 
@@ -127,18 +129,18 @@ def test_kernels_of_rows(rows: list[tuple[int, int, int]], share: float) -> None
         selected("DW", "dw.cc"),
         depthwise=tuple(DepthwiseRow(stride_width=s, input_depth=d, multiplier=m) for s, d, m in rows),
     )
-    assert costs.estimate(known, chosen(op), RUNTIME).code == 1100 + round(20 * share)
+    assert builtin_costs.estimate(known, chosen(op), RUNTIME).code == 1100 + round(20 * share)
 
 
 def test_an_op_that_nobody_measured() -> None:
-    with pytest.raises(UsageError, match="nobody has measured what the op Mine costs"):
-        costs.estimate(made(), chosen(selected("Mine", "mine.cc")), RUNTIME)
+    with pytest.raises(UsageError, match="no costs have been measured for the op Mine"):
+        builtin_costs.estimate(made(), chosen(selected("Mine", "mine.cc")), RUNTIME)
 
 
 def test_the_file_and_back() -> None:
     known = made(entry("ADD", "float32 int8", 0, 2, rest=-3), entry("DW", "", 1, rows="all"))
-    assert costs.from_json(json.loads(costs.to_text(known))) == known
-    assert len(costs.to_text(known).splitlines()) < 30
+    assert builtin_costs.from_json(json.loads(builtin_costs.to_text(known))) == known
+    assert len(builtin_costs.to_text(known).splitlines()) < 30
 
 
 def test_entries_add_up_to_what_was_measured() -> None:
@@ -159,7 +161,7 @@ def test_there_are_costs_for_every_target() -> None:
     found = {path.name for path in COSTS}
     for name in profiles.available():
         profile, toolchain = profiles.load(name).choose(None)
-        assert costs.path_of(profile, load_toolchain(toolchain)).name in found
+        assert builtin_costs.path_of(profile, load_toolchain(toolchain)).name in found
 
 
 @pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
@@ -167,7 +169,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
     """Every op is there, they belong to the profile of today, and estimates are as good as asked for."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
-    known = costs.load(profile, load_toolchain(name))
+    known = builtin_costs.load(profile, load_toolchain(name))
     assert known.made_with.startswith(f"{target}, {toolchain} ")
     every = {op.name for op in (*registry.builtins.values(), *registry.customs.values())}
     assert set(known.by_op) == every
@@ -182,13 +184,15 @@ def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
 def test_docker_has_the_costs_of_gcc() -> None:
     profile, name = profiles.load("armv7").choose("docker")
     other, gcc = profiles.load("armv7").choose("gcc")
-    assert costs.key_of(profile, load_toolchain(name)) == costs.key_of(other, load_toolchain(gcc))
+    assert builtin_costs.key_of(profile, load_toolchain(name)) == builtin_costs.key_of(
+        other, load_toolchain(gcc)
+    )
 
 
 def test_other_flags_have_no_costs(cli: Cli) -> None:
     done = cli("estimate", "--target", "armv7", "--model", EXAMPLES / "det.tflite", "--optimise", "speed")
     assert done.returncode == 2
-    assert "no costs were measured for armv7 with these flags and zig, static" in one_error_line(done)
+    assert "no costs have been measured for armv7 with these flags and zig, static" in one_error_line(done)
 
 
 def test_the_command_line(cli: Cli) -> None:
@@ -206,9 +210,11 @@ def test_an_estimate_needs_no_numbers_that_depend_on_paths(registry: Registry, t
     copy = tmp_path / "other.tflite"
     copy.write_bytes((EXAMPLES / "det.tflite").read_bytes())
     profile, name = profiles.load("armv7").choose(None)
-    known = costs.load(profile, load_toolchain(name))
+    known = builtin_costs.load(profile, load_toolchain(name))
     codes = {
-        costs.estimate(known, selection.select([contents.analyse(path)], registry), registry.runtime).code
+        builtin_costs.estimate(
+            known, selection.select([contents.analyse(path)], registry), registry.runtime
+        ).code
         for path in (copy, EXAMPLES / "det.tflite")
     }
     assert len(codes) == 1

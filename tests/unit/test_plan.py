@@ -340,7 +340,7 @@ def test_a_profile_whose_costs_nobody_measured(tmp_path: Path) -> None:
     asked = (resolved.profile, resolved.toolchain, resolved.models[0])
     found = plans.plan(*asked, Wishes())
     assert found.program is None
-    assert "no costs were measured for mine" in found.made_with
+    assert "no costs have been measured for mine" in found.made_with
     assert (found.verdict, found.work.macs) == ("perhaps", 155_408)
     assert plans.plan(*asked, Wishes(flash=1000)).verdict == "does not fit"
     assert "unknown" in plan_page.of_plan(found)

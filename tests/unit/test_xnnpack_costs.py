@@ -9,9 +9,10 @@ import pytest
 from litesmith.base.errors import UsageError
 from litesmith.build.request import Request, resolve
 from litesmith.model import model_file
-from litesmith.predict.code_size import costs, estimates, xnnpack_costs
-from litesmith.predict.code_size.costs import Accuracy, Costs, Entry, Program
-from litesmith.predict.code_size.xnnpack_costs import Atom, XnnCosts
+from litesmith.predict.code_size import builtin_costs, program_estimate, xnnpack_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts, Entry, OpVariant
+from litesmith.predict.code_size.estimate import Accuracy, Estimate
+from litesmith.predict.code_size.xnnpack_costs import Atom, XnnpackCosts
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime import op_registry, selection
 from litesmith.runtime.op_registry import Registry, Runtime
@@ -32,9 +33,9 @@ ACCURACY = Accuracy(models=3, median=0.01, worst=0.02, worst_model="m", unseen_m
 MEASURED = ("x86_64", "aarch64", "armv7")
 
 
-def estimated(request: Request) -> costs.Estimate:
+def estimated(request: Request) -> Estimate:
     resolved = resolve(request)
-    return estimates.estimate_program(resolved.profile, resolved.toolchain, resolved.models)
+    return program_estimate.estimate_program(resolved.profile, resolved.toolchain, resolved.models)
 
 
 def needs(*configs: str, kind: str = "") -> Requirements:
@@ -51,13 +52,13 @@ ADD, MUL, GEMM, IGEMM = (
 )
 
 
-def builtin() -> Costs:
+def builtin() -> BuiltinCosts:
     """Kernels of 100 bytes, of which ADD and MUL share 40."""
     entries = [
         Entry(op=op, dtypes=("float32",), rows="", classes=classes, rest=0)
         for op, classes in (("ADD", (0, 1)), ("MUL", (0, 2)), ("ABS", (3,)))
     ]
-    return Costs(
+    return BuiltinCosts(
         key={},
         made_with="builtin",
         base=1000,
@@ -68,9 +69,9 @@ def builtin() -> Costs:
     )
 
 
-def own() -> XnnCosts:
+def own() -> XnnpackCosts:
     """A delegate of 5000 bytes, of which the kernel of ABS has 7, too."""
-    return XnnCosts(
+    return XnnpackCosts(
         key={},
         made_with="test",
         rest=-3,
@@ -81,9 +82,9 @@ def own() -> XnnCosts:
             Atom.of("CONV", GEMM): (0, 1, 4),
         },
         kernels={
-            Program(op="ABS", dtypes=("float32",)): (1,),
-            Program(op="ABS", dtypes=("float32", "int8")): (1,),
-            Program(op="ADD", dtypes=("float32",)): (),
+            OpVariant(op="ABS", dtypes=("float32",)): (1,),
+            OpVariant(op="ABS", dtypes=("float32", "int8")): (1,),
+            OpVariant(op="ADD", dtypes=("float32",)): (),
         },
         accuracy=ACCURACY,
     )
@@ -101,7 +102,7 @@ def delegated_ops(whole: bool = True, **kinds: Requirements | set[Requirements])
     return DelegatedOps(requirements=found, fully_delegated=frozenset(found if whole else ()))
 
 
-def estimate(names: Selection, found: DelegatedOps) -> costs.Estimate:
+def estimate(names: Selection, found: DelegatedOps) -> Estimate:
     return xnnpack_costs.estimate(builtin(), own(), names, found, RUNTIME)
 
 
@@ -165,7 +166,7 @@ def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
 
 
 def test_an_op_that_was_not_measured() -> None:
-    with pytest.raises(UsageError, match="nobody has measured what the op NEG costs in XNNPACK"):
+    with pytest.raises(UsageError, match="no costs of XNNPACK have been measured for the op NEG"):
         estimate(chosen("NEG"), delegated_ops(NEG=needs("f32_neg")))
 
 
@@ -188,13 +189,13 @@ def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
     alone = {add: seen(100, others={"table": 80}), mul: seen(40, others={"table": 120})}
     both = (frozenset({add, mul}), *seen(100, 40, others={"table": 120}))
     made = shared_code.costs_of(
-        (base, 60), alone, {Program(op="ABS", dtypes=()): {"table": 80, "abs": 70}}, [both]
+        (base, 60), alone, {OpVariant(op="ABS", dtypes=()): {"table": 80, "abs": 70}}, [both]
     )
     bytes_of = {atom: sum(made.classes[number] for number in numbers) for atom, numbers in made.atoms.items()}
     assert bytes_of == {add: 500 + 130 + 80, mul: 500 + 70 + 120}
     everything = {number for numbers in made.atoms.values() for number in numbers}
     assert made.rest + sum(made.classes[number] for number in everything) == both[2] - 60
-    assert [made.classes[number] for number in made.kernels[Program(op="ABS", dtypes=())]] == [80]
+    assert [made.classes[number] for number in made.kernels[OpVariant(op="ABS", dtypes=())]] == [80]
 
 
 def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None:
@@ -278,9 +279,11 @@ def test_other_models_are_thought_of(wanted: atoms.Atoms) -> None:
 @pytest.mark.parametrize("target", MEASURED)
 def test_estimates_of_an_example(target: str, registry: Registry) -> None:
     profile, toolchain = profiles.load(target).choose(None)
-    known, own_costs = (load(profile, load_toolchain(toolchain)) for load in (costs.load, xnnpack_costs.load))
-    assert isinstance(known, Costs)
-    assert isinstance(own_costs, XnnCosts)
+    known, own_costs = (
+        load(profile, load_toolchain(toolchain)) for load in (builtin_costs.load, xnnpack_costs.load)
+    )
+    assert isinstance(known, BuiltinCosts)
+    assert isinstance(own_costs, XnnpackCosts)
     model = model_file.open_model(str(EXAMPLES / "det.tflite"))
     picked = selection.select([model.analysis], registry)
     found = kernel_choice.choose(profile.with_kernels("xnnpack"), [model], registry).delegated_ops
@@ -317,7 +320,7 @@ def test_other_toolchains_have_no_costs(cli: Cli) -> None:
     )
     assert done.returncode == 2
     line = one_error_line(done)
-    assert "no costs of XNNPACK were measured for armv7 with these flags and gcc, dynamic, vfpv4" in line
+    assert "no costs of XNNPACK have been measured for armv7 with these flags and gcc, dynamic, vfpv4" in line
 
 
 def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
@@ -325,7 +328,7 @@ def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
     text = (ROOT / "targets/armv7.yaml").read_text()
     path.write_text(text.replace("xnnpack: [vfpv4]", "xnnpack: [neon]"))
     request = Request(target=str(path), models=(str(EXAMPLES / "det.tflite"),), kernels="xnnpack")
-    with pytest.raises(UsageError, match="no costs of XNNPACK were measured"):
+    with pytest.raises(UsageError, match="no costs of XNNPACK have been measured"):
         estimated(request)
     assert estimated(dataclasses.replace(request, kernels="builtin")).code > 0
 

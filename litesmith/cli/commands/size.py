@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from litesmith.measure.size.diff import Diff
     from litesmith.measure.size.gate import Baseline, Finding
     from litesmith.measure.size.snapshot import Snapshot
-    from litesmith.predict.code_size.costs import Estimate
+    from litesmith.predict.code_size.estimate import Estimate
     from litesmith.study.what_if import Answer
 
 
@@ -213,7 +213,7 @@ def what_if(
 def estimate(options: ProgramOptions) -> Result[Estimate]:
     """Predict what the program will weigh, before anything is compiled."""
     from litesmith.cli.render import size as tables
-    from litesmith.predict.code_size.estimates import estimate_program
+    from litesmith.predict.code_size.program_estimate import estimate_program
 
     resolved = _resolved(options)
     found = estimate_program(

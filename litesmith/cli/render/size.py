@@ -17,7 +17,7 @@ from litesmith.measure.size.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from litesmith.measure.size.gate import Finding
-    from litesmith.predict.code_size.costs import Estimate
+    from litesmith.predict.code_size.estimate import Estimate
     from litesmith.study.what_if import Answer
 
 _SYMBOLS = 20

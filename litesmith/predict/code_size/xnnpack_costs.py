@@ -1,8 +1,8 @@
-"""Costs of XNNPACK measured once → the size of a program in which it runs nodes, without compiling it.
+"""The measured costs of XNNPACK → the size of a program that runs nodes with it, without compiling it.
 
-``ops_registry/xnnpack/costs/`` has one file for each target, toolchain and linkage, beside those of
-:mod:`.costs` for TensorFlow Lite's own kernels.  What is measured is an *atom*: one op whose nodes ask for
-one set of XNNPACK's operators and micro-kernels.  The delegate and XNNPACK's own runtime are the classes
+``ops_registry/xnnpack/costs/`` has one file for each target, toolchain and linkage, in addition to those of
+:mod:`.builtin_costs` for TensorFlow Lite's own kernels.  What is measured is an *atom*: one op whose nodes
+need one set of XNNPACK's operators and microkernels.  The delegate and XNNPACK's own runtime are the classes
 that all atoms have.
 """
 
@@ -18,8 +18,9 @@ from typing import Any
 
 from litesmith.base import files, paths
 from litesmith.base.errors import LitesmithError, UsageError
-from litesmith.predict.code_size import costs
-from litesmith.predict.code_size.costs import Accuracy, Costs, Estimate, Program
+from litesmith.predict.code_size import builtin_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts, OpVariant
+from litesmith.predict.code_size.estimate import Accuracy, Estimate, error_of
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
@@ -29,16 +30,13 @@ from litesmith.toolchain.protocol import Toolchain
 
 _FORMAT = 1
 
-# Kernels for other numbers of taps are those for the next of these.
+# A kernel for another number of taps counts as the one for the next larger of these.
 _TAPS = (3, 4, 9, 25)
-
-# Of costs that were not held against models yet.
-_UNKNOWN_ERROR = 0.1
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Atom:
-    """What is measured: an op of which XNNPACK takes nodes, and what one kind of them asks for.
+    """What is measured: an op of which XNNPACK takes nodes, and what one kind of them needs.
 
     ``needs`` are words: operators, kernels (``f32_gemm.igemm``, ``f32_dwconv.dwconv9``) and references
     (``unary.elu.int8``).  Files of nodes go with the op.
@@ -75,7 +73,7 @@ def atoms_of(delegated_ops: DelegatedOps, chosen: Selection) -> list[Atom]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class XnnCosts:
+class XnnpackCosts:
     """All measured costs of XNNPACK on one target with one toolchain and linkage.
 
     ``key`` says what they were measured with.  ``classes`` are bytes; ``atoms`` and ``kernels`` have indices
@@ -88,7 +86,7 @@ class XnnCosts:
     rest: int
     classes: tuple[int, ...]
     atoms: Mapping[Atom, tuple[int, ...]]
-    kernels: Mapping[Program, tuple[int, ...]]
+    kernels: Mapping[OpVariant, tuple[int, ...]]
     accuracy: Accuracy | None
 
     @functools.cached_property
@@ -101,42 +99,50 @@ class XnnCosts:
 
 
 def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
-    """What sizes depend on, beside the models."""
-    return {**costs.key_of(profile, toolchain), "instruction_sets": profile.instruction_sets}
+    """What sizes depend on besides the models."""
+    return {**builtin_costs.key_of(profile, toolchain), "instruction_sets": profile.instruction_sets}
 
 
 def path_of(profile: Profile, toolchain: Toolchain) -> Path:
-    """Where the costs of a target and a toolchain lie."""
-    return paths.data_folder("ops_registry") / "xnnpack" / "costs" / costs.path_of(profile, toolchain).name
+    """The file with the costs of a target and a toolchain."""
+    return (
+        paths.data_folder("ops_registry")
+        / "xnnpack"
+        / "costs"
+        / builtin_costs.path_of(profile, toolchain).name
+    )
 
 
-def load(profile: Profile, toolchain: Toolchain) -> XnnCosts:
+def load(profile: Profile, toolchain: Toolchain) -> XnnpackCosts:
     """The costs that were measured with what a profile asks for.
 
     Raises:
-        LitesmithError: nobody has measured them.
+        UsageError: no costs have been measured for that.
     """
     key = key_of(profile, toolchain)
-    content = costs.find(path_of(profile, toolchain), key)
+    content = builtin_costs.find(path_of(profile, toolchain), key)
     if content is not None:
         return from_json(content)
     raise UsageError(
-        f"no costs of XNNPACK were measured for {profile.name} with these flags and {key['toolchain']}, "
+        f"no costs of XNNPACK have been measured for {profile.name} with these flags and {key['toolchain']}, "
         f"{key['linkage']}, {', '.join(profile.instruction_sets)}",
         f"'./inv build --target {profile.name} --kernels xnnpack' measures the program itself",
     )
 
 
-def from_json(content: Mapping[str, Any]) -> XnnCosts:
+def from_json(content: Mapping[str, Any]) -> XnnpackCosts:
     """A file's content.
 
     Raises:
-        LitesmithError: the file is of another version.
+        LitesmithError: the file has another format.
     """
     if content.get("format") != _FORMAT:
-        raise LitesmithError("the costs of XNNPACK are of another version", "measure them again")
+        raise LitesmithError(
+            "the costs of XNNPACK have another format",
+            "measure them again: ./inv estimate.measure --kernels xnnpack",
+        )
     accuracy = content["accuracy"]
-    return XnnCosts(
+    return XnnpackCosts(
         key=content["key"],
         made_with=content["made_with"],
         rest=content["rest"],
@@ -145,7 +151,7 @@ def from_json(content: Mapping[str, Any]) -> XnnCosts:
             Atom(op=op, needs=tuple(needs.split())): tuple(classes) for op, needs, classes in content["atoms"]
         },
         kernels={
-            Program(op=op, dtypes=tuple(dtypes.split()), rows=rows): tuple(classes)
+            OpVariant(op=op, dtypes=tuple(dtypes.split()), rows=rows): tuple(classes)
             for op, rows, several, classes in content["kernels"]
             for dtypes in several
         },
@@ -153,11 +159,11 @@ def from_json(content: Mapping[str, Any]) -> XnnCosts:
     )
 
 
-def to_text(known: XnnCosts) -> str:
+def to_text(known: XnnpackCosts) -> str:
     """The file: JSON with one line for each atom, and for the kernels of an op that have the same."""
     kernels: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
-    for program, classes in known.kernels.items():
-        kernels.setdefault((program.op, program.rows, classes), []).append(" ".join(program.dtypes))
+    for variant, classes in known.kernels.items():
+        kernels.setdefault((variant.op, variant.rows, classes), []).append(" ".join(variant.dtypes))
     head = {
         "format": _FORMAT,
         "made_with": known.made_with,
@@ -184,21 +190,24 @@ def _line(row: Any) -> str:
 
 
 def estimate(
-    builtin: Costs, own: XnnCosts, selection: Selection, delegated_ops: DelegatedOps, runtime: Runtime
+    builtin: BuiltinCosts,
+    own: XnnpackCosts,
+    selection: Selection,
+    delegated_ops: DelegatedOps,
+    runtime: Runtime,
 ) -> Estimate:
     """The size of a selection's program in which XNNPACK runs nodes; ``builtin`` are costs of other kernels.
 
     Raises:
-        UsageError: an op was never measured.
+        UsageError: the costs of an op have not been measured.
     """
-    rest = costs.estimate(builtin, _with_kernels(selection, delegated_ops), runtime)
+    rest = builtin_costs.estimate(builtin, _with_kernels(selection, delegated_ops), runtime)
     unknown = {atom.op for atom in atoms_of(delegated_ops, selection) if atom not in own.atoms}
     code = _code(builtin, own, selection, delegated_ops, runtime)
-    accuracy = own.accuracy
-    error = _UNKNOWN_ERROR if accuracy is None else accuracy.unseen if unknown else accuracy.worst
+    error = error_of(own.accuracy, approximate=bool(unknown))
     return Estimate(
         code=code,
-        # What is uncertain about the other kernels, of the whole program.
+        # The error of the other kernels, as a share of the whole program.
         error=max(error, rest.error * rest.code / code) if rest.approximate else error,
         base=builtin.base,
         ops={
@@ -212,34 +221,38 @@ def estimate(
 
 
 def _with_kernels(selection: Selection, delegated_ops: DelegatedOps) -> Selection:
-    """What has kernels of its own."""
+    """The ops that keep their own kernels: XNNPACK does not take all of their nodes."""
     kept = tuple(op for op in selection.ops if op.custom or op.name not in delegated_ops.fully_delegated)
     return dataclasses.replace(selection, ops=kept)
 
 
 def _code(
-    builtin: Costs, own: XnnCosts, selection: Selection, delegated_ops: DelegatedOps, runtime: Runtime
+    builtin: BuiltinCosts,
+    own: XnnpackCosts,
+    selection: Selection,
+    delegated_ops: DelegatedOps,
+    runtime: Runtime,
 ) -> int:
     beside = _with_kernels(selection, delegated_ops)
-    code = costs.code_of(builtin, beside, runtime)
+    code = builtin_costs.code_of(builtin, beside, runtime)
     atoms = atoms_of(delegated_ops, selection)
     if not atoms:
         return code
-    programs = costs.programs_of(builtin, beside, runtime)
-    there = {number for program in programs for number in own.kernels.get(program, ())}
+    variants = builtin_costs.variants_of(builtin, beside, runtime)
+    present = {number for variant in variants for number in own.kernels.get(variant, ())}
     found = {number for atom in atoms for number in own.atoms[_nearest(own, atom)]}
-    return code + own.rest + sum(own.classes[number] for number in found - there)
+    return code + own.rest + sum(own.classes[number] for number in found - present)
 
 
-def _nearest(own: XnnCosts, atom: Atom) -> Atom:
+def _nearest(own: XnnpackCosts, atom: Atom) -> Atom:
     """The atom itself, or the measured one of its op with the most needs in common and the fewest others."""
     if atom in own.atoms:
         return atom
     measured = own.by_op.get(atom.op)
     if measured is None:
         raise UsageError(
-            f"nobody has measured what the op {atom.op} costs in XNNPACK",
-            "build the program: that measures it",
+            f"no costs of XNNPACK have been measured for the op {atom.op}",
+            "build the program: that measures its size",
         )
     wanted = set(atom.needs)
     return max(measured, key=lambda one: (len(wanted & set(one.needs)), -len(set(one.needs) - wanted)))

@@ -16,8 +16,8 @@ from litesmith.base import paths
 from litesmith.base.errors import UsageError, nearest
 from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.model.analysis import UNKNOWN_ROW
-from litesmith.predict.code_size import costs
-from litesmith.predict.code_size.costs import Costs
+from litesmith.predict.code_size import builtin_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts
 from litesmith.predict.plan import budget, latency, plans
 from litesmith.predict.plan.budget import Line, Verdict
 from litesmith.predict.plan.latency import Latency
@@ -157,19 +157,21 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
     return MenuReport(menu=menu.name, target=profile.name, choices=choices, best=best)
 
 
-def _costs(profile: Profile, toolchain: ToolchainName) -> Costs | None:
+def _costs(profile: Profile, toolchain: ToolchainName) -> BuiltinCosts | None:
     """None where nobody measured them for the profile's flags."""
     try:
-        return costs.load(profile, load_toolchain(toolchain))
+        return builtin_costs.load(profile, load_toolchain(toolchain))
     except UsageError:
         return None
 
 
-def _program(known: Costs | None, selection: Selection, registry: Registry) -> tuple[int | None, float]:
+def _program(
+    known: BuiltinCosts | None, selection: Selection, registry: Registry
+) -> tuple[int | None, float]:
     """Bytes of code and their error as a share; None without costs."""
     if known is None:
         return None, 0.0
-    found = costs.estimate(known, selection, registry.runtime)
+    found = builtin_costs.estimate(known, selection, registry.runtime)
     return found.code, found.error
 
 

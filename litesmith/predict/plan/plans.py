@@ -15,7 +15,7 @@ from litesmith.predict import work
 from litesmith.predict.arena import ordering, prediction
 from litesmith.predict.arena.ordering import Library
 from litesmith.predict.arena.prediction import ArenaPlan
-from litesmith.predict.code_size.estimates import estimate_program
+from litesmith.predict.code_size.program_estimate import estimate_program
 from litesmith.predict.plan import budget, latency
 from litesmith.predict.plan.budget import Line, Verdict
 from litesmith.predict.plan.latency import Latency

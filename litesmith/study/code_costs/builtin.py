@@ -16,8 +16,8 @@ from litesmith.build.builder import Builder, workshop
 from litesmith.measure.size import elf
 from litesmith.model import contents
 from litesmith.model.model_file import open_model
-from litesmith.predict.code_size import costs
-from litesmith.predict.code_size.costs import Costs, Entry, Program
+from litesmith.predict.code_size import builtin_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts, Entry, OpVariant
 from litesmith.runtime import op_registry, source_tree
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import SelectedOp, Selection, select
@@ -31,6 +31,7 @@ from litesmith.study.code_costs.programs import (
     symbols,
 )
 from litesmith.study.code_costs.report import Comparison, CostsReport, accuracy
+from litesmith.study.code_costs.symbol_classes import compress
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.registry import load as load_toolchain
 
@@ -59,8 +60,8 @@ def measure(profile: Profile, name: ToolchainName) -> CostsReport:
         rows = _compared(measurement, builder, made, cases)
     unseen = (_unseen_error(made, cases[case], measurement.registry, rows[f"op:{case}"]) for case in cases)
     found = accuracy(list(rows.values()), [error for error in unseen if error is not None])
-    path = costs.path_of(profile, measurement.toolchain)
-    files.write_atomically(path, costs.to_text(dataclasses.replace(made, accuracy=found)))
+    path = builtin_costs.path_of(profile, measurement.toolchain)
+    files.write_atomically(path, builtin_costs.to_text(dataclasses.replace(made, accuracy=found)))
     return CostsReport(
         path=path,
         made_with=made.made_with,
@@ -82,10 +83,10 @@ def _cases(registry: Registry) -> dict[str, Selection]:
     return found
 
 
-def _programs(cases: Mapping[str, Selection]) -> list[Program]:
+def _programs(cases: Mapping[str, Selection]) -> list[OpVariant]:
     """The programs that are measured: each op with each set of dtypes that its kernel has."""
     every = {
-        Program(op=op.name, dtypes=op.dtypes, rows=rows)
+        OpVariant(op=op.name, dtypes=op.dtypes, rows=rows)
         for chosen in cases.values()
         for op in chosen.ops
         for rows in (("usual", "all") if op.name == _DEPTHWISE else ("",))
@@ -95,7 +96,7 @@ def _programs(cases: Mapping[str, Selection]) -> list[Program]:
     return sorted(common | {program for program in every if program.op not in known})
 
 
-def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[Program]) -> Costs:
+def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[OpVariant]) -> BuiltinCosts:
     """The costs, from the program without ops and the programs of each op and set of dtypes."""
     known = measurement.registry.by_name()
     programs = {str(program): program for program in wanted}
@@ -108,8 +109,8 @@ def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[Progr
     )
     sparse = builder.variants({"": measurement.project(selection_of(sparse=True))})[""]
     base_symbols, base = seen[""]
-    made = Costs(
-        key=costs.key_of(measurement.profile, measurement.toolchain),
+    made = BuiltinCosts(
+        key=builtin_costs.key_of(measurement.profile, measurement.toolchain),
         made_with=measurement.made_with,
         base=base,
         sparse=elf.program_size(sparse).code - base,
@@ -126,13 +127,13 @@ def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[Progr
 
 
 def with_entries(
-    made: Costs,
+    made: BuiltinCosts,
     base: Symbols,
-    programs: Mapping[Program, Symbols],
-    codes: Mapping[Program, int],
-) -> Costs:
+    programs: Mapping[OpVariant, Symbols],
+    codes: Mapping[OpVariant, int],
+) -> BuiltinCosts:
     """The costs with their classes and entries, from the symbols and the bytes of code of programs."""
-    sizes, members = costs.compress(base, programs)
+    sizes, members = compress(base, programs)
     entries = tuple(
         Entry(
             op=program.op,
@@ -147,7 +148,7 @@ def with_entries(
 
 
 def _compared(
-    measurement: Measurement, builder: Builder, made: Costs, cases: Mapping[str, Selection]
+    measurement: Measurement, builder: Builder, made: BuiltinCosts, cases: Mapping[str, Selection]
 ) -> dict[str, Comparison]:
     """Real models by name, and single-op models as ``op:NAME``: their estimates and their measured sizes."""
     registry = measurement.registry
@@ -157,18 +158,18 @@ def _compared(
     return {
         name: Comparison(
             model=name,
-            estimated=costs.estimate(made, one, registry.runtime).code,
+            estimated=builtin_costs.estimate(made, one, registry.runtime).code,
             measured=elf.program_size(measured[name]).code,
         )
         for name, one in chosen.items()
     }
 
 
-def _unseen_error(made: Costs, chosen: Selection, registry: Registry, row: Comparison) -> float | None:
+def _unseen_error(made: BuiltinCosts, chosen: Selection, registry: Registry, row: Comparison) -> float | None:
     """The error of an estimate without the op's costs for these dtypes; None where it has no others."""
     own = {(op.name, op.dtypes) for op in chosen.ops}
     rest = tuple(entry for entry in made.entries if (entry.op, entry.dtypes) not in own)
     if not {op.name for op in chosen.ops} <= {entry.op for entry in rest}:
         return None
     less = dataclasses.replace(made, entries=rest)
-    return abs(costs.estimate(less, chosen, registry.runtime).code - row.measured) / row.measured
+    return abs(builtin_costs.estimate(less, chosen, registry.runtime).code - row.measured) / row.measured

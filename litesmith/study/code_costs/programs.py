@@ -15,7 +15,7 @@ from litesmith.measure.size.anatomy import DELEGATE, HEADERS
 from litesmith.measure.size.measurement import anatomise
 from litesmith.model.analysis import UNKNOWN_ROW, DepthwiseRow
 from litesmith.model.zoo import MODELS
-from litesmith.predict.code_size.costs import Rows
+from litesmith.predict.code_size.builtin_costs import Rows
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.source_tree import SourceTree

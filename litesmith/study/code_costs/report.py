@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.predict.code_size.costs import Accuracy
+from litesmith.predict.code_size.estimate import Accuracy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from litesmith.predict.code_size import costs
-from litesmith.predict.code_size.costs import Program
-from litesmith.predict.code_size.xnnpack_costs import Atom, XnnCosts
+from litesmith.predict.code_size.builtin_costs import OpVariant
+from litesmith.predict.code_size.xnnpack_costs import Atom, XnnpackCosts
 from litesmith.study.code_costs.atoms import COMPANION
 from litesmith.study.code_costs.programs import Symbols
+from litesmith.study.code_costs.symbol_classes import compress
 
 _LEAST_CLASS = 16
 """Bytes of the smallest class that is kept."""
@@ -18,9 +18,9 @@ _LEAST_CLASS = 16
 def costs_of(
     base: tuple[Symbols, int],
     alone: Mapping[Atom, tuple[Symbols, int]],
-    kernels: Mapping[Program, Symbols],
+    kernels: Mapping[OpVariant, Symbols],
     mixed: Sequence[tuple[frozenset[Atom], Symbols, int]],
-) -> XnnCosts:
+) -> XnnpackCosts:
     """The costs, without the description of what they were measured with.
 
     Programs are given as their symbols and their bytes of code: ``base`` is the one without ops, ``alone``
@@ -31,18 +31,18 @@ def costs_of(
     for atom in own:
         if not atom.needs:
             own[atom] = _on_top(own[atom], own[COMPANION], atom.op)
-    programs: dict[Atom | Program, Symbols] = {}
+    programs: dict[Atom | OpVariant, Symbols] = {}
     programs.update(_added_up(own, mixed).items())
     of_atoms = {symbol for found in programs.values() for symbol in found}
     for program, found in kernels.items():
         # Only what atoms have, too: in a program with both it must not count twice.
         programs[program] = {symbol: size for symbol, size in found.items() if symbol in of_atoms}
-    sizes, members = _without_small(*costs.compress(base[0], programs))
+    sizes, members = _without_small(*compress(base[0], programs))
     rests = [
         code - base[1] - sum(sizes[number] for number in {n for atom in some for n in members[atom]})
         for some, _, code in mixed
     ]
-    return XnnCosts(
+    return XnnpackCosts(
         key={},
         made_with="",
         rest=round(statistics.median(rests)),
@@ -54,8 +54,8 @@ def costs_of(
 
 
 def _without_small(
-    sizes: Sequence[int], members: Mapping[Atom | Program, Sequence[int]]
-) -> tuple[tuple[int, ...], dict[Atom | Program, tuple[int, ...]]]:
+    sizes: Sequence[int], members: Mapping[Atom | OpVariant, Sequence[int]]
+) -> tuple[tuple[int, ...], dict[Atom | OpVariant, tuple[int, ...]]]:
     """Classes without those of a few bytes, which are most of them: padding, jumps of different lengths."""
     order = {
         number: place

@@ -15,9 +15,9 @@ from litesmith.build.builder import Builder, workshop
 from litesmith.build.project import Project
 from litesmith.measure.size import elf
 from litesmith.model.model_file import open_model
-from litesmith.predict.code_size import costs, xnnpack_costs
-from litesmith.predict.code_size.costs import Costs, Program
-from litesmith.predict.code_size.xnnpack_costs import Atom, XnnCosts
+from litesmith.predict.code_size import builtin_costs, xnnpack_costs
+from litesmith.predict.code_size.builtin_costs import BuiltinCosts, OpVariant
+from litesmith.predict.code_size.xnnpack_costs import Atom, XnnpackCosts
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime import op_registry, source_tree
 from litesmith.runtime.op_registry import Registry
@@ -41,7 +41,7 @@ from litesmith.toolchain.registry import load as load_toolchain
 
 _NO_OPS = ""
 
-_Label = str | int | Atom | Program
+_Label = str | int | Atom | OpVariant
 """A program's label: :data:`_NO_OPS`, the number of a mixture, an atom, or an op with its own kernel."""
 
 
@@ -52,7 +52,7 @@ def measure(profile: Profile, name: ToolchainName) -> CostsReport:
         LitesmithError: a build failed, or the target's built-in kernels have not been measured yet.
     """
     toolchain = load_toolchain(name)
-    builtin = costs.load(profile, toolchain)
+    builtin = builtin_costs.load(profile, toolchain)
     measurement = Measurement(
         profile=profile,
         toolchain=toolchain,
@@ -85,14 +85,14 @@ def _only(atoms: Atoms, registry: Registry) -> tuple[Selection, DelegatedOps]:
 
 
 def _examined(
-    measurement: Measurement, builder: Builder, builtin: Costs, wanted: Atoms
+    measurement: Measurement, builder: Builder, builtin: BuiltinCosts, wanted: Atoms
 ) -> dict[_Label, tuple[Symbols, int]]:
     """Symbols and code of all programs that the costs come from."""
     known = measurement.registry.by_name()
     projects: dict[_Label, Project] = {_NO_OPS: measurement.project(selection_of())}
     for entry in builtin.entries:
         op = SelectedOp.of(known[entry.op], dtypes=entry.dtypes, depthwise=DEPTHWISE_ROWS[entry.rows])
-        projects[entry.program] = measurement.project(selection_of(op))
+        projects[entry.variant] = measurement.project(selection_of(op))
     for atom, required in wanted.items():
         beside: Atoms = {} if atom.needs else {COMPANION: wanted[COMPANION]}
         projects[atom] = measurement.project(*_only({atom: required, **beside}, measurement.registry))
@@ -112,15 +112,15 @@ def _known_mixtures(wanted: Atoms) -> list[Atoms]:
 
 def _costs(
     measurement: Measurement,
-    builtin: Costs,
+    builtin: BuiltinCosts,
     wanted: Atoms,
     seen: Mapping[_Label, tuple[Symbols, int]],
-) -> XnnCosts:
+) -> XnnpackCosts:
     """The costs, and what they were measured with."""
     made = costs_of(
         seen[_NO_OPS],
         {atom: seen[atom] for atom in wanted},
-        {entry.program: seen[entry.program][0] for entry in builtin.entries},
+        {entry.variant: seen[entry.variant][0] for entry in builtin.entries},
         [(frozenset(some), *seen[number]) for number, some in enumerate(_known_mixtures(wanted))],
     )
     sets = "+".join(measurement.profile.instruction_sets)
@@ -132,7 +132,7 @@ def _costs(
 
 
 def _compared(
-    measurement: Measurement, builder: Builder, builtin: Costs, made: XnnCosts, wanted: Atoms
+    measurement: Measurement, builder: Builder, builtin: BuiltinCosts, made: XnnpackCosts, wanted: Atoms
 ) -> list[Comparison]:
     """Real models, and the mixtures that the costs do not come from: their estimates and measured sizes."""
     registry = measurement.registry
@@ -157,7 +157,11 @@ def _compared(
 
 
 def _unseen_errors(
-    measurement: Measurement, builtin: Costs, made: XnnCosts, wanted: Atoms, codes: Mapping[Atom, int]
+    measurement: Measurement,
+    builtin: BuiltinCosts,
+    made: XnnpackCosts,
+    wanted: Atoms,
+    codes: Mapping[Atom, int],
 ) -> Iterator[float]:
     """The errors of estimates without an atom's own costs, where other atoms of its op are left."""
     registry = measurement.registry

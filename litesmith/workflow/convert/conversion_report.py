@@ -9,7 +9,8 @@ from typing import Any
 
 from litesmith.base.errors import LitesmithError
 from litesmith.model.analysis import ModelAnalysis
-from litesmith.predict.code_size import costs
+from litesmith.predict.code_size import builtin_costs
+from litesmith.predict.code_size.estimate import Estimate
 from litesmith.runtime import selection
 from litesmith.runtime.op_registry import Registry
 from litesmith.target.profiles import Profile
@@ -193,10 +194,10 @@ def priced(
     Raises:
         LitesmithError: no costs have been measured for the target, or for an op.
     """
-    known = costs.load(profile, toolchain)
+    known = builtin_costs.load(profile, toolchain)
 
-    def estimated(chosen: selection.Selection) -> costs.Estimate:
-        return costs.estimate(known, chosen, registry.runtime)
+    def estimated(chosen: selection.Selection) -> Estimate:
+        return builtin_costs.estimate(known, chosen, registry.runtime)
 
     chosen = selection.select([made], registry)
     whole, without = estimated(chosen), chosen

@@ -1,23 +1,23 @@
-"""Costs of ops measured once → the size of any program, without compiling it.
+"""The measured costs of TensorFlow Lite's own kernels → the size of a program, without compiling it.
 
-``ops_registry/costs/`` has one file for each target, toolchain and linkage.  For each op and set of
-dtypes a program of that op alone was linked, and taken apart into its symbols.  Symbols that occur
-in the same programs are one *class*; a model needs the union of the classes of its ops, so that
-what ops share counts once.
+``ops_registry/costs/`` has one file for each target, toolchain and linkage.  For each op and set of dtypes, a
+program with that op alone was linked and divided into its symbols.  Symbols that occur in the same programs
+form one *class*.  A model needs the union of the classes of its ops, so that code shared by ops counts once.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from litesmith.base import files, paths
 from litesmith.base.errors import LitesmithError, UsageError
 from litesmith.model.analysis import DepthwiseRow
+from litesmith.predict.code_size.estimate import Accuracy, Estimate, error_of
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.pruning import kept_dtypes
 from litesmith.runtime.selection import Selection
@@ -27,18 +27,14 @@ from litesmith.toolchain.protocol import Toolchain
 _FORMAT = 1
 
 Rows = Literal["", "usual", "all"]
-Measured = TypeVar("Measured", bound=Hashable)
 
-# For rows of any depth and stride, with as many output as input channels.
+# Any input depth and stride, as many output channels as input channels.
 _USUAL_KERNEL = (True, 0, 1)
-
-# Of costs that were not held against models yet.
-_UNKNOWN_ERROR = 0.1
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
-class Program:
-    """What is measured: an op with a set of dtypes and kernels of rows."""
+class OpVariant:
+    """What one program is linked for: an op with a set of dtypes and of row kernels."""
 
     op: str
     dtypes: tuple[str, ...]
@@ -49,8 +45,8 @@ class Program:
 class Entry:
     """What an op with a set of dtypes adds to the runtime.
 
-    ``classes`` are indices into :attr:`Costs.classes`; ``rest`` are bytes beside them.
-    ``rows`` is there for depthwise convolutions only: with the usual kernel of rows, or with all.
+    ``classes`` are indices into :attr:`BuiltinCosts.classes`; ``rest`` are further bytes.  ``rows`` is empty
+    except for depthwise convolutions: with the usual row kernel, or with all.
     """
 
     op: str
@@ -60,33 +56,17 @@ class Entry:
     rest: int
 
     @property
-    def program(self) -> Program:
+    def variant(self) -> OpVariant:
         """What was measured."""
-        return Program(op=self.op, dtypes=self.dtypes, rows=self.rows)
+        return OpVariant(op=self.op, dtypes=self.dtypes, rows=self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """How far estimates were off for models that the measurement does not know, as shares.
-
-    ``median`` and ``worst`` are over all ``models``.  ``unseen`` is for ops with dtypes that were
-    not measured: 95 of 100 single-op models are nearer when their own op and dtypes are left out.
-    """
-
-    models: int
-    median: float
-    worst: float
-    worst_model: str
-    unseen_median: float
-    unseen: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
+class BuiltinCosts:
     """All measured costs of one target, toolchain and linkage.
 
-    ``key`` says what they were measured with, ``base`` is the code of the program without ops,
-    ``sparse`` what reading sparse weights adds, ``classes`` are bytes.
+    ``key`` says what they were measured with.  ``base`` is the code of the program without ops, ``sparse``
+    what reading sparse weights adds; both are bytes, and so are ``classes``.
     """
 
     key: Mapping[str, Any]
@@ -106,40 +86,8 @@ class Costs:
         return {op: tuple(entries) for op, entries in found.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Bytes of code that a program will have.
-
-    ``error`` is the share by which estimates of this kind were off at most; ``ops`` is what the
-    program would shrink by without each op; ``approximate`` are ops whose dtypes were not measured.
-    ``kernels`` says who runs the nodes: ``builtin`` or ``xnnpack``.
-    """
-
-    code: int
-    error: float
-    base: int
-    ops: Mapping[str, int]
-    approximate: tuple[str, ...]
-    made_with: str
-    kernels: str = "builtin"
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "code": self.code,
-            "error": self.error,
-            "low": round(self.code * (1 - self.error)),
-            "high": round(self.code * (1 + self.error)),
-            "without_ops": self.base,
-            "ops": dict(self.ops),
-            "approximate": self.approximate,
-            "made_with": self.made_with,
-            "kernels": self.kernels,
-        }
-
-
 def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
-    """What sizes depend on, beside the model: everything that the compiler is told."""
+    """What sizes depend on besides the model: everything that the compiler is given."""
     flags = toolchain.compile_flags(profile)
     return {
         "toolchain": toolchain.family,
@@ -152,14 +100,14 @@ def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
 
 
 def path_of(profile: Profile, toolchain: Toolchain) -> Path:
-    """Where the costs of a target and a toolchain lie."""
+    """The file with the costs of a target and a toolchain."""
     key = key_of(profile, toolchain)
     name = f"{profile.name}.{key['toolchain']}.{key['linkage']}.json"
     return paths.data_folder("ops_registry") / "costs" / name
 
 
 def find(own: Path, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The content of the file that was measured with ``key``: ``own``, or another one beside it."""
+    """The content of the file that was measured with ``key``: ``own``, or another one in its folder."""
     plain = json.loads(json.dumps(key))
     for path in (own, *sorted(own.parent.glob("*.json"))):
         if path.is_file():
@@ -169,34 +117,36 @@ def find(own: Path, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def load(profile: Profile, toolchain: Toolchain) -> Costs:
+def load(profile: Profile, toolchain: Toolchain) -> BuiltinCosts:
     """The costs that were measured with what a profile asks for.
 
     Raises:
-        LitesmithError: nobody has measured them.
+        UsageError: no costs have been measured for that.
     """
     key = key_of(profile, toolchain)
     content = find(path_of(profile, toolchain), key)
     if content is not None:
         return from_json(content)
     raise UsageError(
-        f"no costs were measured for {profile.name} with these flags and {key['toolchain']}, "
+        f"no costs have been measured for {profile.name} with these flags and {key['toolchain']}, "
         f"{key['linkage']}",
         f"'./inv build --target {profile.name}' measures the program itself; "
         "'./inv estimate.measure' makes such a file in a checkout",
     )
 
 
-def from_json(content: Mapping[str, Any]) -> Costs:
+def from_json(content: Mapping[str, Any]) -> BuiltinCosts:
     """A file's content.
 
     Raises:
-        LitesmithError: the file is of another version.
+        LitesmithError: the file has another format.
     """
     if content.get("format") != _FORMAT:
-        raise LitesmithError("the costs of ops are of another version", "measure them again")
+        raise LitesmithError(
+            "the costs of ops have another format", "measure them again: ./inv estimate.measure"
+        )
     accuracy = content["accuracy"]
-    return Costs(
+    return BuiltinCosts(
         key=content["key"],
         made_with=content["made_with"],
         base=content["base"],
@@ -210,7 +160,7 @@ def from_json(content: Mapping[str, Any]) -> Costs:
     )
 
 
-def to_text(costs: Costs) -> str:
+def to_text(costs: BuiltinCosts) -> str:
     """The file: JSON with one line for each op and set of dtypes."""
     head = {
         "format": _FORMAT,
@@ -229,42 +179,11 @@ def to_text(costs: Costs) -> str:
     return f'{opening},\n  "classes": {classes},\n  "entries": [\n{rows}\n]}}\n'
 
 
-def compress(
-    base: Mapping[str, int], programs: Mapping[Measured, Mapping[str, int]]
-) -> tuple[tuple[int, ...], dict[Measured, tuple[int, ...]]]:
-    """Symbols of programs → bytes of classes, and the classes of each program.
-
-    ``base`` and ``programs`` map symbols to bytes.  A symbol that is larger in one program than in
-    another is cut: what all have, and what the larger one has on top.
-    """
-    users: dict[str, dict[int, list[Measured]]] = {}
-    for program, symbols in programs.items():
-        for symbol, size in symbols.items():
-            if size > base.get(symbol, 0):
-                users.setdefault(symbol, {}).setdefault(size, []).append(program)
-    order = {program: number for number, program in enumerate(programs)}
-    groups: dict[tuple[int, ...], int] = {}
-    for symbol, by_size in users.items():
-        before = base.get(symbol, 0)
-        having = [program for found in by_size.values() for program in found]
-        for size in sorted(by_size):
-            group = tuple(sorted(order[program] for program in having))
-            groups[group] = groups.get(group, 0) + size - before
-            before = size
-            having = [program for program in having if program not in set(by_size[size])]
-    members: dict[int, list[int]] = {number: [] for number in order.values()}
-    for number, group in enumerate(sorted(groups)):
-        for member in group:
-            members[member].append(number)
-    sizes = tuple(groups[group] for group in sorted(groups))
-    return sizes, {program: tuple(members[number]) for program, number in order.items()}
-
-
-def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
+def estimate(costs: BuiltinCosts, selection: Selection, runtime: Runtime) -> Estimate:
     """The size of a selection's program.
 
     Raises:
-        UsageError: an op was never measured (one of the user's own, for example).
+        UsageError: the costs of an op have not been measured (a custom op of the user, for example).
     """
     approximate = [
         name
@@ -272,8 +191,7 @@ def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
         if _dtypes_of(_matching(costs, name, dtypes, "usual")) != set(dtypes)
     ]
     code = code_of(costs, selection, runtime)
-    accuracy = costs.accuracy
-    error = _UNKNOWN_ERROR if accuracy is None else accuracy.unseen if approximate else accuracy.worst
+    error = error_of(costs.accuracy, approximate=bool(approximate))
     return Estimate(
         code=code,
         error=error,
@@ -284,15 +202,15 @@ def estimate(costs: Costs, selection: Selection, runtime: Runtime) -> Estimate:
     )
 
 
-def programs_of(costs: Costs, selection: Selection, runtime: Runtime) -> list[Program]:
-    """What was measured of which an estimate is made.
+def variants_of(costs: BuiltinCosts, selection: Selection, runtime: Runtime) -> list[OpVariant]:
+    """The measured variants that an estimate is made from.
 
     Raises:
-        UsageError: an op was never measured.
+        UsageError: the costs of an op have not been measured.
     """
     effective = _effective(selection, runtime)
     return [
-        entry.program
+        entry.variant
         for op in selection.ops
         for entry in _matching(
             costs,
@@ -307,11 +225,11 @@ def _dtypes_of(entries: Sequence[Entry]) -> set[str]:
     return {dtype for entry in entries for dtype in entry.dtypes}
 
 
-def code_of(costs: Costs, selection: Selection, runtime: Runtime) -> int:
+def code_of(costs: BuiltinCosts, selection: Selection, runtime: Runtime) -> int:
     """Bytes of code of a selection's program.
 
     Raises:
-        UsageError: an op was never measured.
+        UsageError: the costs of an op have not been measured.
     """
     classes: set[int] = set()
     code = costs.base + (costs.sparse if selection.sparse else 0)
@@ -329,7 +247,7 @@ def code_of(costs: Costs, selection: Selection, runtime: Runtime) -> int:
 
 
 def _share_of_rows(rows: Sequence[DepthwiseRow], runtime: Runtime) -> float:
-    """How many of the special kernels of rows a depthwise convolution needs."""
+    """The share of the special row kernels that depthwise convolutions need."""
     if not rows:
         return 0.0
     if not all(row.known for row in rows):
@@ -349,7 +267,7 @@ def _share_of_rows(rows: Sequence[DepthwiseRow], runtime: Runtime) -> float:
 
 
 def _effective(selection: Selection, runtime: Runtime) -> dict[str, tuple[str, ...]]:
-    """The dtypes that the files of each op are compiled for: an op that shares one has the others', too."""
+    """The dtypes that the files of each op are compiled for; ops that share a file have each other's."""
     kept = kept_dtypes(selection, runtime.dispatching)
     return {
         op.name: tuple(
@@ -359,12 +277,12 @@ def _effective(selection: Selection, runtime: Runtime) -> dict[str, tuple[str, .
     }
 
 
-def _matching(costs: Costs, name: str, dtypes: tuple[str, ...], rows: Rows) -> Sequence[Entry]:
-    """Entries that together come nearest to an op with these dtypes."""
+def _matching(costs: BuiltinCosts, name: str, dtypes: tuple[str, ...], rows: Rows) -> Sequence[Entry]:
+    """The entries that together are nearest to an op with these dtypes."""
     entries = [entry for entry in costs.by_op.get(name, ()) if entry.rows in {"", rows}]
     if not entries:
         raise UsageError(
-            f"nobody has measured what the op {name} costs", "build the program: that measures it"
+            f"no costs have been measured for the op {name}", "build the program: that measures its size"
         )
     wanted = set(dtypes)
     exact = [entry for entry in entries if set(entry.dtypes) == wanted]

@@ -1,4 +1,4 @@
-"""Profile, toolchain and models → :class:`~litesmith.predict.code_size.costs.Estimate`."""
+"""Profile, toolchain and models → :class:`~litesmith.predict.code_size.estimate.Estimate`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from litesmith.model.entry_points import EVERYTHING, Choice
 from litesmith.model.model_file import Model
-from litesmith.predict.code_size import costs, xnnpack_costs
-from litesmith.predict.code_size.costs import Estimate
+from litesmith.predict.code_size import builtin_costs, xnnpack_costs
+from litesmith.predict.code_size.estimate import Estimate
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime import op_registry, selection
 from litesmith.target.profiles import Profile
@@ -26,21 +26,21 @@ def estimate_program(
     """The size of the program for these models, with the first one inside where it is embedded.
 
     Raises:
-        UsageError: no costs were measured for what the profile asks for.
+        UsageError: no costs have been measured for what the profile asks for.
         UnsupportedModelError: the runtime cannot run a model.
     """
     registry = op_registry.load()
     chosen = selection.select([model.analysis for model in models], registry)
-    known = costs.load(profile, toolchain)
+    known = builtin_costs.load(profile, toolchain)
     delegated_ops = kernel_choice.choose(profile, models, registry, choice).delegated_ops
     if delegated_ops is None:
-        found = costs.estimate(known, chosen, registry.runtime)
+        found = builtin_costs.estimate(known, chosen, registry.runtime)
     else:
         own = xnnpack_costs.load(profile, toolchain)
         found = xnnpack_costs.estimate(known, own, chosen, delegated_ops, registry.runtime)
     if not embed_model:
         return found
     more = models[0].path.stat().st_size
-    # The model's own bytes are exact: the error is of the rest.
+    # The size of the model is exact: the error is that of the rest.
     code = found.code + more
     return dataclasses.replace(found, code=code, error=found.error * found.code / code)
