@@ -57,6 +57,8 @@ class SshRemote:
             self._sender = _Sender(channel, stdin, deadline)
             stdout, stderr = _receive(channel, self._sender, deadline)
             code = channel.recv_exit_status() if channel.exit_status_ready() else -1
+            if code == -1 and deadline.over() and not self._reason:
+                raise deadline.late()
             if code == -1:
                 raise deadline.broken(self._reason or "the connection closed before the command ended")
         _, _, output = stdout.partition(f"{self._marker}\n".encode())
