@@ -1,1 +1,1 @@
-"""What every package may use: errors, the console, paths, files, outside programs, YAML files."""
+"""Shared by all packages: errors, the console, paths, files, external programs, YAML files."""

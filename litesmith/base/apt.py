@@ -1,4 +1,4 @@
-"""Debian mirrors, from the machine's own apt configuration."""
+"""Debian mirrors and suites, read from this machine's apt configuration."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import subprocess
 
 
 def debian_mirrors() -> tuple[str, ...]:
-    """Addresses of the machine's own Debian mirrors, from its apt configuration.
+    """Addresses of the Debian mirrors in this machine's apt configuration.
 
-    ``LITESMITH_DEBIAN_MIRROR`` goes first.  Empty on a machine without apt.
+    ``LITESMITH_DEBIAN_MIRROR`` comes first.  Without it, a machine without apt has no mirrors.
     """
     named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
     found = [named.rstrip("/") + "/"] if named else []
     found += [line.rstrip("/") + "/" for line in _apt_targets("$(REPO_URI)") if line.startswith("http")]
-    # Security mirrors hold no pool of the main archive; asking them last costs nothing.
+    # Security mirrors do not carry the pool of the main archive, so they are tried last.
     unique = dict.fromkeys(found)
     return tuple(sorted(unique, key=lambda address: "security" in address))
 
 
 def debian_suites(release: str) -> tuple[str, ...]:
-    """``address suite component`` of a release's suites, the main one first.
+    """The suites of a Debian release, each as ``address suite component``, the main suite first.
 
-    Those of Debian that the machine's own apt uses; ``LITESMITH_DEBIAN_MIRROR`` replaces the
-    main one's address.  Empty when neither is known.
+    They come from this machine's apt configuration; ``LITESMITH_DEBIAN_MIRROR`` replaces the address of the
+    main suite.  Empty if neither exists.
     """
     named = os.environ.get("LITESMITH_DEBIAN_MIRROR")
     pattern = re.compile(rf"Debian (https?\S+) ({release}(?:-\S+)?) main$")
@@ -40,7 +40,7 @@ def debian_suites(release: str) -> tuple[str, ...]:
 
 
 def _apt_targets(template: str) -> list[str]:
-    """Lines about what apt downloads from where; none on a machine without apt."""
+    """The output lines of ``apt-get indextargets``; none on a machine without apt."""
     try:
         listing = subprocess.run(
             ["apt-get", "indextargets", "--format", template],

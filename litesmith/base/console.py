@@ -21,37 +21,37 @@ Advance = Callable[..., None]
 _debug = False
 
 
-def show_debug_output(wanted: bool) -> None:
-    """Turns on tracebacks, and the commands that run, or off again (``--debug``)."""
+def show_debug_output(enabled: bool) -> None:
+    """Turns the output of ``--debug`` on or off: tracebacks, and the commands that run."""
     global _debug
-    _debug = wanted
+    _debug = enabled
 
 
 def debugging() -> bool:
-    """Whether tracebacks, and the commands that run, are shown (``--debug`` or LITESMITH_DEBUG)."""
+    """Whether the output of ``--debug`` is on, by that option or by LITESMITH_DEBUG."""
     return _debug or bool(os.environ.get("LITESMITH_DEBUG"))
 
 
 def trace(line: str) -> None:
-    """Prints a command before it runs, with ``--debug`` only."""
+    """Prints a command before it runs, but only with ``--debug``."""
     if debugging():
         print(f"+ {line}", file=sys.stderr)
 
 
 def note(line: str) -> None:
-    """Prints one line about progress, for people; it is never part of a result."""
+    """Prints one line about progress; it is never part of a result."""
     print(line, file=sys.stderr, flush=True)
 
 
 def stdout() -> Console:
-    """rich's console for tables; it is wide where standard output is a file or a pipe."""
+    """The rich console for tables; it has a large fixed width if standard output is a file or a pipe."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def error_line(message: str, next_step: str) -> None:
-    """Prints the one line of an error: what is wrong and where, then what to do next."""
+    """Prints an error as one line: what is wrong and where, then what to do next."""
     text = f"error: {message}"
     if next_step:
         text += f"; {next_step}"
@@ -60,7 +60,7 @@ def error_line(message: str, next_step: str) -> None:
 
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
-    """A progress bar on a terminal, a few lines elsewhere.
+    """Shows a progress bar on a terminal, and a few lines elsewhere.
 
     Yields a function ``advance(amount, what)``.
     """

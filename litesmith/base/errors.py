@@ -1,8 +1,8 @@
 """The one error hierarchy: a message, an exit code, and what to do next.
 
 The exit codes of the command line follow those of the programs that litesmith builds
-(0 ok, 2 bad arguments or files, 3 the model does not fit, 4 the run failed) and add
-1 for everything outside the user's input: network, disk, compiler, missing tools.
+(0 ok, 2 bad arguments or files, 3 the model does not fit, 4 the run failed), and add
+1 for everything that is not the user's input: network, disk, compiler, missing tools.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ class LitesmithError(Exception):
 
 
 class UsageError(LitesmithError):
-    """A command line, a file or a value in a file that cannot be used."""
+    """The command line, a file, or a value in a file is invalid."""
 
     exit_code = 2
 
 
 class ModelError(UsageError):
-    """A model file that is damaged or is no TensorFlow Lite model."""
+    """A model file is damaged, or is not a TensorFlow Lite model."""
 
 
 class UnsupportedModelError(LitesmithError):
-    """A sound model that this runtime, or this program, cannot run."""
+    """This runtime, or this program, cannot run a valid model."""
 
     exit_code = 3
 
 
 class VerificationError(LitesmithError):
-    """The program ran and its answer is wrong, or it failed to run."""
+    """The program's answers are wrong, or it failed to run."""
 
     exit_code = 4
 
@@ -55,25 +55,25 @@ class SourceError(LitesmithError):
 
 
 class ToolError(LitesmithError):
-    """An outside program is missing or failed."""
+    """An external program is missing or failed."""
 
 
 class NoExecutorError(ToolError):
-    """Programs of a profile cannot be run on this machine: their emulator is not installed."""
+    """Programs of a profile cannot run on this machine, because their emulator is not installed."""
 
 
 class TimeOutError(ToolError):
-    """An outside program did not end in time; it and its children are gone."""
+    """An external program did not end in time; it was killed, with its children."""
 
 
 class BuildError(ToolError):
-    """The compiler or the linker refused."""
+    """The compiler or the linker failed."""
 
 
 class BoardError(LitesmithError):
-    """A board that cannot be reached, is not what it should be, or did not do what it was asked.
+    """A board cannot be reached, does not match its profile, or failed in a step.
 
-    ``board`` and ``step`` say which and where.
+    ``board`` is the board's name, ``step`` the step that failed.
     """
 
     def __init__(
@@ -86,6 +86,6 @@ class BoardError(LitesmithError):
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """``perhaps you meant …``, or nothing when no known word is near."""
+    """``perhaps you meant …`` with the most similar known word; empty if no word is similar."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"perhaps you meant {close[0]!r}" if close else ""

@@ -1,4 +1,4 @@
-"""Digests and files that appear whole or not at all."""
+"""Digests, JSON, locks, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def sha256(path: Path) -> str:
 
 
 def digest_of(*parts: object) -> str:
-    """Hexadecimal SHA-256 of any values that JSON can hold; equal values, equal digest."""
+    """Hexadecimal SHA-256 of values in JSON form; equal values have equal digests."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_json(value: Any) -> str:
-    """The one form in which JSON is written: indented, unsorted, one final newline."""
+    """A value as JSON, in the form of all output files: indented, unsorted, with a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -40,10 +40,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file aside and renames it, so that no reader sees half of it.
+    """Writes a temporary file and renames it, so that no reader sees a partial file.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written.
+        OSError: the disk is full, or the folder is not writable.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,15 +60,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def staging_folder(final: Path) -> Iterator[Path]:
-    """A scratch folder on the same disk as ``final``, gone afterwards whatever happens.
+    """A scratch folder on the same file system as ``final``, always removed at the end.
 
-    It lies beside ``final``, or inside of it where ``final`` is a mount point.
+    It is created next to ``final``, or inside it if ``final`` is a mount point.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     mounted = final.is_dir() and final.stat().st_dev != final.parent.stat().st_dev
     place = final if mounted else final.parent
     scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.partial-", dir=place))
-    # mkdtemp makes it private; what is renamed out of it must be readable as usual.
+    # mkdtemp creates private folders; what is renamed from here must have the usual permissions.
     scratch.chmod(0o755)
     try:
         yield scratch
@@ -78,10 +78,10 @@ def staging_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock that one process of the machine has at a time; ends with the process.
+    """Holds an exclusive lock among the processes of this machine; it ends with the process at the latest.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
@@ -90,11 +90,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def publish(staged: Path, final: Path, optional: Sequence[str] = ()) -> None:
-    """Moves what lies in ``staged`` over the same names in ``final``, one rename each.
+    """Moves the entries of ``staged`` into ``final``, with one rename each.
 
-    Folders replace folders of the same name; other content of ``final`` stays, but for
-    ``optional`` names that an earlier build left and this one does not have.
-    ``manifest.json`` goes last: where it stands, the rest is complete.
+    Folders replace folders of the same name.  Other content of ``final`` is kept, except for the
+    ``optional`` names that an earlier build wrote and this one does not have.
+    ``manifest.json`` is moved last: if it exists, everything else is complete.
 
     Raises:
         LitesmithError: ``final`` is a file.
@@ -124,7 +124,7 @@ def _replace_entries(staged: Path, final: Path) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until a few renames are done."""
+    """Delays Ctrl-C until the end, which is only a few renames away."""
     blocked = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:

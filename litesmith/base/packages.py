@@ -1,7 +1,7 @@
 """Python packages that only some commands need.
 
 They are extras of the wheel (``pip install 'litesmith[deploy]'``).  A checkout installs them into its own
-environment when a command needs them for the first time, pinned by digest like everything else in it.
+environment when a command first needs them, pinned by digest like all other packages in it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _EXTRAS: Mapping[str, tuple[str, str]] = {
     "derive": ("elftools", "pyelftools, which reads object files"),
     "plot": ("matplotlib", "matplotlib, which draws plots"),
 }
-"""Extras of ``pyproject.toml``: the module that shows that one is installed, and what it is for."""
+"""Extras of ``pyproject.toml``, each with a module to test for, and with its package and purpose."""
 
 
 def require(extra: str) -> None:
     """Makes sure that the packages of an extra can be imported.
 
     Raises:
-        ToolError: they are not installed, and this is no checkout with an environment of its own.
+        ToolError: they are not installed, and litesmith does not run in a checkout's own environment.
         SourceError: they could not be installed.
     """
     module, purpose = _EXTRAS[extra]
@@ -63,7 +63,7 @@ def install(python: Path, lock: Path, name: str, advice: str = "") -> None:
     )
     if done.code != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip gave no reason"]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip printed no error"]
         raise SourceError(
             f"{name} could not be installed: {errors[-1].removeprefix('ERROR: ')}",
             f"check the network connection, the disk and pip's configuration{advice}",

@@ -1,4 +1,4 @@
-"""Where litesmith's data files are, and where it caches what it can make again."""
+"""The folders of litesmith's data files and of its cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def is_checkout() -> bool:
 
 
 def data_folder(name: str) -> Path:
-    """``targets``, ``templates``, ``ops_registry`` … of the checkout or of the installed wheel."""
+    """A data folder of the checkout or of the installed wheel: ``targets``, ``templates`` …"""
     return (_PACKAGE.parent if is_checkout() else _PACKAGE / "data") / name
 
 
 def cache_folder() -> Path:
-    """Sources, objects and programs by content; safe to delete at any time.
+    """The cache of sources, objects and programs, keyed by content; safe to delete at any time.
 
-    ``LITESMITH_CACHE`` overrides the platform's usual place.
+    ``LITESMITH_CACHE`` overrides the platform's default folder.
     """
     named = os.environ.get("LITESMITH_CACHE")
     return Path(named).absolute() if named else platformdirs.user_cache_path("litesmith")

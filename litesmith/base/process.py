@@ -1,4 +1,4 @@
-"""Running outside programs: argument lists, time-outs that end the whole process group."""
+"""Running external programs, with argument lists, and with time-outs that end the whole process group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from litesmith.base.errors import TimeOutError, ToolError
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """What a program that ended left behind."""
+    """The result of a program that has ended."""
 
     argv: tuple[str, ...]
     code: int
@@ -29,7 +29,7 @@ class Completed:
 
 
 class _Running:
-    """The process groups that are alive, so that Ctrl-C can end all of them."""
+    """The process groups that are running, so that Ctrl-C can end all of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ _running = _Running()
 
 
 def kill_children() -> None:
-    """Ends every program that is running, with all its children."""
+    """Kills all running programs and their children."""
     _running.kill_all()
 
 
@@ -70,11 +70,11 @@ def run(
     inherit: Sequence[str] | None = None,
     timeout: float | None = None,
 ) -> Completed:
-    """Runs a program to its end; no shell, no standard input.
+    """Runs a program to its end, without a shell and without standard input.
 
     ``timeout`` is in seconds and ends the whole process group.  ``env`` is added to this process's
-    environment, or to the variables of it that ``inherit`` names.
-    A program that exits with an error is returned, not raised: the caller knows what it means.
+    environment, of which ``inherit`` keeps only the variables that it names.
+    An exit code other than 0 is not an error here: the caller knows what it means.
 
     Raises:
         ToolError: the program cannot be started.
@@ -96,9 +96,9 @@ def follow(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> Completed:
-    """Runs a program and gives each line of its standard output to ``on_line`` as it comes.
+    """Runs a program and passes each line of its standard output to ``on_line`` as it arrives.
 
-    Otherwise as :func:`run`; ``stdout`` of what is returned is empty.
+    Otherwise it works like :func:`run`.  The result's ``stdout`` is empty.
 
     Raises:
         ToolError: the program cannot be started.
@@ -112,7 +112,7 @@ def follow(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
-    # Nobody reads the one while the other is waited for, so a pipe could fill up.
+    # Standard error goes to a file: a pipe could fill up while only standard output is read.
     with (
         tempfile.TemporaryFile() as stderr,
         _started(words, None, {**os.environ, **(env or {})}, stderr) as child,
@@ -141,7 +141,7 @@ def follow(
 def _started(
     words: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], stderr: IO[bytes] | int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a process group of its own, which ends with the block however that ends."""
+    """Starts a program in its own process group, which is killed if the block raises."""
     trace(shlex.join(words))
     try:
         child = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Files from ``templates/``: rendered with Jinja, or copied as they are."""
+"""Files from ``templates/``: rendered with Jinja, or copied unchanged."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # C++ and CMake, not HTML; text from models is checked where it enters.
+        # C++ and CMake, not HTML; text from models is checked before it gets here.
         autoescape=False,  # noqa: S701
     )
 
 
 def render(name: str, values: Mapping[str, object]) -> str:
-    """The file that ``templates/project/<name>.j2`` makes of these values.
+    """Renders ``templates/project/<name>.j2`` with these values.
 
     Raises:
-        jinja2.UndefinedError: the template uses a value that is not given.
+        jinja2.UndefinedError: the template uses a value that is missing.
     """
     return _environment().get_template(f"{name}.j2").render(values)
 

@@ -45,7 +45,7 @@ def _with_unit(value: object, units: Mapping[str, int], example: str) -> object:
         raise ValueError(f"{example} is expected")
     number = float(match[1]) * units[match[2].upper()]
     if number > _LARGEST:
-        raise ValueError("it is larger than any board")
+        raise ValueError("it is too large for any board")
     return round(number)
 
 

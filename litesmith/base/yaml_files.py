@@ -1,4 +1,4 @@
-"""YAML and JSON files of users and of the repository, validated with one clear line each."""
+"""Reading and validating YAML and JSON files; a mistake is reported in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=Strict)
 
 
 class _UniqueKeyLoader(yaml.CSafeLoader):
-    """A key that stands twice in a mapping is a mistake, not an override."""
+    """Rejects a mapping that has a key twice, instead of keeping the last value."""
 
 
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
@@ -33,7 +33,7 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Ha
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, Hashable) and key in seen:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} stands twice", key_node.start_mark
+                None, None, f"the key {key!r} appears twice", key_node.start_mark
             )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
@@ -43,11 +43,11 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 
 
 def load_yaml(path: Path, model: type[Model]) -> Model:
-    """A validated YAML file.
+    """Reads and validates a YAML file.
 
     Raises:
-        UsageError: the file is missing, is not YAML, or breaks the model; names file, line or
-            key, and the nearest known key.
+        UsageError: the file is missing, is not YAML, or does not match the model; the message has the file,
+            the line or key, and the nearest known key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}") from None
     try:
-        # The loader derives from yaml's safe one.
+        # The loader is a subclass of yaml's safe loader.
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -68,10 +68,10 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
 
 
 def validate(content: Any, model: type[Model], where: str) -> Model:
-    """``content`` as a ``model``.
+    """Validates ``content`` as a ``model``.
 
     Raises:
-        UsageError: names ``where``, the key, and a suggestion.
+        UsageError: it does not match; the message has ``where``, the key, and a suggestion.
     """
     try:
         return model.model_validate(content)
@@ -96,9 +96,9 @@ def validate(content: Any, model: type[Model], where: str) -> Model:
 
 
 def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The key that pydantic means, as it stands in the file, and the keys that are known beside it.
+    """The path of a key as it is in the file, and the known keys at the same level.
 
-    Where a value is of one of several models, pydantic's location has the model's name, too.
+    If a value may have one of several models, pydantic's location also contains the model's name.
     """
     fields: Any = model.model_json_schema()
     definitions = fields.get("$defs", {})

@@ -1,7 +1,7 @@
-"""Project + toolchain → :class:`Binary`, with a cache of objects and programs by content.
+"""Project + toolchain → :class:`Binary`, with a cache of objects and programs that is keyed by content.
 
-An upstream object depends on its source, the source tree, the toolchain and its flags, and
-on nothing else: every model of a target shares it.  The project's own files are keyed by their text.
+The object of an upstream file depends only on its source, the source tree, the toolchain and the flags, so
+all models of a target share it.  The project's own files are keyed by their text.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ Seen = TypeVar("Seen")
 class Binary:
     """A linked program in the cache.
 
-    ``program`` is stripped, ``debug`` the same with symbols, ``map_file`` the linker's map.
+    ``program`` is stripped, ``debug`` is the same with symbols, ``map_file`` is the linker's map.
     ``objects`` maps each object's path in the cache to its source: ``component/path``, or the
-    bare name of a file of the project.
+    name alone for one of the project's own files.
     """
 
     program: Path
@@ -64,7 +64,7 @@ class _Job:
 
 @contextmanager
 def workshop(profile: Profile, toolchain: Toolchain, tree: SourceTree) -> Iterator[Builder]:
-    """A :class:`Builder` with its scratch folder, for as long as commands of the toolchain run."""
+    """A :class:`Builder` with its scratch folder, inside a session of the toolchain."""
     with (
         cache.scratch_folder() as scratch,
         toolchain.session(readable=(tree.root, cache.objects_folder()), writable=scratch),
@@ -82,42 +82,44 @@ class Builder:
     scratch: Path
 
     def build(self, project: Project) -> Binary:
-        """Compiles what is not in the cache yet, and links.
+        """Compiles the files that are not in the cache yet, and links.
 
         Raises:
-            BuildError: the compiler or the linker refused.
+            BuildError: the compiler or the linker failed.
         """
         return self._link(self._compiled(project))
 
     def stripped(self, project: Project) -> Path:
-        """The stripped program alone, for its size.
+        """Builds only the stripped program, to measure its size.
 
         Raises:
-            BuildError: the compiler or the linker refused.
+            BuildError: the compiler or the linker failed.
         """
         return self._link_stripped(self._compiled(project))
 
     def finished(self, project: Project) -> Path | None:
-        """The stripped program when it is in the cache already, else None."""
-        # Keys depend on content alone: the project's files need not be written for that.
+        """The stripped program if it is already in the cache, else None."""
+        # Keys depend only on content, so the project's files need not be written.
         program = self._program(self._jobs(self.scratch, project))
         return program if program.exists() else None
 
     def variants(self, projects: Mapping[str, Project]) -> dict[str, Path]:
-        """Stripped programs for other ops than those of one project (see :meth:`Project.reduced`), by name.
+        """Builds stripped programs of projects with fewer ops (see :meth:`Project.reduced`), by name.
 
         Raises:
-            BuildError: the compiler or the linker refused.
+            BuildError: the compiler or the linker failed.
         """
         return self._variants(projects, lambda _, jobs, aliases: self._link_stripped(jobs, aliases))
 
     def examine(
         self, projects: Mapping[str, Project], look: Callable[[str, Binary], Seen]
     ) -> dict[str, Seen]:
-        """The same, linked with symbols and a map; only what ``look`` makes of them is kept.
+        """Links the same programs with symbols and a map, and returns the result of ``look`` for each.
+
+        The programs themselves are not kept.
 
         Raises:
-            BuildError: the compiler or the linker refused.
+            BuildError: the compiler or the linker failed.
         """
 
         def link(name: str, jobs: list[_Job], aliases: Mapping[str, str]) -> Seen:
@@ -167,7 +169,7 @@ class Builder:
 
     @contextmanager
     def _own_folder(self, project: Project) -> Iterator[Path]:
-        """The project's own files in a scratch folder; compilers see relative names only."""
+        """The project's own files in a scratch folder, so that compilers see only relative names."""
         with tempfile.TemporaryDirectory(prefix="own-", dir=self.scratch) as name:
             folder = Path(name)
             for file, text in project.files.items():
@@ -202,7 +204,7 @@ class Builder:
     def _own_job(self, unit: CompileUnit, folder: Path, project: Project, headers: Mapping[str, str]) -> _Job:
         name = unit.source
         flags = (*unit.common, *unit.flags, *(f"-D{define}" for define in unit.defines), "-I.")
-        # The include path names folders of the cache, which the object does not depend on.
+        # The include path contains folders of the cache, on which the object does not depend.
         include = (f"-I{self.tree.root / inner}" for inner in unit.include)
         hidden = _hidden([str(self.tree.root / inner) for inner in unit.prefixes])
         embedded = project.embedded if name == SELECTED_OPS else None
@@ -240,7 +242,7 @@ class Builder:
 
     def _compile_one(self, job: _Job, advance: console.Advance) -> None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        # A folder: a compiler that is killed leaves temporary files beside its output.
+        # In a folder of its own, because a killed compiler leaves temporary files next to its output.
         with self._aside() as aside:
             try:
                 self.toolchain.compile(self.profile, job.argument, job.flags, aside / "object.o", job.folder)
@@ -250,7 +252,7 @@ class Builder:
         advance(1, job.source.rsplit("/", 1)[-1])
 
     def _with_paths_of_the_user(self, error: BuildError) -> BuildError:
-        """An error in a custom op's source, with the path that the user knows instead of the copy's."""
+        """The same error, with the user's path of a custom op's source instead of the copy's path."""
         message = error.message
         for local in self.tree.local.values():
             message = message.replace(f"{local.folder}/", f"{local.origin}/")
@@ -297,9 +299,9 @@ class Builder:
 
 
 def _hidden(prefixes: Sequence[str]) -> tuple[str, ...]:
-    """What a file calls itself (in asserts and errors) must not depend on the cache's folders."""
+    """Flags that keep the cache's folders out of file names in asserts and errors."""
     return tuple(f"-ffile-prefix-map={folder}/=" for folder in prefixes)
 
 
 def _silent(_amount: float, _what: str = "") -> None:
-    """No progress is shown: it takes no time."""
+    """Shows no progress, because the work takes hardly any time."""

@@ -1,4 +1,4 @@
-"""Objects and programs by content: where the cache keeps them, and the folders in which they are made."""
+"""Paths of objects and programs in the cache, keyed by content, and scratch folders for making them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def objects_folder() -> Path:
 
 
 def object_path(*parts: object) -> Path:
-    """Where the object made of these parts lies: of compiler, source, headers and flags."""
+    """The path of the object that is made from these parts: compiler, source, headers and flags."""
     key = files.digest_of(*parts)
     return objects_folder() / key[:2] / f"{key}.o"
 
 
 def program_path(*parts: object) -> Path:
-    """Where the program made of these parts lies: of linker, flags and objects."""
+    """The path of the program that is made from these parts: linker, flags and objects."""
     key = files.digest_of(_PROGRAM_FORMAT, *parts)
     return paths.cache_folder() / "programs" / key[:2] / key / "program"
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder in the cache, gone at the end: what is finished moves out of it in one rename."""
+    """An empty folder in the cache, removed at the end; finished files are moved out by one rename."""
     work = paths.cache_folder() / "work"
     for folder in (objects_folder(), work):
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _sweep(work: Path) -> None:
-    """Removes what killed builds have left; a build that runs holds a lock on its folder's mark."""
+    """Removes the folders of killed builds; a running build holds a lock on a file in its folder."""
     for mark in work.glob(f"*/{_IN_USE}"):
         with contextlib.suppress(OSError), mark.open() as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Compile units → the files that make a project build by hand: CMake's, and a README."""
+"""Compile units → the files that are needed to build a project by hand: CMake's, and a README."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cmake_files(project: Project, profile: Profile, toolchain: Toolchain, tree: 
 
 
 def _units(units: Sequence[CompileUnit], tree: SourceTree) -> dict[str, object]:
-    """What all units share, and what single ones have beside it."""
+    """Template values for the settings that all units share, and for those of single units."""
     paths = {
         unit.source: unit.source if unit.own else f"${{SOURCES}}/{tree.locate(unit.source)}" for unit in units
     }

@@ -1,6 +1,6 @@
-"""Project + profile + toolchain → :class:`CompileUnit`: what is compiled, described once.
+"""Project + profile + toolchain → :class:`CompileUnit`: one description of everything that is compiled.
 
-The builder makes objects of it, and :mod:`.cmake_project` writes it down as a CMake project.
+The builder compiles the units, and :mod:`.cmake_project` writes them as a CMake project.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from litesmith.toolchain.protocol import Toolchain
 class CompileUnit:
     """One file that is compiled.
 
-    ``source`` is a ``component/path``, or the bare name of a file of the project (``own``).  ``common`` are
-    the flags of all files in its language, ``flags`` those of this file, which come after them;
+    ``source`` is a ``component/path``, or the name of one of the project's own files (``own``).  ``common``
+    has the flags of all files in its language, ``flags`` those of this file, which come after them;
     ``defines`` have the form ``NAME`` or ``NAME=VALUE``.  Folders are relative to the source tree:
-    ``include`` are those that are searched for headers, ``prefixes`` those that no object may mention.
-    ``group`` is the group of components whose headers it sees.
+    ``include`` lists those to search for headers, ``prefixes`` those whose names must not be in the object.
+    ``group`` is the group of components whose headers the file can include.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""What a program was made from and with: :class:`Manifest`, which is ``manifest.json``."""
+"""The record of a build, ``manifest.json``: :class:`Manifest`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from litesmith.toolchain.protocol import Toolchain
 
 MANIFEST = "manifest.json"
 AGAIN = "build it again"
-"""What to do about an output folder that does not fit together."""
+"""The next step for an output folder whose files do not fit together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeWith:
-    """What a program's size depends on, beside its models."""
+    """Everything that a program's size depends on, except its models."""
 
     target: str
     toolchain: str
@@ -41,9 +41,9 @@ class MadeWith:
         return ", ".join((made, *optimisation[-1:], pruned))
 
     def differences(self, other: MadeWith) -> list[str]:
-        """What is not the same in another one: ``linkage: dynamic, was static``.
+        """Differences between this one and a later one: ``linkage: dynamic, was static``.
 
-        Flags count where all else is equal: another compiler has others anyway.
+        Flags are compared only if everything else is equal: another compiler has other flags anyway.
         """
         found = [
             f"{name}: {now}, was {before}"
@@ -62,7 +62,7 @@ class MadeWith:
 
 
 def _words(value: Any) -> list[str]:
-    """A list of flags, or a mapping or a plain value as such a list."""
+    """Flags as a list of words; a mapping or a plain value becomes such a list."""
     if isinstance(value, Mapping):
         return [f"{key}: {' '.join(flags)}" for key, flags in value.items()]
     return list(map(str, value)) if isinstance(value, list) else [str(value)]
@@ -70,11 +70,11 @@ def _words(value: Any) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The record of one build; its attributes are the keys of ``manifest.json``, in that order.
+    """The record of one build; its attributes are the keys of ``manifest.json``, in the same order.
 
-    ``toolchain`` is what the toolchain says of itself, ``flags`` what everything was compiled and linked
-    with, ``profile`` the whole profile.  ``kernels`` says which nodes run in XNNPACK, ``pruning`` what each
-    file was compiled without, ``binary`` has name, digests and sizes of the program.
+    ``toolchain`` is the toolchain's own description, ``flags`` has the flags of compiling and linking,
+    ``profile`` is the complete profile.  ``kernels`` says which nodes run in XNNPACK, ``pruning`` what was
+    left out of each file, and ``binary`` has the name, digests and sizes of the program.
     """
 
     litesmith: str
@@ -101,7 +101,7 @@ class Manifest:
         kernels: Mapping[str, Any],
         sources: Mapping[str, Any],
     ) -> Manifest:
-        """The record of a program that was just built; ``sizes`` are those of its file."""
+        """The record of a program that was just built; ``sizes`` are the sizes of its file, in bytes."""
         return cls(
             litesmith=__version__,
             models=project.selection.models,
@@ -126,14 +126,14 @@ class Manifest:
         """The manifest of an output folder of ``build``.
 
         Raises:
-            UsageError: the folder has none, or one of another version of litesmith.
+            UsageError: the folder has no manifest, or one from another version of litesmith.
         """
         path = folder / MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(
-                f"{folder} holds no build of litesmith: {MANIFEST}: {error.strerror}",
+                f"{folder} does not contain a litesmith build: {MANIFEST}: {error.strerror}",
                 "name the output folder of a build",
             ) from None
         except (ValueError, RecursionError) as error:
@@ -150,17 +150,17 @@ class Manifest:
         return found
 
     def _require_kinds(self) -> None:
-        """What readers rely on.
+        """Checks the values that readers rely on.
 
         Raises:
-            KeyError, TypeError: the content is of another kind.
+            KeyError, TypeError: a value is missing or has another type.
         """
         texts = (self.target, *(self.toolchain[key] for key in ("name", "version", "linkage")))
         texts += tuple(self.binary[key] for key in ("name", "sha256", "debug_sha256"))
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("names, versions and digests are texts")
+            raise TypeError("names, versions and digests must be strings")
         if not isinstance(self.flags["common"], list):
-            raise TypeError("flags are a list")
+            raise TypeError("flags must be a list")
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
@@ -172,7 +172,7 @@ class Manifest:
 
     @property
     def made_with(self) -> MadeWith:
-        """What the program's size depends on, beside its models."""
+        """Everything that the program's size depends on, except its models."""
         return _made_with(
             self.target, self.toolchain, self.flags, self.profile, self.pruning, self.embedded_model
         )
@@ -184,7 +184,7 @@ class Manifest:
 
 
 def made_with(project: Project, profile: Profile, toolchain: Toolchain) -> MadeWith:
-    """What the size of a project's program depends on, beside its models."""
+    """Everything that the size of a project's program depends on, except its models."""
     return _made_with(
         profile.name,
         toolchain.describe(profile),
@@ -203,7 +203,7 @@ def _made_with(
     pruning: Mapping[str, Any],
     embedded: bool,
 ) -> MadeWith:
-    # Defines say what was pruned, which depends on the models.
+    # Defines are left out: they say what was pruned, which depends on the models.
     kept = {name: made for name, made in flags.items() if name != "defines"}
     kept["pruned"] = pruning["enabled"]
     kept["embedded model"] = embedded
@@ -213,7 +213,7 @@ def _made_with(
         toolchain=toolchain["name"],
         version=toolchain["version"],
         linkage=toolchain["linkage"],
-        # Lists, as in a file that was read.
+        # With lists instead of tuples, as in a manifest that was read.
         flags=json.loads(json.dumps(kept)),
     )
 

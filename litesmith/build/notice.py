@@ -1,4 +1,4 @@
-"""``NOTICE``: the licences of everything whose code is in a program."""
+"""``NOTICE``: the licences of all code in a program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litesmith.toolchain.protocol import Toolchain
 
 
 def notice(project: Project, profile: Profile, tree: SourceTree, toolchain: Toolchain) -> str:
-    """Licence texts of everything whose code is in the program."""
+    """The licence texts of all code in the program."""
     parts = [
         f"{project.name} contains code of the following projects.\n\n"
         f"litesmith {__version__}: the files of project/. Apache-2.0.\n"

@@ -1,4 +1,4 @@
-"""Selection + profile → :class:`Project`: the files of a program, and what each is compiled with."""
+"""Selection + profile → :class:`Project`: the files of a program, with the flags and defines of each."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectOptions:
-    """What decides about a program beside selection and profile.
+    """The properties of a program that neither its selection nor its profile determines.
 
-    ``embedded`` is the model that goes into the program, if any.  Without ``pruned`` it is the stock
-    selective program.  With ``profiling`` the program has ``--warm-up`` and reports the time of each node.
+    ``embedded`` is the model to embed in the program, if any.  Without ``pruned``, it is the stock selective
+    program.  With ``profiling``, the program has ``--warm-up`` and reports the time of each node.
     ``delegated_ops`` are the nodes that XNNPACK runs.
     """
 
@@ -39,12 +39,12 @@ class ProjectOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """The files of a program, and what they are compiled with.
+    """The files of a program, with the flags and defines of each.
 
     ``files`` maps the names of the project's own C++ files and headers to their content.  ``sources`` are
     the upstream files, as ``component/path`` names in link order.  ``embedded`` is the model in the
-    program, if any.  ``pruning`` says what the files are compiled without, ``xnnpack`` what the program
-    has of XNNPACK.
+    program, if any.  ``pruning`` says what is left out of the files, ``xnnpack`` which parts of XNNPACK the
+    program contains.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Project:
 
     @property
     def defines(self) -> tuple[str, ...]:
-        """Defines of all files, pruned or not."""
+        """Defines of all files, in pruned and in stock programs."""
         return self.runtime.defines
 
     @property
@@ -103,7 +103,7 @@ class Project:
 
     @property
     def group(self) -> str:
-        """The group of components whose headers the project's own files see."""
+        """The group of components whose headers the project's own files can include."""
         return XNNPACK if self.xnnpack else ""
 
     def own_defines(self, name: str) -> tuple[str, ...]:
@@ -138,10 +138,10 @@ class Project:
         return dataclasses.replace(self, model_check=False)
 
     def reduced(self, smaller: Selection) -> Project:
-        """The same project for fewer of its ops, with the registration of all of them.
+        """The same project with fewer ops, but still with the registration of all of them.
 
-        It is linked with a function of :func:`glue.registration_variants` in the registration's place.
-        What all files are compiled with stays the same, so that the objects of the whole project are used.
+        When it is linked, a function of :func:`glue.registration_variants` replaces the registration.
+        The defines that all files share stay the same, so that the full project's objects can be reused.
         """
         xnnpack = self.xnnpack.for_ops(smaller) if self.xnnpack else None
         changed = glue.files_of_selection(smaller, embedded_size=_size(self.embedded), xnnpack=xnnpack)

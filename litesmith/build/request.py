@@ -1,4 +1,4 @@
-"""What a build is asked for, as it was written and as it is understood."""
+"""The request for a build: as the user wrote it, and resolved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litesmith.toolchain.registry import load as load_toolchain
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for, as it was written."""
+    """The options of a build, as the user wrote them."""
 
     target: str
     models: tuple[str, ...]
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedRequest:
-    """A request whose names are resolved: files are read and checked, nothing is fetched or compiled yet."""
+    """A request with its names resolved: files are read and checked, but nothing is fetched or compiled."""
 
     request: Request
     profile: Profile
@@ -42,10 +42,10 @@ class ResolvedRequest:
 
 
 def resolve(request: Request) -> ResolvedRequest:
-    """Profile, toolchain and models of a request.
+    """Loads the profile, the toolchain and the models of a request.
 
     Raises:
-        LitesmithError: one of them does not exist or does not fit.
+        LitesmithError: one of them does not exist, or does not fit the others.
     """
     profile, name = profiles.load(request.target).choose(request.toolchain)
     if request.optimise is not None:

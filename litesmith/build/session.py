@@ -25,10 +25,10 @@ from litesmith.toolchain.protocol import Toolchain
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """An opened request, for as long as commands of the toolchain run.
+    """An opened request, valid until the toolchain's session ends.
 
-    ``name`` is the program's; ``selection`` is that of the request's models.  ``kernels`` says which kernels
-    run their nodes.
+    ``name`` is the name of the program, ``selection`` that of the request's models.  ``kernels`` says which
+    kernels run the models' nodes.
     """
 
     request: Request
@@ -50,7 +50,7 @@ class Session:
         profiling: bool = False,
         delegated_ops: DelegatedOps | None = None,
     ) -> Project:
-        """The project of a selection: by default the request's own, with the delegated ops chosen for it."""
+        """The project of a selection, by default that of the request, with its delegated ops."""
         options = ProjectOptions(
             name=self.name,
             embedded=self.models[0].path if self.request.embed_model else None,
@@ -69,7 +69,7 @@ class Session:
 
 @contextmanager
 def opened(resolved: ResolvedRequest) -> Iterator[Session]:
-    """Sources, registry, selection and builder of a request.
+    """Opens a request: loads the registry, fetches sources, selects ops, and starts the toolchain's session.
 
     Raises:
         LitesmithError: the runtime cannot run a model, or the toolchain is missing.

@@ -1,4 +1,4 @@
-"""A Debian root file system, made with debootstrap from the machine's own mirror and packed as an archive."""
+"""A Debian root file system, made with debootstrap from this machine's mirror and packed into an archive."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _TAR_SECONDS = 1800
 
 
 def require(release: str, purpose: str, command: str) -> tuple[str, ...]:
-    """The suites of a release, once all that making it takes is there: debootstrap, root, and a mirror.
+    """Checks for debootstrap, root and a mirror, and returns the suites of a release.
 
-    ``purpose`` and ``command`` say what it is made for (``a base``), and by which command.
+    ``purpose`` (``a base``) and ``command`` are for the messages: what the root file system is for, and the
+    command that makes it.
 
     Raises:
         ToolError: one of the three is missing.
@@ -55,7 +56,7 @@ def make(
 
 
 def _bootstrap(root: Path, release: str, mirror: str, options: Sequence[str]) -> None:
-    # In a mount namespace of its own: its mounts end with it, even when it is killed.
+    # In its own mount namespace, so that its mounts disappear with it even if it is killed.
     words: list[str | Path] = ["unshare", "--mount", _debootstrap(), "--force-check-gpg"]
     done = process.run(
         [*words, "--variant=minbase", *options, release, root, mirror], timeout=_DEBOOTSTRAP_SECONDS
@@ -70,7 +71,7 @@ def _bootstrap(root: Path, release: str, mirror: str, options: Sequence[str]) ->
 
 
 def _pack(root: Path, archive: Path) -> None:
-    """Packs a root folder without what package management left behind."""
+    """Packs a root folder, without apt's caches, package lists and logs."""
     packed = process.run(
         [
             *("tar", "--create", f"--file={archive}", f"--directory={root}", "--sort=name"),

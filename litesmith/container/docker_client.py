@@ -1,6 +1,6 @@
-"""The Docker engine: calls of its client, what their errors mean, and containers that remove themselves.
+"""The Docker engine: calls of its client, explanations of errors, and containers that remove themselves.
 
-The ``docker`` client is called, not the engine's socket, because it knows about contexts and TLS.
+Calls go to the ``docker`` client, not to the engine's socket, because the client handles contexts and TLS.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _MOST_PROCESSES = 512
 
 
 class EngineError(ToolError):
-    """The Docker engine is missing, is not running, or refused."""
+    """The Docker engine is missing, is not running, or failed."""
 
 
 def _explained(text: str) -> EngineError | None:
-    """What a client's message means to a user; None for a message that needs no explanation."""
+    """The error for a client's message with a known cause; None for any other message."""
     low = text.lower()
     if "permission denied" in low and ("docker daemon socket" in low or "docker api" in low):
         return EngineError(
@@ -76,7 +76,7 @@ def _first_line(text: str) -> str:
 
 
 def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed:
-    """Runs ``docker`` with ``words``; a command that the engine itself refused is returned.
+    """Runs ``docker`` with ``words``; any other failed command is returned with its exit code.
 
     Raises:
         EngineError: no client, no engine, no permission, no disk space, or no answer in time.
@@ -92,7 +92,7 @@ def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed
     except TimeOutError:
         raise EngineError(
             f"the Docker engine does not answer: 'docker {words[0]}' took more than {timeout:.0f} s",
-            "see whether it hangs ('docker info'), or build with --toolchain gcc or zig",
+            "check whether it hangs ('docker info'), or build with --toolchain gcc or zig",
         ) from None
     if done.code != 0:
         problem = _explained(done.stderr + done.stdout.decode(errors="replace"))
@@ -102,7 +102,7 @@ def call(*words: str | Path, timeout: float = _ASK_SECONDS) -> process.Completed
 
 
 def require() -> str:
-    """The version of the engine, which must answer.
+    """Checks that the engine answers, and returns its version.
 
     Raises:
         EngineError: no client, no engine, or no permission.
@@ -117,19 +117,19 @@ def require() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a container may use.  ``memory`` in bytes."""
+    """The limits of a container: ``memory`` in bytes, and ``cpus``."""
 
     memory: int
     cpus: float
 
 
 def default_limits() -> Limits:
-    """2 GiB for each CPU, and three quarters of this machine at most.
+    """All CPUs, with 2 GiB of memory for each but at most three quarters of this machine's memory.
 
-    ``LITESMITH_DOCKER_MEMORY`` (``4GiB``) and ``LITESMITH_DOCKER_CPUS`` (``2``) override it.
+    ``LITESMITH_DOCKER_MEMORY`` (``4GiB``) and ``LITESMITH_DOCKER_CPUS`` (``2``) override the defaults.
 
     Raises:
-        UsageError: one of the two is not such a value.
+        UsageError: one of the two variables has an invalid value.
     """
     from litesmith.base.units import parse_size
 
@@ -144,7 +144,7 @@ def default_limits() -> Limits:
             memory = int(str(parse_size(named_memory)))
         if memory < _LEAST_MEMORY:
             raise UsageError(
-                f"LITESMITH_DOCKER_MEMORY={named_memory} is not a memory limit for a compiler",
+                f"LITESMITH_DOCKER_MEMORY={named_memory} is not a usable memory limit",
                 "give a size such as 4GiB",
             )
     if named_cpus:
@@ -161,18 +161,18 @@ def default_limits() -> Limits:
 class Container:
     """A running container in which commands run as the calling user, without a network.
 
-    Folders are mounted at the paths that they have outside, ``readable`` ones read-only.  The
-    container's first process waits for the end of its standard input, which this process
-    holds: the container ends with this process, however that ends.
+    Folders are mounted at the same paths as outside, ``readable`` ones read-only.  The container's first
+    process waits for the end of its standard input, which this process holds open.  The container therefore
+    ends with this process, even if this process is killed.
     """
 
     def __init__(
         self, image: str, *, readable: Sequence[Path], writable: Sequence[Path], limits: Limits
     ) -> None:
-        """Starts it.
+        """Starts the container.
 
         Raises:
-            EngineError: the engine refused.
+            EngineError: the engine cannot start it.
         """
         self.name = f"litesmith-{os.getpid()}-{secrets.token_hex(4)}"
         self._limits = limits
@@ -210,25 +210,25 @@ class Container:
             slow = f"it took more than {_START_SECONDS} s"
             reason = _first_line(message) if message.strip() else slow
             raise _explained(message) or EngineError(
-                f"no container can be started from {image}: {reason}", "see 'docker info'"
+                f"a container of {image} cannot be started: {reason}", "see 'docker info'"
             )
 
     def run(self, argv: Sequence[str | Path], cwd: Path, timeout: float) -> process.Completed:
-        """Runs a command inside; one that exits with an error is returned.
+        """Runs a command in the container; an exit code other than 0 is not an error here.
 
         Raises:
-            EngineError: the engine or the container ended in the meantime.
+            EngineError: the engine or the container ended in the meantime, or ran out of memory.
             ToolError: the command ran out of time.
         """
         done = process.run(["docker", "exec", f"--workdir={cwd}", self.name, *argv], timeout=timeout)
         if done.code != 0 and (self._client.poll() is not None or not self._is_running()):
             raise EngineError(
-                "the container was stopped from outside in the middle of the build",
-                "run it again: what is compiled already is kept",
+                "the container was stopped during the build",
+                "run this again: files that are already compiled are kept",
             )
         if done.code == _KILLED_CODE or (done.code != 0 and _KILLED.search(done.stderr)):
             raise EngineError(
-                f"a compiler was killed in its container of {self._limits.memory >> 20} MiB memory",
+                f"a compiler was killed in its container with {self._limits.memory >> 20} MiB of memory",
                 "give it more with LITESMITH_DOCKER_MEMORY, for example 4GiB",
             )
         return done
@@ -238,13 +238,13 @@ class Container:
             done = call("container", "inspect", "--format", "{{.State.Running}}", self.name)
         except EngineError as error:
             raise EngineError(
-                "the Docker engine stopped in the middle of the build",
-                "start it again and repeat the command: what is compiled already is kept",
+                "the Docker engine stopped during the build",
+                "start it and run this again: files that are already compiled are kept",
             ) from error
         return done.stdout.strip() == b"true"
 
     def close(self) -> None:
-        """Ends the container and everything in it, and waits until it is gone."""
+        """Stops the container and everything in it, and waits until it is gone."""
         if self._client.stdin is not None:
             with contextlib.suppress(OSError):
                 self._client.stdin.close()
@@ -259,12 +259,12 @@ class Container:
                 stream.close()
 
     def _remove(self) -> None:
-        # --rm has done it already, unless the client was killed before the engine heard of it.
+        # --rm has already removed it, unless the client was killed before the engine got the request.
         with contextlib.suppress(ToolError):
             call("rm", "--force", self.name)
 
 
 def _mount(folder: Path, *options: str) -> str:
-    """A ``--mount`` value; the client reads it as CSV, and a path may hold commas and quotes."""
+    """A ``--mount`` value; the client parses it as CSV, and a path may contain commas and quotes."""
     fields = ["type=bind", f"source={folder}", f"target={folder}", *options]
     return ",".join('"' + field.replace('"', '""') + '"' for field in fields)

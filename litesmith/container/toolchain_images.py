@@ -1,8 +1,8 @@
-"""Dockerfiles of ``docker/`` → images, named by their content; and the base images that they use.
+"""Toolchain images: built from Dockerfiles, tagged by their content, on a pinned or a local base image.
 
-The base is ``debian:bookworm-slim``, pinned by digest in each Dockerfile.  Where no registry
-can be reached, :func:`make_base` makes one with debootstrap from the machine's own Debian
-mirror, and a label of every image says which of the two it is based on.
+The base is ``debian:bookworm-slim``, pinned by digest in each Dockerfile.  If no registry can be reached,
+:func:`make_base` makes a base with debootstrap from this machine's Debian mirror.  A label of every image
+says which of the two it is based on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from litesmith.container import debian_root, docker_client
 from litesmith.container.docker_client import EngineError
 
 LOCAL_BASE = "litesmith-base:bookworm"
-"""The base that :func:`make_base` makes."""
+"""The base image that :func:`make_base` makes."""
 
 _RELEASE = "bookworm"
 _REPLACED = f"debian:{_RELEASE}-slim@"
@@ -39,15 +39,15 @@ class Image:
 
 
 def available() -> dict[str, Path]:
-    """The Dockerfiles that come with litesmith, by name."""
+    """The built-in Dockerfiles, by name."""
     return {path.stem: path for path in sorted(paths.data_folder("docker").glob("*.Dockerfile"))}
 
 
 def dockerfile(name: str) -> Path:
-    """The Dockerfile of a name or of a path.
+    """The built-in Dockerfile with a name, or the one at a path.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such Dockerfile.
     """
     known = available()
     path = known.get(name) or Path(name)
@@ -58,13 +58,13 @@ def dockerfile(name: str) -> Path:
 
 
 def tag_of(path: Path) -> str:
-    """``litesmith-<name>:<digest of the Dockerfile>``: a changed file is another image."""
+    """``litesmith-<name>:<digest of the Dockerfile>``: a changed file gets another image."""
     name = re.sub(r"[^a-z0-9]+", "-", path.name.removesuffix(".Dockerfile").lower()).strip("-")
     return f"litesmith-{name or 'image'}:{files.sha256(path)[:12]}"
 
 
 def find(tag: str) -> Image | None:
-    """The image of a tag, if the engine has it.
+    """The image with a tag, if the engine has it.
 
     Raises:
         EngineError: no engine answers.
@@ -91,7 +91,7 @@ class ImageState:
 
 
 def survey() -> tuple[ImageState, ...]:
-    """The images of ``docker/``, and which of them the engine has.
+    """The images of ``docker/``, with those that the engine already has.
 
     Raises:
         EngineError: no engine answers.
@@ -114,16 +114,16 @@ def survey() -> tuple[ImageState, ...]:
 
 
 def ensure(path: Path) -> Image:
-    """The image of a Dockerfile; built when the engine does not have it yet.
+    """The image of a Dockerfile, built first if the engine does not have it.
 
     Raises:
-        EngineError: no engine answers, there is no base, or the Dockerfile does not build.
+        EngineError: no engine answers, there is no base image, or the build fails.
     """
     tag = tag_of(path)
     found = find(tag)
     if found is not None:
         return found
-    # Of two builds at once, one makes the image and the other waits for it.
+    # Of two simultaneous builds, one makes the image and the other waits for it.
     with files.locked(paths.cache_folder() / "locks" / tag.replace(":", "-")):
         found = find(tag)
         if found is None:
@@ -148,15 +148,17 @@ def _build(path: Path, tag: str) -> None:
         text = done.stdout.decode(errors="replace") + done.stderr
         files.write_atomically(log, text)
         offline = any(sign in text for sign in _OFFLINE)
-        advice = "check the network and the mirror of the engine's containers" if offline else "correct it"
+        advice = (
+            "check the network and the mirror of the engine's containers" if offline else "correct the file"
+        )
         raise EngineError(
             f"the image of {path} cannot be built: {_cause(text)}",
-            f"{advice}; the engine's whole log is {log}",
+            f"{advice}; the complete log of the engine is {log}",
         )
 
 
 def _cause(log: str) -> str:
-    """The line of a log that gives the reason: apt's own errors come before the engine's last line."""
+    """The line of a log that has the cause: an error of apt or the engine, else the last line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     apt = [re.sub(r"^#\d+ [\d.]+ ", "", line) for line in lines]
@@ -168,15 +170,15 @@ def _cause(log: str) -> str:
 
 
 def _base(path: Path) -> tuple[str, str]:
-    """The base for a Dockerfile, and its name in manifests.
+    """The base image for a Dockerfile, and its name in manifests.
 
-    That is the pinned one, from the engine or from a registry; a base made here replaces Debian's only.
+    It is the pinned image, from the engine or from a registry.  A local base replaces only Debian's image.
     """
     pinned = pinned_base(path)
     if pinned is None:
         raise UsageError(
-            f"{path}: a line 'ARG BASE=NAME@sha256:...' that 'FROM ${{BASE}}' uses is missing",
-            "start it like the files of docker/",
+            f"{path}: 'ARG BASE=NAME@sha256:...' with 'FROM ${{BASE}}' is missing",
+            "begin the file like those in docker/",
         )
     if find(pinned) is not None:
         return pinned, pinned
@@ -187,15 +189,17 @@ def _base(path: Path) -> tuple[str, str]:
     lines = done.stderr.strip().splitlines()
     reason = lines[-1] if lines else "no message"
     if not pinned.startswith(_REPLACED):
-        raise EngineError(f"{path}: its base {pinned} cannot be pulled: {reason}", "check name and network")
-    console.note(f"it cannot be pulled: {reason}")
+        raise EngineError(
+            f"{path}: its base {pinned} cannot be pulled: {reason}", "check its name and the network"
+        )
+    console.note(f"the base image cannot be pulled: {reason}")
     with files.locked(paths.cache_folder() / "locks" / "base"):
         made = find(LOCAL_BASE) or make_base()
     return made.tag, made.base
 
 
 def pinned_base(path: Path) -> str | None:
-    """The base that a Dockerfile pins by digest."""
+    """The base image that a Dockerfile pins by digest; None if it pins none."""
     text = path.read_text(encoding="utf-8", errors="replace")
     match = re.search(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", text, re.MULTILINE)
     used = re.search(r"^FROM \$\{?BASE\}?\s*$", text, re.MULTILINE)
@@ -203,21 +207,21 @@ def pinned_base(path: Path) -> str | None:
 
 
 def make_base() -> Image:
-    """Makes :data:`LOCAL_BASE` with debootstrap; half a minute.  Needs root.
+    """Makes :data:`LOCAL_BASE` with debootstrap, in half a minute.  Needs root.
 
     Raises:
         EngineError: no engine answers.
-        ToolError: debootstrap is missing or failed, there is no mirror, or this is not root.
+        ToolError: debootstrap is missing or failed, there is no mirror, or the user is not root.
     """
     docker_client.require()
     suites = debian_root.require(_RELEASE, "a base", "./inv docker.base")
-    # Without certificates, apt in the container cannot use a mirror with https.
+    # Without certificates, apt in the container cannot use an HTTPS mirror.
     more = ["--include=ca-certificates"] if any(suite.startswith("https") for suite in suites) else []
 
     def prepare(root: Path) -> None:
         (root / "etc/apt/sources.list").write_text("".join(f"deb {suite}\n" for suite in suites))
 
-    console.note(f"making a base of Debian {_RELEASE} with debootstrap, once: half a minute")
+    console.note(f"making a base image of Debian {_RELEASE} with debootstrap, once: half a minute")
     with tempfile.TemporaryDirectory(prefix="litesmith-base-") as scratch:
         archive = Path(scratch) / "base.tar"
         debian_root.make(archive, _RELEASE, suites[0].split()[0], more, prepare)
@@ -225,5 +229,5 @@ def make_base() -> Image:
         done = docker_client.call("import", f"--change={label}", archive, LOCAL_BASE, timeout=_BUILD_SECONDS)
     found = find(LOCAL_BASE)
     if done.code != 0 or found is None:
-        raise EngineError(f"the engine did not import the base: {done.stderr.strip()}", "see 'docker info'")
+        raise EngineError(f"the base cannot be imported: {done.stderr.strip()}", "see 'docker info'")
     return found

@@ -1,1 +1,1 @@
-"""What a program is built for: profiles, their instruction sets, and the tools that flash boards."""
+"""Target profiles, the instruction sets in them, and the tools that flash boards."""

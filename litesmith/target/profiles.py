@@ -24,7 +24,7 @@ Hertz = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0)]
 Optimise = Literal["size", "balanced", "speed"]
 OPTIMISATIONS: tuple[Optimise, ...] = get_args(Optimise)
 
-# Balanced: what an inference spends its time in for speed, the rest of the runtime for size.
+# Balanced: the code in which an inference spends its time is compiled for speed, the rest for size.
 _LEVELS: Mapping[Optimise, str] = {"size": "-Os", "balanced": "-Os", "speed": "-O3"}
 _FOR_SPEED = ("-O2",)
 _LEVEL_SOURCES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {
@@ -34,7 +34,7 @@ _LEVEL_SOURCES: Mapping[Optimise, Mapping[str, tuple[str, ...]]] = {
         "ruy/*": _FOR_SPEED,
         "fft2d/*": _FOR_SPEED,
         "custom/*": _FOR_SPEED,
-        # They copy tensors.
+        # Its memory functions copy tensors.
         "libc_replacements.cc": _FOR_SPEED,
     },
     "speed": {},
@@ -53,7 +53,7 @@ class ToolchainOptions(Strict):
     """How one toolchain builds for the target.
 
     ``target`` and ``cpu`` are the toolchain's own names; ``flags`` are added to every compile.
-    ``image``, for the toolchain docker, is the name of an image in ``docker/`` or the path of a Dockerfile.
+    ``image`` is for the toolchain docker: the name of an image in ``docker/``, or the path of a Dockerfile.
     """
 
     target: str
@@ -64,7 +64,7 @@ class ToolchainOptions(Strict):
 
 
 class Emulator(Strict):
-    """The emulator of the target on this machine.  ``install`` is shown when it is missing."""
+    """The emulator that runs the target's programs here.  ``install`` is shown if it is missing."""
 
     program: str
     arguments: tuple[str, ...] = ()
@@ -76,9 +76,10 @@ Rate = Annotated[float, Field(gt=0, lt=1e18)]
 
 
 class Resources(Strict):
-    """What the board has: bytes, hertz, a count, and the most MACs that one core finishes in a cycle.
+    """The resources of a board.
 
-    ``int8`` stands for all narrow integers.
+    ``flash`` and ``ram`` are in bytes, ``clock`` is in hertz.  ``macs_per_cycle`` is the peak of one core, by
+    arithmetic; ``int8`` stands for all narrow integers.
     """
 
     flash: Bytes
@@ -89,10 +90,11 @@ class Resources(Strict):
 
 
 class Throughput(Strict):
-    """What a board was measured to do, written by ``calibrate``.
+    """The measured throughput of a board, written by ``calibrate``.
 
-    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs for the ops that have any, output
-    elements for the others.  ``error`` is the largest relative error for models that it was not made from.
+    ``macs`` and ``elements`` are per second, by op and arithmetic: MACs for ops that have any, output
+    elements for the others.  ``error`` is the largest relative error of a prediction for a model whose own
+    measurements were left out.
     """
 
     measured_on: str
@@ -102,16 +104,16 @@ class Throughput(Strict):
 
 
 class Profile(Strict):
-    """A board, or a class of boards, that programs are built for.
+    """A board, or a class of boards, for which programs are built.
 
-    ``optimise`` chooses the optimisation level of all files and of single ones; an optimisation level
-    among the ``flags`` replaces it.  ``flags`` are added to every compile with every toolchain;
-    ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to flags for these files,
-    which come last; ``optimise_sources`` does the same for one optimisation.
-    ``also_known_as`` are other names for the board: the error for one of them names this profile.
-    With ``model_check``, a program refuses a damaged model or an op that was not selected, by name.
-    Without ``error_strings`` the runtime's own errors have no text; those of the program keep theirs.
-    ``emulator`` is absent where the build machine runs the program directly.
+    ``optimise`` sets the optimisation level of all files and of single ones; a profile has either this key
+    or an optimisation level among its ``flags``.  ``flags`` are added to every compile with every toolchain.
+    ``source_flags`` maps patterns of source paths (``ruy/ruy/kernel_avx.cc``) to flags that these files get
+    last; ``optimise_sources`` does the same for one optimisation.
+    ``also_known_as`` lists other names of the board; the error for an unknown target suggests this profile.
+    With ``model_check``, a program refuses a damaged model, and names an op that was not selected.
+    Without ``error_strings``, the runtime's errors have no text; the program's own errors keep theirs.
+    ``emulator`` is absent if the build machine runs the program directly.
     ``runners`` are the flash tools that write programs into boards without SSH: names of built-in
     ones, or definitions.
     ``throughput`` was measured on a board of this kind.
@@ -142,7 +144,7 @@ class Profile(Strict):
 
     @property
     def instruction_sets(self) -> tuple[str, ...]:
-        """Those of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's lowest."""
+        """Instruction sets of XNNPACK's micro-kernels: ``xnnpack``, or the architecture's lowest."""
         return self.xnnpack or (instruction_sets.KNOWN[self.architecture][0].name,)
 
     @model_validator(mode="after")
@@ -156,7 +158,7 @@ class Profile(Strict):
         known = flash_tools.available()
         for name, own in value.items():
             if own is None and name not in known:
-                advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
+                advice = nearest(name, list(known)) or f"known flash tools: {', '.join(known)}"
                 raise ValueError(f"the flash tool {name!r} is unknown and not defined here; {advice}")
             if own is not None and name in known:
                 raise ValueError(f"the flash tool {name!r} is built in: use another name")
@@ -170,23 +172,23 @@ class Profile(Strict):
                 if not re.fullmatch(r"[A-Za-z0-9_.+-]+", word):
                     raise ValueError(f"{name}: {word!r} is not a target or CPU name")
             if name == "docker" and not options.image:
-                raise ValueError("docker: it needs an image, for example image: armhf")
+                raise ValueError("docker: an image is missing, for example image: armhf")
             if name != "docker" and options.image:
-                raise ValueError(f"{name}: only the toolchain docker has an image")
+                raise ValueError(f"{name}: only the toolchain docker takes an image")
         return toolchains
 
     @model_validator(mode="after")
     def _optimises_once(self) -> Profile:
         has_level = any(_LEVEL_FLAG.fullmatch(flag) for flag in self.flags)
         if self.optimise is None and not has_level:
-            raise ValueError(f"it lacks optimise: {', '.join(OPTIMISATIONS[:-1])} or {OPTIMISATIONS[-1]}")
+            raise ValueError(f"optimise is missing: {', '.join(OPTIMISATIONS[:-1])} or {OPTIMISATIONS[-1]}")
         if self.optimise is not None and has_level:
-            raise ValueError("optimise and a level among the flags contradict each other: leave one out")
+            raise ValueError("optimise conflicts with a level among the flags: remove one of them")
         return self
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """Flags of every file: the optimisation level, ``flags``, and those of the profile's other keys."""
+        """Flags of every file: the optimisation level, ``flags``, and those that other keys imply."""
         level = (_LEVELS[self.optimise],) if self.optimise else ()
         silence = () if self.error_strings else ("-DTF_LITE_STRIP_ERROR_STRINGS",)
         return (*level, *self.flags, *silence)
@@ -200,13 +202,13 @@ class Profile(Strict):
         return {**_LEVEL_SOURCES[self.optimise], **own, **self.source_flags}
 
     def optimised(self, optimise: str) -> Profile:
-        """The profile with another optimisation.
+        """The same profile with another optimisation.
 
         Raises:
-            UsageError: no such optimisation.
+            UsageError: there is no such optimisation.
         """
         if optimise not in OPTIMISATIONS:
-            advice = nearest(optimise, OPTIMISATIONS) or f"there are {', '.join(OPTIMISATIONS)}"
+            advice = nearest(optimise, OPTIMISATIONS) or f"known optimisations: {', '.join(OPTIMISATIONS)}"
             raise UsageError(f"unknown optimisation {optimise!r}", advice)
         content = self.model_dump()
         content["flags"] = tuple(flag for flag in self.flags if not _LEVEL_FLAG.fullmatch(flag))
@@ -214,13 +216,13 @@ class Profile(Strict):
         return validate(content, Profile, f"--optimise {optimise}, {self.name}")
 
     def with_kernels(self, kernels: str) -> Profile:
-        """The profile with other kernels.
+        """The same profile with other kernels.
 
         Raises:
-            UsageError: no such choice.
+            UsageError: there are no such kernels.
         """
         if kernels not in KERNELS:
-            advice = nearest(kernels, KERNELS) or f"there are {', '.join(KERNELS)}"
+            advice = nearest(kernels, KERNELS) or f"known kernels: {', '.join(KERNELS)}"
             raise UsageError(f"unknown kernels {kernels!r}", advice)
         return validate(
             {**self.model_dump(), "kernels": kernels}, Profile, f"--kernels {kernels}, {self.name}"
@@ -232,11 +234,11 @@ class Profile(Strict):
         if zig is None:
             return self
         if zig.linkage != "static":
-            raise ValueError("toolchain zig links statically: linkage: static")
+            raise ValueError("the toolchain zig links statically: write linkage: static")
         is_arm = zig.target.startswith(("arm", "thumb"))
         if is_arm and zig.target.endswith("hf") != (self.float_abi == "hard"):
             raise ValueError(
-                f"float_abi {self.float_abi} and zig's target {zig.target} contradict each other"
+                f"float_abi {self.float_abi} conflicts with zig's target {zig.target}: change one of them"
             )
         return self
 
@@ -248,14 +250,14 @@ class Profile(Strict):
         return self
 
     def flash_tool(self, name: str) -> FlashTool:
-        """The flash tool of a name.
+        """The profile's flash tool with this name.
 
         Raises:
             UsageError: the profile has no such flash tool.
         """
         if name not in self.runners:
             if name in flash_tools.available():
-                advice = f"a profile of your own can add it: {name}: under 'runners'"
+                advice = f"add '{name}:' under 'runners' in a profile of your own"
             else:
                 known = [*self.runners, *flash_tools.available()]
                 advice = nearest(name, known) or f"it has {', '.join(self.runners) or 'none'}"
@@ -271,11 +273,11 @@ class Profile(Strict):
     def choose(self, toolchain: str | None) -> tuple[Profile, ToolchainName]:
         """The profile with the requested linkage, and the name of the toolchain.
 
-        ``toolchain`` is a name, or name and linkage such as ``gcc:static``; None means the first
+        ``toolchain`` is a name, or a name and a linkage such as ``gcc:static``; None means the first
         toolchain that the profile lists.
 
         Raises:
-            UsageError: the profile has no such toolchain, or it cannot link like that.
+            UsageError: the profile has no such toolchain, or the toolchain does not support the linkage.
         """
         name, _, linkage = (toolchain or self.default_toolchain).partition(":")
         chosen = next((known for known in self.toolchains if known == name), None)
@@ -295,15 +297,16 @@ class Profile(Strict):
 
 
 def available() -> dict[str, Path]:
-    """The profiles that come with litesmith, by name."""
+    """The built-in profiles, by name."""
     return {path.stem: path for path in sorted(paths.data_folder("targets").glob("*.yaml"))}
 
 
 def load(target: str) -> Profile:
-    """The profile of a built-in name or of a file.
+    """Loads a profile by its built-in name or from a file.
 
     Raises:
-        UsageError: unknown name (with the nearest), missing file, or an invalid profile.
+        UsageError: the name is unknown (the message has the nearest), the file is missing, or the profile is
+            invalid.
     """
     if target.endswith((".yaml", ".yml")) or "/" in target:
         path = Path(target)
@@ -321,7 +324,7 @@ def load(target: str) -> Profile:
     docker = profile.toolchains.get("docker")
     if docker is None or docker.image is None or "/" not in docker.image:
         return profile.model_copy(update=named)
-    # A Dockerfile's path is relative to the profile, whatever the current folder is.
+    # The path of a Dockerfile is relative to the profile, not to the current folder.
     docker = docker.model_copy(update={"image": str(path.parent / docker.image)})
     return profile.model_copy(update={**named, "toolchains": {**profile.toolchains, "docker": docker}})
 

@@ -1,1 +1,1 @@
-"""Compilers behind one Protocol."""
+"""Toolchains: compilers and linkers behind one Protocol."""

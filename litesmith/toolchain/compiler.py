@@ -1,4 +1,4 @@
-"""Running compilers, and what their errors mean to a user."""
+"""Running compilers, and turning their output into errors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from litesmith.base.errors import BuildError, TimeOutError
 from litesmith.base.process import Completed
 
 COMPILE_SECONDS = 600
-"""The longest that one file may take; linking has as much."""
+"""The time limit for compiling one file, and for linking."""
 
 Call = Callable[[Sequence[str | Path], Path, float], Completed]
-"""Runs a command in a folder, for so many seconds at most."""
+"""Runs a command in a folder, with a time limit in seconds."""
 
 
 def first_error(text: str) -> str:
-    """The first error of a compiler or a linker."""
+    """The first error in the output of a compiler or a linker."""
     errors = re.findall(r"^.*?error: .*$|^.*?undefined reference to .*$", text, re.MULTILINE)
     lines = errors or text.strip().splitlines()[-1:]
     return lines[0].strip() if lines else "no message"
@@ -27,24 +27,24 @@ def run_compiler(call: Call, words: Sequence[str | Path], source: str, folder: P
     """Runs the command that compiles ``source``.
 
     Raises:
-        BuildError: it refused, with its first error, or it did not end in time.
+        BuildError: the compiler failed (the message has its first error), or did not end in time.
     """
     try:
         done = call(words, folder, COMPILE_SECONDS)
     except TimeOutError:
         raise BuildError(
             f"{source} took more than {COMPILE_SECONDS} s to compile, and was stopped",
-            "see whether the machine is out of memory, and run this again: what is compiled already is kept",
+            "check whether the machine is out of memory, and run this again: compiled files are kept",
         ) from None
     if done.code != 0:
         raise refusal(f"{source} does not compile", done.stderr)
 
 
-def refusal(what: str, text: str) -> BuildError:
-    """The error for a compiler or a linker that ended with ``text``."""
-    if "no space left on device" in text.lower():
+def refusal(problem: str, output: str) -> BuildError:
+    """The error for a compiler or a linker that failed with this output."""
+    if "no space left on device" in output.lower():
         return BuildError(
-            f"{what}: no disk space is left for the cache",
+            f"{problem}: no disk space is left for the cache",
             "free some, or move the cache with LITESMITH_CACHE",
         )
-    return BuildError(f"{what}: {first_error(text)}", "run with --debug to see the command")
+    return BuildError(f"{problem}: {first_error(output)}", "run with --debug to see the command")

@@ -1,7 +1,7 @@
-"""GCC in a container: the same compiler for everybody in a team.
+"""GCC in a container: the same compiler for everyone in a team.
 
-The compiler runs as the calling user in one container for each build, with the sources and
-the objects mounted read-only and one scratch folder to write into.
+Each build has one container, in which the compiler runs as the calling user.  Sources and objects are
+mounted read-only; the compiler writes into one scratch folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Docker(Gcc):
         self._mounts: tuple[tuple[Path, ...], tuple[Path, ...]] | None = None
 
     def image(self, profile: Profile) -> Image:
-        """The image of a profile, which is built on first use.
+        """The image of a profile, built on first use.
 
         Raises:
             EngineError: no engine answers, or the image cannot be built.
@@ -51,7 +51,7 @@ class Docker(Gcc):
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """The container starts with the first command and is removed at the end, in any case."""
+        """Starts the container with the first command, and always removes it at the end."""
         self._mounts = (tuple(readable), (writable,))
         try:
             yield
@@ -71,17 +71,17 @@ class Docker(Gcc):
         return self._container.run(words, folder, seconds)
 
     def _start(self, readable: Sequence[Path], writable: Sequence[Path]) -> Container:
-        assert self._image is not None, "the identity comes before any command"  # noqa: S101
+        assert self._image is not None, "the image is known before a command runs"  # noqa: S101
         return Container(
             self._image.tag, readable=readable, writable=writable, limits=docker_client.default_limits()
         )
 
     def installation(self, profile: Profile) -> Installation:
-        """The compiler of the image, examined once for each image.
+        """The compiler in the image, examined once for each image.
 
         Raises:
             EngineError: no engine answers, or the image cannot be built.
-            ToolError: the image has no such compiler.
+            ToolError: the compiler is not in the image.
         """
         image, triple = self.image(profile), self.options(profile).target
         if triple not in self._installations:
@@ -98,7 +98,7 @@ class Docker(Gcc):
     def _missing(self, compiler: str) -> ToolError:
         tag = self._image.tag if self._image else ""
         return ToolError(
-            f"the image {tag} has no {compiler}", "correct its Dockerfile, or the profile's target"
+            f"the image {tag} has no {compiler}", "correct its Dockerfile, or the target in the profile"
         )
 
     def describe(self, profile: Profile) -> dict[str, Any]:
@@ -115,6 +115,6 @@ class Docker(Gcc):
         }
 
     def cmake_requirement(self, profile: Profile) -> str:
-        """The image, which the build has made."""
+        """The toolchain image."""
         tag = self.image(profile).tag
-        return f". The compiler runs in the image `{tag}`, which litesmith's build has made."
+        return f". The compiler runs in the image `{tag}`, which litesmith's build made."

@@ -1,7 +1,7 @@
 """GCC as cross-compiler: Debian's ``g++-<triple>`` packages, or any GCC of that name on the PATH.
 
 A compiler is identified by content: its own programs, the linker, the target's libraries and headers.
-A GCC on another machine, or in a container, that has the same digest makes the same objects.
+A GCC with the same digest makes the same objects, on another machine or in a container.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _LINK = (
     "-Wl,-O1",
 )
 
-# RISC-V has no atomic instruction for single bytes; the archive spares boards a shared library.
+# RISC-V has no atomic instructions for single bytes; with the archive, boards need no shared library.
 _LIBRARIES_AFTER = {"riscv64": ("-Wl,--push-state,-Bstatic", "-latomic", "-Wl,--pop-state")}
 
-# The only variables of the environment that GCC gets: CPATH, LD_RUN_PATH and the like change programs.
+# The only environment variables that GCC gets; CPATH, LD_RUN_PATH and the like would change programs.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 _PROGRAMS = ("cc1", "cc1plus", "as", "ld")
@@ -65,7 +65,7 @@ _HEADERS = (
 )
 _INTRINSICS = {"armv7": ("arm_neon.h",), "aarch64": ("arm_neon.h",), "x86_64": ("cpuid.h", "immintrin.h")}
 
-# Digests of files; of a linker script also those of its members, of a program those of the
+# Prints digests of files; for a linker script also those of its members, for a program also those of the
 # libraries that do its work.
 _SUMS = """
 working='/\\S*/lib(bfd|opcodes|mpfr|mpc|gmp|isl)\\S*'
@@ -85,10 +85,10 @@ done
 class Installation:
     """An installed compiler.
 
-    ``digest`` covers everything that goes into a program.  ``loader`` is the path that dynamic
-    programs ask the kernel for; ``runtime`` maps its name and those of the shared libraries to
-    their paths.  ``packages`` are the Debian packages with their versions, if any,
-    ``copyrights`` the texts for the C library and for GCC's own libraries.
+    ``digest`` covers everything that affects a program.  ``loader`` is the path of the dynamic loader in
+    programs; ``runtime`` maps its name and those of the shared libraries to their paths on this machine.
+    ``packages`` maps Debian packages to versions, if there are any.  ``copyrights`` has the texts for the C
+    library and for GCC's own libraries.
     """
 
     version: str
@@ -99,7 +99,7 @@ class Installation:
     copyrights: tuple[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """For a cache."""
+        """The content of a cache file."""
         return asdict(self)
 
 
@@ -126,7 +126,7 @@ class Gcc:
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """Does nothing: the compiler sees the whole machine."""
+        """Does nothing: the compiler can read and write everywhere."""
         del readable, writable
         yield
 
@@ -157,8 +157,8 @@ class Gcc:
             for word in ("-include", header)
         ]
         neon = ("-mfpu=neon", "-march=armv7-a") if architecture == "armv7" else ()
-        # Without -dD: macros that only the kernel's headers have differ between machines, and do
-        # not matter; those of the libraries change with the libraries.
+        # Without -dD: macros that only the kernel's headers have differ between machines and do not
+        # matter; those of the libraries change with the libraries.
         headers = self._ask(compiler, "-std=c++17", "-E", "-P", *neon, "-x", "c++", *include, "/dev/null")
         if sums.code != 0 or headers.code != 0:
             raise ToolError(
@@ -185,12 +185,12 @@ class Gcc:
         )
 
     def _loader(self, compiler: str) -> str:
-        """The loader of dynamic programs, from the line that would link one."""
+        """The loader of dynamic programs, from the command that would link one."""
         done = self._ask(compiler, "-###", "-x", "c++", "/dev/null", "-o", "/dev/null")
         match = re.search(r"-dynamic-linker \"?(/[^\" ]+)", done.stderr)
         if match is None:
             raise ToolError(
-                f"{compiler} does not build programs for Linux", "use a compiler of a -linux- triple"
+                f"{compiler} does not build programs for Linux", "use a compiler with a -linux- triple"
             )
         return match[1]
 
@@ -199,7 +199,7 @@ class Gcc:
         wanted = {name: f"-print-prog-name={name}" for name in _PROGRAMS}
         libraries = (*_LIBRARIES, *_SHARED_LIBRARIES, Path(loader).name)
         wanted |= {name: f"-print-file-name={name}" for name in libraries}
-        # One shell instead of twenty processes: in a container each of them takes a round trip.
+        # One shell instead of twenty processes: in a container, each process takes a round trip.
         script = (
             'compiler=$1; shift; for o in "$@"; do p=$("$compiler" "$o"); case $p in /*) ;; '
             '*) p=$(command -v "$p" || echo /none) ;; esac; realpath -eq "$p" || echo; done'
@@ -209,12 +209,12 @@ class Gcc:
         return {name: line for name, line in zip(wanted, lines, strict=True) if line}
 
     def _packages(self, found: Sequence[str]) -> dict[str, str]:
-        """Versions of the Debian packages that the files belong to; none on another system."""
+        """Versions of the Debian packages that contain the files; empty on another system."""
         script = (
             'command -v dpkg-query >/dev/null || exit 0; dpkg-query -S "$@" 2>/dev/null | cut -d: -f1'
             " | sort -u | xargs -r dpkg-query -W -f '${Package} ${Version}\\n'"
         )
-        # On a merged system, a file that dpkg knows as /lib/x is found as /usr/lib/x.
+        # With a merged /usr, the path of a file that dpkg lists as /lib/x is /usr/lib/x.
         both = [*found, *(path.removeprefix("/usr") for path in found if path.startswith("/usr/lib"))]
         lines = self._ask("sh", "-c", script, "sh", *both).stdout.decode().splitlines()
         return dict(line.split(" ", 1) for line in lines if " " in line)
@@ -228,7 +228,7 @@ class Gcc:
         return "The text comes with the compiler's documentation.\n"
 
     def version(self, profile: Profile) -> str:
-        """GCC's own version, and in brackets the distributor's."""
+        """GCC's version, followed by the distributor's in brackets."""
         return self.installation(profile).version
 
     def compile_flags(self, profile: Profile) -> CompileFlags:
@@ -243,7 +243,7 @@ class Gcc:
         )
 
     def identity(self, profile: Profile) -> str:
-        """The compiler by content, which is the same on the host and in a container."""
+        """The compiler by its content, so that it is the same on the host and in a container."""
         return f"gcc-{self.options(profile).target}-{self.installation(profile).digest}"
 
     def prepare(self, profile: Profile) -> None:
@@ -255,7 +255,7 @@ class Gcc:
         """Compiles ``source``, relative to ``folder``.
 
         Raises:
-            BuildError: with the compiler's first error.
+            BuildError: the compiler failed; the message has its first error.
         """
         driver = "g++" if source.endswith(".cc") else "gcc"
         triple = self.options(profile).target
@@ -268,7 +268,7 @@ class Gcc:
         return (*_LINK, *static, *_LIBRARIES_AFTER.get(profile.architecture, ()))
 
     def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
-        """The same flags, and no symbols."""
+        """The flags of the link step, and one that strips symbols."""
         return (*self.link_flags(profile), "-Wl,--strip-all")
 
     def link(
@@ -281,17 +281,17 @@ class Gcc:
         map_file: Path | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        """Links with GNU ld; ``strip`` drops symbols, else only debug information goes.
+        """Links with GNU ld; removes all symbols with ``strip``, else only debug information.
 
         Raises:
-            BuildError: with the linker's first error.
+            BuildError: the linker failed; the message has its first error.
         """
         words: list[str | Path] = [f"{self.options(profile).target}-g++"]
         words.append("-Wl,--strip-all" if strip else "-Wl,--strip-debug")
         words += [f"-Wl,--defsym={name}={other}" for name, other in (aliases or {}).items()]
         if map_file is not None:
             words += ["-Xlinker", f"-Map={map_file}"]
-        # Flags last: the libraries among them are for the objects.
+        # Flags come last: libraries among them must follow the objects that need them.
         words += ["-o", output, *objects, *self.link_flags(profile)]
         done = self._call(words, output.parent, COMPILE_SECONDS)
         if done.code != 0:
@@ -303,16 +303,16 @@ class Gcc:
         return {"toolchain.cmake": templates.render("toolchain.gcc.cmake", values)}
 
     def cmake_requirement(self, profile: Profile) -> str:
-        """The compiler, on the PATH."""
+        """The compiler."""
         return f". `{self.options(profile).target}-g++` {self.version(profile)} must be on the PATH."
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
-        """A folder with loader and shared libraries, copied once, for programs that need them.
+        """A folder with the loader and the shared libraries, copied once; None for static programs.
 
-        ``digest`` is that of the compiler that linked the program, when it is known.
+        ``digest`` is that of the compiler that linked the program, if it is known.
 
         Raises:
-            ToolError: this is another compiler, and the libraries of that one were not kept.
+            ToolError: the program was linked with another compiler, whose libraries were not kept.
         """
         if self.options(profile).linkage == "static":
             return None
@@ -321,7 +321,7 @@ class Gcc:
         installation = self.installation(profile)
         if digest not in {None, installation.digest}:
             raise ToolError(
-                "the program was linked with another compiler than the installed one",
+                "the program was not linked with the installed compiler",
                 "build it again",
             )
         folder = self._sysroot_folder(profile, installation.digest)
@@ -361,7 +361,7 @@ class Gcc:
         }
 
     def licenses(self, profile: Profile) -> tuple[License, ...]:
-        """Licences of what GCC links: start files always, its libraries when linking statically."""
+        """Licences of the code that GCC links: its start files, and in static programs its libraries."""
         linked = "" if self.options(profile).linkage == "static" else " (start files and headers)"
         libc, gcc = self.installation(profile).copyrights
         return (
@@ -375,7 +375,7 @@ class Gcc:
 
 
 def _version(done: process.Completed) -> str | None:
-    """``12.2.0 (Debian 12.2.0-14)`` from the first line of ``--version``; None for no GCC."""
+    """``12.2.0 (Debian 12.2.0-14)`` from the first line of ``--version``; None if it is not GCC."""
     lines = done.stdout.decode(errors="replace").splitlines()
     match = re.match(r"\S*g\+\+\S* (\(.*\)) (\d+\.\d+\S*)", lines[0]) if lines and done.code == 0 else None
     return f"{match[2]} {match[1]}" if match else None

@@ -1,7 +1,8 @@
-"""What every toolchain promises: :class:`Toolchain`.
+"""The interface of all toolchains: :class:`Toolchain`.
 
-To add one: write a class with these methods in a module of this package, add it to ``registry.py``, its
-name to ``ToolchainName`` of ``litesmith/target/profiles.py``, and its settings to the profiles."""
+To add one, write a class with these methods in a module of this package.  Add the class to ``registry.py``,
+its name to ``ToolchainName`` in ``litesmith/target/profiles.py``, and its settings to the profiles.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ CxxLibrary = Literal["libc++", "libstdc++"]
 class CompileFlags:
     """Flags of one toolchain for one profile.
 
-    ``target`` selects the CPU, ``common`` go to every file, ``cxx`` to C++ files only,
+    ``target`` selects the CPU, ``common`` is for every file, ``cxx`` is for C++ files only.
     ``by_source`` maps patterns of source names to flags that come last.  ``extensions`` maps instruction
-    sets, as the names of XNNPACK's files have them (``neondot``), to flags that allow them beyond the CPU.
+    sets, named as in XNNPACK's file names (``neondot``), to flags that allow them in addition to the CPU's.
     """
 
     target: tuple[str, ...]
@@ -47,14 +48,14 @@ class CompileFlags:
         )
 
     def for_language(self, source: str) -> tuple[str, ...]:
-        """The flags that all files in the language of a source file have."""
+        """The flags that all files in the language of ``source`` get."""
         language = self.cxx if source.endswith(".cc") else ()
         return (*self.target, *self.common, *language)
 
 
 @dataclass(frozen=True, kw_only=True)
 class License:
-    """The licence of something that is linked into a program, and its text."""
+    """The licence of a component that is linked into a program, with its text."""
 
     component: str
     spdx: str
@@ -66,11 +67,11 @@ class Toolchain(Protocol):
 
     @property
     def name(self) -> ToolchainName:
-        """Its name in profiles."""
+        """The toolchain's name in profiles."""
 
     @property
     def family(self) -> str:
-        """The compiler, wherever it runs: toolchains of one family make the same programs."""
+        """The kind of compiler; toolchains of one family make the same programs, wherever they run."""
 
     @property
     def cxx_library(self) -> CxxLibrary:
@@ -84,19 +85,19 @@ class Toolchain(Protocol):
         """
 
     def describe(self, profile: Profile) -> dict[str, Any]:
-        """The compiler in ``manifest.json``: name, version, linkage and more."""
+        """The toolchain in ``manifest.json``: at least ``name``, ``version`` and ``linkage``."""
 
     def compile_flags(self, profile: Profile) -> CompileFlags:
         """Flags for a profile."""
 
     def identity(self, profile: Profile) -> str:
-        """What compiled code depends on beside flags; part of every cache key."""
+        """A text for everything, except flags, that compiled code depends on; part of every cache key."""
 
     def session(self, readable: Sequence[Path], writable: Path) -> AbstractContextManager[None]:
-        """A context in which commands run; they read the folders ``readable`` and write into ``writable``."""
+        """A context for commands that read the folders ``readable`` and write into ``writable``."""
 
     def prepare(self, profile: Profile) -> None:
-        """Builds what linking needs (the C++ library of the target); slow the first time."""
+        """Builds the libraries that linking needs (the target's C++ library); slow the first time."""
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
@@ -104,14 +105,14 @@ class Toolchain(Protocol):
         """Compiles ``source``, relative to ``folder``.
 
         Raises:
-            BuildError: the compiler refused; the message has its first error.
+            BuildError: the compiler failed; the message has its first error.
         """
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of the link step, for the manifest and for cache keys."""
 
     def driver_link_flags(self, profile: Profile) -> tuple[str, ...]:
-        """Flags that make the compiler link by itself, stripped, for builds by hand."""
+        """Flags with which the compiler itself links and strips a program, for builds by hand."""
 
     def link(
         self,
@@ -123,29 +124,29 @@ class Toolchain(Protocol):
         map_file: Path | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        """Links a program; ``aliases`` gives symbols the address of others.
+        """Links a program; ``aliases`` maps symbols to those whose addresses they get.
 
         Raises:
-            BuildError: the linker refused; the message has its first error.
+            BuildError: the linker failed; the message has its first error.
         """
 
     def cmake_files(self, profile: Profile, values: Mapping[str, object]) -> dict[str, str]:
-        """``toolchain.cmake``, which makes CMake use this compiler, and the files that it calls.
+        """``toolchain.cmake``, which makes CMake use this compiler, and the scripts that it calls.
 
-        ``values`` are those that all templates of ``templates/project`` know.
+        ``values`` are common to all templates in ``templates/project``.
         """
 
     def cmake_requirement(self, profile: Profile) -> str:
-        """What a build by hand needs, as the end of a sentence that lists requirements."""
+        """The requirements of a build by hand, as the end of a sentence in the project's README."""
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
-        """Loader and shared libraries that programs of the profile need to run; None for static ones.
+        """A folder with the loader and shared libraries for programs of the profile; None for static ones.
 
-        ``digest`` is the ``sha256`` of :meth:`describe` when the program was linked.
+        ``digest`` is the ``sha256`` that :meth:`describe` returned when the program was linked.
 
         Raises:
-            ToolError: another compiler linked it, whose libraries were not kept.
+            ToolError: the program was linked with another compiler, whose libraries were not kept.
         """
 
     def licenses(self, profile: Profile) -> tuple[License, ...]:
-        """Licences of the libraries that the toolchain puts into a program."""
+        """Licences of the code that the toolchain adds to a program."""

@@ -9,7 +9,7 @@ from litesmith.toolchain.protocol import Toolchain
 
 
 def load(name: ToolchainName) -> Toolchain:
-    """The toolchain of a name that :meth:`Profile.choose` gave.
+    """The toolchain with a name from :meth:`Profile.choose`.
 
     Raises:
         ToolError: the toolchain is not installed.

@@ -1,8 +1,8 @@
 """zig as cross-compiler: Clang, musl and libc++ for every target, from one PyPI package.
 
-``zig c++`` compiles.  Linking goes straight to ``zig ld.lld``, because zig's own linker
-driver refuses ``-Map`` and decides about stripping; the libraries that it would link (it builds
-them once for each target) are taken from the linker command that it prints.
+``zig c++`` compiles, and ``zig ld.lld`` links: zig's own linker driver rejects ``-Map`` and decides itself
+what to strip.  The libraries that the driver would link, which zig builds once for each target, are taken
+from the linker command that it prints.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _LINK = (
     "stack-size=1048576",
     "--no-dynamic-linker",
     "-static",
-    # Functions with the same instructions become one, also where their addresses are taken:
-    # nothing in the runtime compares them but to find unresolved custom ops, refused before.
+    # Merges functions with the same instructions, even if their addresses are taken.  The runtime
+    # compares addresses only to find unresolved custom ops, and models with those are refused earlier.
     "--icf=all",
 )
 _SCRIPT = "no-unwind-tables.ld"
 
-# What the C++ library does when something is thrown.  Kernels are compiled without exceptions, so an
-# exception would end the program anyway; without these functions the unwinder is not linked.
+# The C++ library's functions for throwing.  Kernels are compiled without exceptions, so an exception would
+# end the program anyway; without these functions, the unwinder is not linked.
 _THROWING = (
     *("__cxa_throw", "__cxa_rethrow", "__cxa_allocate_exception", "__cxa_free_exception"),
     *("__cxa_begin_catch", "__cxa_end_catch", "__cxa_end_cleanup", "__cxa_pure_virtual"),
@@ -102,7 +102,7 @@ class Zig:
 
     @contextmanager
     def session(self, readable: Sequence[Path], writable: Path) -> Iterator[None]:
-        """Does nothing: zig sees the whole machine."""
+        """Does nothing: zig can read and write everywhere."""
         del readable, writable
         yield
 
@@ -143,7 +143,7 @@ class Zig:
             by_source=profile.flags_by_source,
             extensions={
                 "neondot": (f"-mcpu={options.cpu}+dotprod",),
-                # Every ARMv6 CPU has these instructions; Clang counts them to a later version.
+                # Every ARMv6 CPU has these instructions; Clang assigns them to a later version.
                 "armsimd32": (f"-mcpu={options.cpu}+dsp",),
             },
         )
@@ -158,7 +158,7 @@ class Zig:
         return self._home / f"{options.target}-{options.cpu}-{_RUNTIME_FORMAT}"
 
     def prepare(self, profile: Profile) -> None:
-        """Builds libc++, musl and compiler_rt for the target once: a minute on two cores.
+        """Builds libc++, musl and compiler_rt for the target, once; it takes a minute on two cores.
 
         Raises:
             BuildError: zig does not know the target or the CPU.
@@ -176,7 +176,7 @@ class Zig:
         with files.staging_folder(folder) as staged:
             (staged / "probe.cc").write_text(_PROBE)
             make = ["c++", "-target", options.target, f"-mcpu={options.cpu}", "-Os", "-g0", "-o", "probe"]
-            # Twice: while zig builds the libraries, the command that it prints lacks them.
+            # Run twice: the command printed while zig builds the libraries does not contain them.
             done = self._call([*make, "probe.cc"], staged, _RUNTIME_SECONDS)
             if done.code == 0:
                 done = self._call([*make, "-DAGAIN", "--verbose", "probe.cc"], staged, _RUNTIME_SECONDS)
@@ -188,11 +188,13 @@ class Zig:
                     "see 'zig targets' for the names it knows",
                 )
             words = shlex.split(line)
-            # Relative paths in zig's line are relative to where it ran.
+            # Relative paths in the command are relative to the folder in which zig ran.
             kept = [staged / word for word in words if word.endswith(("/crt1.o", ".a"))]
             missing = {"crt1.o", "libc.a", "libc++.a"} - {path.name for path in kept}
             if missing:
-                raise BuildError(f"zig's linker line has no {', '.join(sorted(missing))}", f"it is: {line}")
+                raise BuildError(
+                    f"zig's linker command has no {', '.join(sorted(missing))}", f"the command is: {line}"
+                )
             for source in kept:
                 shutil.copyfile(source, staged / source.name)
             emulation = words[words.index("-m") + 1]
@@ -210,7 +212,7 @@ class Zig:
         """Compiles ``source``, relative to ``folder``.
 
         Raises:
-            BuildError: with the compiler's first error.
+            BuildError: the compiler failed; the message has its first error.
         """
         del profile
         driver = "c++" if source.endswith(".cc") else "cc"
@@ -235,10 +237,10 @@ class Zig:
         map_file: Path | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        """Links with ``ld.lld``; ``strip`` drops symbols, else only debug information goes.
+        """Links with ``ld.lld``; removes all symbols with ``strip``, else only debug information.
 
         Raises:
-            BuildError: with the linker's first error.
+            BuildError: the linker failed; the message has its first error.
         """
         runtime = self._runtime_folder(profile)
         recipe = json.loads((runtime / "link.json").read_text())
@@ -261,9 +263,9 @@ class Zig:
         return {"toolchain.cmake": templates.render("toolchain.zig.cmake", values)}
 
     def cmake_requirement(self, profile: Profile) -> str:
-        """zig, which lies in the cache or is named."""
+        """zig."""
         del profile
-        return f", and so is zig {self._version} (or name one in `ZIG`)."
+        return f", and so is zig {self._version}; `ZIG` names another one."
 
     def sysroot(self, profile: Profile, digest: str | None = None) -> Path | None:
         """None: every program is static."""

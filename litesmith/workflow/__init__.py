@@ -1,1 +1,1 @@
-"""The ways through all stages: build and verify, deploy, convert."""
+"""Commands from end to end: build and verify, deploy, convert, matrix, demo, doctor."""

@@ -37,7 +37,7 @@ from litesmith.toolchain.registry import load as load_toolchain
 class Outcome:
     """The result of a build.  ``sysroot`` has the libraries that a dynamic program needs.
 
-    ``stock`` is the code of the same program without pruning, in bytes, where it is known.
+    ``stock`` is the code size of the same program without pruning, in bytes, if it is known.
     """
 
     folder: Path
@@ -51,16 +51,16 @@ class Outcome:
 
     @property
     def profile(self) -> Profile:
-        """The profile that it was built for."""
+        """The profile that the program was built for."""
         return self.resolved.profile
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The models that it was built for."""
+        """The models that the program was built for."""
         return self.resolved.models
 
     def to_json(self) -> dict[str, Any]:
-        """The result for machines."""
+        """The result in JSON's types."""
         return {
             "out": str(self.folder),
             "program": str(self.program),
@@ -76,18 +76,18 @@ def default_folder(profile: Profile, models: Sequence[Model]) -> Path:
 
 
 def output_folder(resolved: ResolvedRequest) -> Path:
-    """Where a build writes: the request's folder, or the default one."""
+    """The output folder of a build: the request's, or the default one."""
     named = resolved.request.out
     return Path(named) if named else default_folder(resolved.profile, resolved.models)
 
 
 def build(request: Request) -> Outcome:
-    """The same as :func:`build_resolved` for a request as it was written."""
+    """Resolves a request and builds it; see :func:`build_resolved`."""
     return build_resolved(resolve(request))
 
 
 def build_resolved(resolved: ResolvedRequest) -> Outcome:
-    """Builds, measures and verifies a program; writes the output folder when all of it succeeded.
+    """Builds, measures and verifies a program; writes the output folder if all of this succeeds.
 
     Raises:
         LitesmithError: the program cannot be built, or its answers are wrong; the output folder is
@@ -134,7 +134,7 @@ def build_resolved(resolved: ResolvedRequest) -> Outcome:
 
 
 def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The JSON files that say how large the program is and whether it is right, by name."""
+    """The reports on the program's size and on its verification, by file name."""
     reports: dict[str, Any] = {"size.json": measured.to_json(), "symbols.json": anatomy.to_json()}
     if verdicts:
         reports["verify.json"] = {"verdicts": [verdict.to_json() for verdict in verdicts]}
@@ -142,7 +142,7 @@ def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]
 
 
 def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
-    """Code of the program without pruning, in bytes: on request, or when it is in the cache."""
+    """Code size without pruning, in bytes, if it was requested or the program is in the cache."""
     program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
     return elf.program_size(program).code if program else None
 
@@ -179,13 +179,14 @@ def verify_build(
     toolchain: str | None = None,
     choice: Choice = EVERYTHING,
 ) -> tuple[Verdict, ...]:
-    """Verifies an existing program, by default the one that ``build`` would have written.
+    """Verifies an existing program, by default the one in the default output folder.
 
-    ``toolchain`` is needed only for a program without the ``manifest.json`` of its build.
+    ``names`` are those of the models.  ``toolchain`` is needed only for a program without the
+    ``manifest.json`` of its build.
 
     Raises:
-        UsageError: there is no such program.
-        VerificationError: it failed to run.
+        UsageError: the program does not exist.
+        VerificationError: the program failed to run.
     """
     profile = profiles.load(target)
     if not names:
@@ -205,7 +206,7 @@ def verify_build(
 
 
 def _recorded_toolchain(program: Path) -> dict[str, str]:
-    """The toolchain in the manifest of a program's build; empty without a manifest."""
+    """The toolchain in the manifest next to a program; empty without a manifest."""
     try:
         found = Manifest.read(program.absolute().parent.parent).toolchain
     except UsageError:
@@ -214,7 +215,7 @@ def _recorded_toolchain(program: Path) -> dict[str, str]:
 
 
 def warn_unverified(verdicts: Sequence[Verdict]) -> None:
-    """Prints one line for a build that could not be verified on this machine."""
+    """Prints one line if a build could not be verified on this machine."""
     for verdict in verdicts:
         if verdict.passed is None:
             console.note(verdict.line())

@@ -1,4 +1,4 @@
-"""The detector on a drawn scene: build, run under the emulator, draw the boxes."""
+"""The example detector: builds it, runs it under the emulator on a drawn scene, and draws the boxes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Demo:
 
 
 def drawing() -> ModuleType:
-    """``examples/drawing.py``: what the example models were trained on."""
+    """The module ``examples/drawing.py``, which drew the training data of the example models."""
     path = paths.data_folder("examples") / "drawing.py"
     spec = importlib.util.spec_from_file_location("litesmith_drawing", path)
     if spec is None or spec.loader is None:
@@ -47,7 +47,7 @@ def drawing() -> ModuleType:
 
 
 def run(target: str, out: str, seed: int) -> Demo:
-    """Builds ``examples/det.tflite`` for ``target``, runs it on a drawn scene, writes a PNG.
+    """Builds ``examples/det.tflite`` for ``target``, runs it on a drawn scene, and writes a PNG file.
 
     Raises:
         NoExecutorError: the emulator is not installed.

@@ -27,7 +27,7 @@ from litesmith.workflow import build_and_verify
 class SshSurvey:
     """A board's facts, or the error that occurred when it was asked for them.
 
-    ``misfit`` is why programs of its profile would not run there; empty when they would.
+    ``misfit`` says why programs of its profile would not run on it; it is empty if they would.
     """
 
     board: Board
@@ -37,7 +37,7 @@ class SshSurvey:
 
     @property
     def exit_code(self) -> int:
-        """1 for a board that cannot be reached, 3 for one that its programs do not fit, else 0."""
+        """1 for a board that cannot be reached, 3 for one that cannot run its programs, else 0."""
         return 1 if self.facts is None else 3 if self.misfit else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -75,10 +75,10 @@ class FlashSurvey:
 
 
 def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
-    """Builds, and deploys to all boards; writes the outcome on each to ``deploy.json`` beside the build.
+    """Builds and deploys to all boards; writes the outcome for each to ``deploy.json`` in the output folder.
 
-    A board that is written with a flash tool has no file system, so its program has the model inside.  Where
-    both kinds of boards are given, that program is built in a folder of its own, ``<folder>-flash``.
+    A board that is written with a flash tool has no file system, so its program contains the model.  With
+    both kinds of boards, that program is built in a folder of its own, ``<folder>-flash``.
 
     Raises:
         LitesmithError: the build failed; no board was touched.
@@ -86,13 +86,13 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     flash_boards = [board for board in boards if isinstance(board, FlashBoard)]
     if flash_boards and len(request.models) > 1:
         raise UsageError(
-            f"{', '.join(board.name for board in flash_boards)}: a flashed program has one model inside, not "
+            f"{', '.join(board.name for board in flash_boards)}: a flashed program contains one model, not "
             f"{len(request.models)}",
             "deploy one model, or leave these boards out",
         )
     resolved = resolve(request)
     folder = build_and_verify.output_folder(resolved)
-    # The result of an earlier deployment must not be taken for this one's.
+    # The result of an earlier deployment must not be mistaken for this one's.
     (folder / "deploy.json").unlink(missing_ok=True)
     packages: dict[type[AnyBoard], Package] = {}
     if len(flash_boards) < len(boards):
@@ -131,7 +131,7 @@ def _package(resolved: ResolvedRequest) -> Package:
 
 
 def rollback(boards: Sequence[AnyBoard]) -> FleetResult:
-    """Switches all boards back to the release before the current one."""
+    """Switches all boards back to their previous releases."""
 
     def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
@@ -142,7 +142,7 @@ def rollback(boards: Sequence[AnyBoard]) -> FleetResult:
 
 
 def survey(boards: Sequence[AnyBoard]) -> tuple[SshSurvey | FlashSurvey, ...]:
-    """Asks all SSH boards for their facts in parallel; of the others only the flash tools are checked."""
+    """Asks all SSH boards for their facts, in parallel; for the other boards, checks the flash tools."""
     with ThreadPoolExecutor(max_workers=len(boards)) as pool:
         return tuple(pool.map(_survey, boards))
 
@@ -156,7 +156,7 @@ def _survey(board: AnyBoard) -> SshSurvey | FlashSurvey:
     except LitesmithError as error:
         return SshSurvey(board=board, facts=None, misfit="", error=str(error))
     except Exception as error:
-        # An unexpected error on one board must not hide what the others answered.
+        # An unexpected error on one board must not hide the answers of the others.
         if console.debugging():
             raise
         return SshSurvey(board=board, facts=None, misfit="", error=f"{type(error).__name__}: {error}")

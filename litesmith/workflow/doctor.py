@@ -1,4 +1,4 @@
-"""Outside tools: which are installed, what they are for, and how to install the others."""
+"""External tools: which are installed, what they are for, and how to install the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from litesmith.toolchain.gcc import package_of
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """An outside tool; ``version`` is None when it is missing."""
+    """An external tool; ``version`` is None if it is missing."""
 
     name: str
     purpose: str
@@ -27,7 +27,7 @@ class Tool:
 
 
 def _program(name: str, purpose: str, install: str, *options: str) -> Tool:
-    """A program that prints its version, with these options or --version."""
+    """A program and its version, which it prints with ``options``, by default --version."""
     version: str | None = None
     path = shutil.which(name)
     if path is not None:
@@ -35,7 +35,7 @@ def _program(name: str, purpose: str, install: str, *options: str) -> Tool:
             done = process.run([path, *(options or ("--version",))], timeout=20)
             lines = (done.stdout.decode(errors="replace") + done.stderr).strip().splitlines()
             number = re.search(r"\d+\.\d+[\w.]*", lines[0]) if lines else None
-            version = number[0] if number else "there"
+            version = number[0] if number else "installed"
         except ToolError as error:
             version, install = None, f"it does not start: {error.message}"
     return Tool(name=name, purpose=purpose, version=version, install=install)
@@ -50,7 +50,7 @@ def _package(name: str, purpose: str) -> Tool:
 
 
 def _engine() -> Tool:
-    """The Docker engine; it must answer, an installed client is not enough."""
+    """The Docker engine, which must answer: an installed client is not enough."""
     version, install = None, ""
     try:
         version = docker_client.require()
@@ -65,17 +65,17 @@ def _engine() -> Tool:
 
 
 def examine() -> tuple[Tool, ...]:
-    """Looks for every outside tool."""
+    """Looks for every external tool."""
     python = sys.version.split()[0]
     mirrors = debian_mirrors()
     tools = [
         Tool(name="python", purpose="runs litesmith", version=python, install="Python 3.11 or later"),
         _package("ziglang", "cross-compiles (toolchain zig)"),
-        _package("ai-edge-litert", "reference answers for the verification"),
+        _package("ai-edge-litert", "gives reference answers for the verification"),
         Tool(
             name="Debian mirror",
-            purpose="second origin of the pinned sources",
-            version=f"{len(mirrors)} from apt's configuration" if mirrors else None,
+            purpose="has the pinned sources if upstream cannot be reached",
+            version=f"{len(mirrors)} in apt's configuration" if mirrors else None,
             install="name one in LITESMITH_DEBIAN_MIRROR",
         ),
     ]
@@ -100,23 +100,23 @@ def examine() -> tuple[Tool, ...]:
     for flash_tool in map(flash_tools.load, flash_tools.available()):
         executable = flash_tool.executable()
         name = executable.name if executable else flash_tool.tools[0]
-        purpose = f"writes programs into boards (runner {flash_tool.name})"
+        purpose = f"writes programs into boards (flash tool {flash_tool.name})"
         tools.append(_program(name, purpose, flash_tool.install, *(flash_tool.version or ("-h",))))
     tools += [
         _engine(),
         _program(
             "debootstrap",
-            "makes virtual boards (lab.up), and images without a registry",
+            "makes virtual boards (lab.up), and base images without a registry",
             "apt-get install debootstrap",
         ),
         _program("qemu-arm-static", "runs virtual boards (lab.up)", "apt-get install qemu-user-static"),
         _program("cmake", "builds a generated project by hand", "apt-get install cmake"),
         _program("ninja", "builds a generated project by hand", "apt-get install ninja-build"),
         _program("valgrind", "counts instructions for bench.optimise", "apt-get install valgrind"),
-        _program("git", "models of revisions (size.diff)", "apt-get install git"),
-        _program("sshd", "is a board in the tests", "apt-get install openssh-server", "-V"),
-        _program("dropbear", "is a small board in the tests", "apt-get install dropbear-bin", "-V"),
-        _program("busybox", "is a small board in the tests", "apt-get install busybox-static"),
-        _program("chromium", "looks at the page of sizes in the tests", "apt-get install chromium"),
+        _program("git", "reads models of revisions (size.diff)", "apt-get install git"),
+        _program("sshd", "simulates boards in the tests", "apt-get install openssh-server", "-V"),
+        _program("dropbear", "simulates small boards in the tests", "apt-get install dropbear-bin", "-V"),
+        _program("busybox", "simulates small boards in the tests", "apt-get install busybox-static"),
+        _program("chromium", "renders the size page in the tests", "apt-get install chromium"),
     ]
     return tuple(tools)

@@ -19,9 +19,9 @@ from litesmith.workflow import build_and_verify
 class Cell:
     """One build.
 
-    ``verdict`` is ``verified``, ``not verified``, ``wrong`` or ``failed``; ``reason`` says why
-    it is not the first.  ``code`` is ``binary.code`` of ``size.json``, ``file`` the size of the
-    stripped program, both in bytes; None where nothing was built.
+    ``verdict`` is ``verified``, ``not verified``, ``wrong`` or ``failed``; ``reason`` says why it is not
+    ``verified``.  ``code`` is ``binary.code`` of ``size.json``, ``file`` is the size of the stripped program,
+    both in bytes; they are None if the build failed.
     """
 
     target: str
@@ -45,7 +45,7 @@ class Matrix:
 
     @property
     def exit_code(self) -> int:
-        """0, or that of the first cell that failed."""
+        """0, or the exit code of the first cell that failed."""
         return next((cell.exit_code for cell in self.cells if cell.exit_code), 0)
 
     def to_json(self) -> dict[str, Any]:
@@ -57,11 +57,11 @@ class Matrix:
 def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str | None], out: Path) -> Matrix:
     """Builds all combinations into folders of ``out``, and writes ``matrix.json`` there.
 
-    ``toolchains`` are names, with linkage or without (``gcc:static``); None is a profile's
-    first.  A cell that fails does not stop the others.
+    ``toolchains`` are names, with or without a linkage (``gcc:static``); None is a profile's first
+    toolchain.  A cell that fails does not stop the others.
 
     Raises:
-        UsageError: nothing to build, or ``out`` is a file.
+        UsageError: there is nothing to build, or ``out`` is a file.
     """
     for option, given in (("--targets", targets), ("--models", models)):
         if not given:
@@ -89,7 +89,7 @@ def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str 
 
 
 def _folder(out: Path, target: str, toolchain: str | None, model: str, before: Sequence[Cell]) -> Path:
-    """A folder of its own for each cell, even where two models have the same file name."""
+    """The folder of a cell; it is unique even if two models have the same file name."""
     name = Path(model.removeprefix("zoo:")).stem
     place = out / Path(target).stem / (toolchain or "default").replace(":", "-")
     taken = {cell.folder for cell in before}

@@ -256,7 +256,7 @@ def test_a_folder_with_other_things_is_not_overwritten(cli: Cli, tmp_path: Path)
     (tmp_path / "home/bin/mine").write_text("precious")
     done = cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "home")
     assert done.returncode == 2
-    assert "holds other things than a build of litesmith" in one_error_line(done)
+    assert "contains files that are not from a litesmith build" in one_error_line(done)
     assert (tmp_path / "home/bin/mine").read_text() == "precious"
 
 

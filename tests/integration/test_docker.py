@@ -101,9 +101,9 @@ def test_a_container_that_is_taken_away(image: str, tmp_path: Path) -> None:
     container = Container(image, readable=[], writable=[tmp_path], limits=LIMITS)
     with contextlib.closing(container):
         docker_client.call("rm", "--force", container.name)
-        with pytest.raises(EngineError, match="stopped from outside") as caught:
+        with pytest.raises(EngineError, match="container was stopped") as caught:
             container.run(["true"], tmp_path, 30)
-    assert "already is kept" in caught.value.next_step
+    assert "already compiled are kept" in caught.value.next_step
 
 
 def test_another_compiler_in_the_image_is_missing(cli: Cli, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_an_image_that_does_not_build(cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 1
     line = one_error_line(done)
     assert "bad.Dockerfile cannot be built: E: Unable to locate package g++-nonsense" in line
-    log = Path(line.rpartition("whole log is ")[2])
+    log = Path(line.rpartition("complete log of the engine is ")[2])
     assert "apt-get update" in log.read_text()
     assert our_containers() == []
 
@@ -350,7 +350,7 @@ def test_an_engine_that_stops_in_the_middle(
     assert child.returncode == 1
     assert "Traceback" not in stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
-    assert "the Docker engine stopped in the middle of the build" in line
+    assert "the Docker engine stopped during the build" in line
     assert "start it again" in line
     assert not (tmp_path / "out").exists()
     # The advice holds: the engine starts again, and the build goes on where it was.

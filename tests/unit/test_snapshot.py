@@ -44,7 +44,7 @@ Damage = Callable[[Path], object]
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: (f / "manifest.json").unlink(), "holds no build of litesmith: manifest.json"),
+        (lambda f: (f / "manifest.json").unlink(), "does not contain a litesmith build: manifest.json"),
         (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
         (lambda f: (f / "manifest.json").write_text("[]"), "by another version of litesmith"),
         (lambda f: (f / "manifest.json").write_text("{}"), "by another version of litesmith"),

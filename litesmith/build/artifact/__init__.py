@@ -1,1 +1,1 @@
-"""What a build leaves in its output folder: one module for each kind of artifact."""
+"""The artifacts that a build writes into its output folder: one module for each kind."""

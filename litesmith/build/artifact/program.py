@@ -1,4 +1,4 @@
-"""A program as the artifact of a build: what its output folder holds."""
+"""A program as the artifact of a build, with the content of its output folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SELECTION = "selection.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A built program, complete but for what is measured of it.
+    """A built program, without the reports on it.
 
-    ``cmake`` are the files that build the project by hand, ``notice`` is the text of ``NOTICE``.
+    ``cmake`` has the files for building the project by hand, ``notice`` is the text of ``NOTICE``.
     """
 
     project: Project
@@ -46,7 +46,7 @@ class Program:
 
 
 def write_project(project: Project, cmake: Mapping[str, str], folder: Path) -> None:
-    """Writes a project, and the files that build it by hand, into a folder."""
+    """Writes a project, and the files for building it by hand, into a folder."""
     folder.mkdir(exist_ok=True)
     for name, content in {**project.files, **cmake}.items():
         (folder / name).write_text(content, encoding="utf-8")
@@ -57,8 +57,8 @@ def write_project(project: Project, cmake: Mapping[str, str], folder: Path) -> N
 
 
 def publish(program: Program, reports: Mapping[str, Any], folder: Path) -> None:
-    """Writes a program and reports on it, JSON by file name, into its output folder, all or nothing."""
-    # Written aside first: a build that fails leaves the old folder as it was.
+    """Writes a program and its reports (JSON, by file name) into the output folder, all or nothing."""
+    # Written to a staging folder first, so that a failed build leaves the old folder unchanged.
     with files.staging_folder(folder) as staged:
         complete = staged / "out"
         program.write(complete)
@@ -68,17 +68,17 @@ def publish(program: Program, reports: Mapping[str, Any], folder: Path) -> None:
 
 
 def require_replaceable(folder: Path) -> None:
-    """A build replaces ``bin`` and ``project`` of its folder: they must not be the user's.
+    """Makes sure that a build does not replace files of the user: it replaces ``bin`` and ``project``.
 
     Raises:
-        UsageError: the folder is a file, or holds other things than a build.
+        UsageError: the folder is a file, or contains files that are not from a build.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"the output folder {folder} is a file", "name another one with --out")
-    ours = any((folder / name).exists() for name in (SELECTION, MANIFEST))
-    if folder.is_dir() and not ours and any(folder.iterdir()):
+    has_build = any((folder / name).exists() for name in (SELECTION, MANIFEST))
+    if folder.is_dir() and not has_build and any(folder.iterdir()):
         raise UsageError(
-            f"the output folder {folder} holds other things than a build of litesmith",
+            f"the output folder {folder} contains files that are not from a litesmith build",
             "name a new or empty one with --out",
         )
 

@@ -14,7 +14,7 @@ endif()
 if(DEFINED ENV{ZIG})
   set(ZIG "$ENV{ZIG}")
 else()
-  # litesmith's build leaves a link to the compiler that it used.
+  # litesmith's build creates a link to the compiler that it uses.
   set(ZIG "${litesmith_cache}/toolchains/zig-0.17.1/zig")
   if(NOT EXISTS "${ZIG}")
     find_program(ZIG_ON_PATH zig REQUIRED)
@@ -24,13 +24,13 @@ endif()
 
 set(CMAKE_C_COMPILER "${ZIG}" cc)
 set(CMAKE_CXX_COMPILER "${ZIG}" c++)
-# zig builds the C++ library of a target once, a minute of work that litesmith has done already.
+# zig builds the C++ library of a target once, which takes a minute. litesmith's cache already has it.
 set(zig_cache "${CMAKE_COMMAND}" -E env "ZIG_GLOBAL_CACHE_DIR=${litesmith_cache}/zig" "ZIG_LOCAL_CACHE_DIR=${litesmith_cache}/zig")
 set(CMAKE_C_COMPILER_LAUNCHER ${zig_cache})
 set(CMAKE_CXX_COMPILER_LAUNCHER ${zig_cache})
 set(CMAKE_C_LINKER_LAUNCHER ${zig_cache})
 set(CMAKE_CXX_LINKER_LAUNCHER ${zig_cache})
-# For CMake's own look at the compiler.
+# For CMake's own checks of the compiler.
 set(ENV{ZIG_GLOBAL_CACHE_DIR} "${litesmith_cache}/zig")
 set(ENV{ZIG_LOCAL_CACHE_DIR} "${litesmith_cache}/zig")
 
