@@ -1,1 +1,1 @@
-"""TensorFlow Lite's sources: which are pinned, what is changed in them, and what a model needs of them."""
+"""TensorFlow Lite's sources: pins, edits, the op registry, and the selection of what a model needs."""

@@ -1,7 +1,7 @@
-"""Custom ops of users: a YAML file → ops of the registry and a source of their own.
+"""Users' custom ops: a YAML file → ops in the registry and files in the source tree.
 
-The files of an op are copied into the cache under the digest of their content: compilers and
-containers see them like any other source, and an object is compiled once for each content.
+The files of an op are copied into the cache under a digest of their content.  Compilers and containers
+therefore see them like any other source, and a file is compiled again only if its content changes.
 """
 
 from __future__ import annotations
@@ -57,31 +57,31 @@ class CustomOp(Strict):
 
 
 class CustomOps(Strict):
-    """The file: one op or more."""
+    """The content of the YAML file: one or more ops."""
 
     ops: tuple[CustomOp, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """What custom ops add: ops for the registry, and the source tree with their files."""
+    """A registry and a source tree that custom ops were added to."""
 
     registry: Registry
     tree: SourceTree
 
 
 def extend(path: Path, registry: Registry, tree: SourceTree) -> Extension:
-    """Registry and tree with the ops of a YAML file.
+    """Adds the ops of a YAML file to a registry and a source tree.
 
     Raises:
-        UsageError: the file is invalid, a name is taken, or a source is missing.
+        UsageError: the file is invalid, a name is already used, or a source is missing.
     """
     described = load_yaml(path, CustomOps).ops
     names = [op.name for op in described]
     for name in names:
         if name in registry.customs or names.count(name) > 1:
-            whose = "upstream's own" if name in registry.customs else "registered twice"
-            raise UsageError(f"{path}: the custom op {name!r} is {whose}", "give it another name")
+            problem = "exists in TensorFlow Lite" if name in registry.customs else "is registered twice"
+            raise UsageError(f"{path}: the custom op {name!r} {problem}", "give it another name")
     base = path.resolve().parent
     content = {name: base / name for op in described for name in _files(path, base, op)}
     digest = files.digest_of({name: files.sha256(file) for name, file in sorted(content.items())})[:12]
@@ -105,12 +105,12 @@ def _files(path: Path, base: Path, op: CustomOp) -> set[str]:
     for name in (*op.sources, *op.include):
         place = (base / name).resolve()
         if not place.is_relative_to(base):
-            raise UsageError(f"{path}, {op.name}: {name} lies outside of {base}", "move it there")
+            raise UsageError(f"{path}, {op.name}: {name} is outside {base}", "move it into that folder")
         if name in op.sources:
             if not place.is_file():
                 raise UsageError(f"{path}, {op.name}: there is no source {place}", "correct 'sources'")
             if place.suffix not in _SOURCES:
-                raise UsageError(f"{path}, {op.name}: {name} is no C++ source", "name .cc or .c files")
+                raise UsageError(f"{path}, {op.name}: {name} is not a C++ source", "name .cc or .c files")
             found.add(str(place.relative_to(base)))
         elif not place.is_dir():
             raise UsageError(f"{path}, {op.name}: there is no include folder {place}", "correct 'include'")
@@ -135,7 +135,7 @@ def _copy(content: Mapping[str, Path], folder: Path) -> None:
 def _registered(
     op: CustomOp, content: Mapping[str, Path], closure: IncludeClosure, core: frozenset[str]
 ) -> Op:
-    """The op with all sources that it needs: its own, and upstream's for the headers that it includes."""
+    """The op with all its sources: its own, and upstream's for the headers that it includes."""
     included = {
         f"tensorflow/{header}"
         for name in op.sources

@@ -1,7 +1,7 @@
 """Textual changes of upstream's files, made when an archive is unpacked.
 
-Some make upstream's code right on every target.  The others lie behind ``LITESMITH_PRUNED``
-or ``LITESMITH_DTYPES``, which only pruned builds define: without them the code is upstream's.
+Some make upstream's code correct on every target.  The others are guarded by ``LITESMITH_PRUNED`` or
+``LITESMITH_DTYPES``, which only pruned builds define: without these defines, the code is upstream's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 class Patch:
     """A textual change of one unpacked file: every match of ``find`` becomes ``replace``.
 
-    ``find`` is a regular expression, ``replace`` its template.  It must match at least once.
+    ``find`` is a regular expression that must match at least once, ``replace`` the replacement template.
     """
 
     path: str
@@ -23,17 +23,17 @@ class Patch:
 
 
 def _plain(text: str) -> str:
-    """A template that is replaced by nothing but ``text``."""
+    """A replacement template that yields exactly ``text``."""
     return text.replace("\\", r"\\")
 
 
 def _guard(step: str) -> str:
-    """The condition of one step of pruning; a define of its own takes the step back, to measure it."""
+    """The condition of one pruning step; a define for the step reverts it, to measure its effect."""
     return f"#if defined(LITESMITH_PRUNED) && !defined(LITESMITH_KEEP_{step})"
 
 
 def _pruned(step: str, path: str, original: str, replacement: str) -> Patch:
-    """``original`` stays in stock builds, pruned ones have ``replacement``."""
+    """Replaces ``original`` in pruned builds; stock builds keep it."""
     return Patch(
         path=path,
         find=re.escape(original),
@@ -42,9 +42,9 @@ def _pruned(step: str, path: str, original: str, replacement: str) -> Patch:
 
 
 def _never(step: str, path: str, signature: str, answer: str) -> Patch:
-    """Makes a function whose effect pruned programs do not need return ``answer`` at once.
+    """Makes a function that has no effect in pruned programs return ``answer`` immediately.
 
-    The compiler drops the rest of it, and the linker what only the rest refers to.
+    The compiler drops the rest of the function, and the linker drops what only the rest refers to.
     """
     return Patch(
         path=path,
@@ -63,12 +63,11 @@ NO_ABS_TEMPLATE = tuple(
     for name in ("float", "int32_t")
 )
 
-# ruy's kernels scale int32 accumulators to int8, and not in the same way everywhere: on x86
-# (and so in TensorFlow's interpreter, the reference) they round after the multiplication and
-# again after the shift, on Arm once, so that answers differ by a step here and there and a
-# deep network drifts.  With a rounding multiplication, and without moving one bit of the
-# shift into the multiplication, the Arm kernels do what the x86 kernels do.  The portable
-# kernels get theirs from templates/runtime/apply_multiplier.cc.
+# ruy's kernels scale int32 accumulators to int8, but not in the same way on all architectures.  On x86, and
+# so in TensorFlow's interpreter, the reference, they round after the multiplication and again after the
+# shift.  On Arm they round once, so that some answers differ by one step and a deep network drifts.  With a
+# rounding multiplication, and without moving one bit of the shift into the multiplication, the Arm kernels
+# round like the x86 kernels.  templates/runtime/apply_multiplier.cc does the same for the portable kernels.
 ONE_ROUNDING = (
     Patch(path="ruy/kernel_arm32.cc", find=r'"vqdmulh\.s32 ', replace='"vqrdmulh.s32 '),
     Patch(path="ruy/kernel_arm32.cc", find=r'"vmvn\.i32 q8, #0', replace='"vmov.i32 q8, #0'),
@@ -83,7 +82,7 @@ _SUBGRAPH_H = "tensorflow/lite/core/subgraph.h"
 _COMMON = "tensorflow/lite/core/c/common.h"
 _KERNELS = "tensorflow/lite/kernels"
 
-# TfLiteTensor::type can only be one of the dtypes that the kernels of a file are compiled for.
+# Restricts TfLiteTensor::type to the dtypes that the kernels of a file are compiled for.
 DTYPES = (
     Patch(
         path=_COMMON,
@@ -99,7 +98,7 @@ DTYPES = (
         ),
         replace="  LITESMITH_TENSOR_TYPE type;\n",
     ),
-    # Otherwise files with other dtypes would share one copy of it.
+    # Without static, files with different dtypes would share one copy of the function.
     Patch(
         path=f"{_KERNELS}/kernel_util.h",
         find=r"inline bool IsHybridOp\(",
@@ -112,7 +111,7 @@ DTYPES = (
     ),
 )
 
-# Delegates: none is applied.
+# Delegates: the program applies none.
 _NO_DELEGATES = (
     _pruned(
         "DELEGATES",
@@ -219,7 +218,7 @@ _NO_OBSERVERS = (
     _pruned("OBSERVERS", _SUBGRAPH, "    if (profiler_) op_name = GetTFLiteOpName(registration);", ""),
 )
 
-# Settings of the interpreter that the program never changes.
+# Settings of the interpreter: the program never changes them.
 _NO_SETTINGS = (
     _pruned(
         "SETTINGS",
@@ -249,7 +248,7 @@ _NO_SETTINGS = (
 
 _CONVERSIONS = "tensorflow/lite/core/api/flatbuffer_conversions.cc"
 
-# Options are read by one function for each op: only those of the selected ops are kept.
+# The options of each op are read by a function or case of its own: only those of the selected ops are kept.
 _ONLY_SELECTED_OPTIONS = (
     Patch(
         path=_CONVERSIONS,
@@ -276,8 +275,8 @@ _DEPTHWISE_HEADERS = (
     f"{_OPTIMIZED}/integer_ops/depthwise_conv_hybrid.h",
 )
 
-# Two dozen kernels for rows of special depths and multipliers: only those that a node of the models may
-# run are kept.  Other models run the general one, which adds in the same order.
+# Depthwise convolutions have two dozen kernels for rows of particular depths and multipliers.  Only those
+# that a node of the models may run are kept.  The general kernel, which adds in the same order, remains.
 _ONLY_USED_ROWS = tuple(
     patch
     for path in _DEPTHWISE_HEADERS
@@ -299,7 +298,7 @@ _ONLY_USED_ROWS = tuple(
     )
 )
 
-# Sparse weights: another format of tensors, which the loader and one kernel read.
+# Sparse weights: a separate tensor format, which the loader and one kernel read.
 _DENSE = (
     Patch(
         path=_BUILDER,
@@ -323,8 +322,8 @@ TENSORFLOW_PRUNING = (
     *_DENSE,
 )
 
-# The portable kernels are never chosen where NEON is part of the instruction set; no matrix is
-# packed for later, as caching is never enabled; only BATCH_MATMUL multiplies in the other order.
+# The portable kernels are never chosen if NEON is part of the instruction set.  Packed matrices are never
+# kept for later, because caching is never enabled.  Only BATCH_MATMUL multiplies in the other storage order.
 RUY_PRUNING = (
     Patch(
         path="ruy/path.h",
@@ -351,8 +350,9 @@ RUY_PRUNING = (
     ),
 )
 
-# Half precision gives other answers: no graph is rewritten for it.  What XNNPACK takes for weights and for
-# what lies between its nodes is counted, for --json (templates/xnnpack/hardware.c).
+# Half precision gives different answers, so that no graph is rewritten for it.  The memory that XNNPACK
+# allocates for weights and for tensors between its nodes is counted, for --json
+# (templates/xnnpack/hardware.c).
 XNNPACK_PRUNING = (
     Patch(
         path="src/subgraph.c",
@@ -368,7 +368,7 @@ XNNPACK_PRUNING = (
     ),
     # A node whose result is not used must not end the program.
     Patch(path="src/subgraph.c", find=r'xnn_log_fatal\("Node %u has no consumers[^;]*;', replace=""),
-    # Removed nodes have no functions; a split whose first output is not used has some.
+    # Removed nodes have no functions, but a split whose first output is not used has them.
     Patch(
         path="src/runtime.c",
         find=r"if \(opdata->operator_objects\[0\] == NULL\) \{(?=\s+// Operator was removed)",

@@ -159,7 +159,7 @@ class RuntimeNode:
     in_file: int | None = None
 
     def input(self, position: int) -> RuntimeTensor | None:
-        """An input, None when it is left out."""
+        """An input, or None if it is left out."""
         if position >= len(self.inputs) or self.inputs[position] == MISSING:
             return None
         return self.tensors[self.inputs[position]]
@@ -211,7 +211,7 @@ class RuntimeNode:
 
     @property
     def hybrid(self) -> bool:
-        """Floats in, integer weights as second input: ``IsHybridOp``."""
+        """Whether the input is float and the weights, the second input, are integers: ``IsHybridOp``."""
         return is_hybrid(self.of(0), self.of(1))
 
     def add_tensor(self) -> int:
@@ -281,9 +281,9 @@ class Subset:
 
 
 def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[RuntimeGraph]:
-    """All subgraphs of a model as the interpreter has them before any node is prepared.
+    """All subgraphs of a model, in the interpreter's state before any node is prepared.
 
-    ``content`` is the file that ``model`` is the analysis of.
+    ``content`` is the content of the file that ``model`` describes.
     """
     root = tables.root(content)
     buffers = [_contents(entry, content) for entry in root.tables("buffers")]
@@ -296,7 +296,7 @@ def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[Runti
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """An entry of the operator-code table; ``options`` is the options table of its op, empty for none."""
+    """An entry of the operator-code table; ``options`` names the op's options table, if it has one."""
 
     name: str
     own: bool

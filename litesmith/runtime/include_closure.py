@@ -1,4 +1,4 @@
-"""Which files of the pinned sources others need, from their ``#include`` lines."""
+"""Dependencies between files of the pinned sources, from their ``#include`` lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
 
-# Files that implement a header of another name, or that no header stands for.
+# Source files whose header has another name, or that have no header.
 _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "tensorflow/tensorflow/lite/minimal_logging.h": (
         "tensorflow/tensorflow/lite/minimal_logging_default.cc",
@@ -31,7 +31,7 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 
 
 class IncludeClosure:
-    """Follows ``#include`` lines; a header ``x.h`` that has an ``x.cc`` beside it brings that file."""
+    """Follows ``#include`` lines; a header ``x.h`` also needs the ``x.cc`` next to it, if there is one."""
 
     def __init__(self, tree: SourceTree) -> None:
         self._tree = tree
@@ -40,14 +40,14 @@ class IncludeClosure:
         self._resolve = functools.cache(self._find_header)
 
     def path(self, name: str) -> Path:
-        """Where a file lies, by its ``component/path`` name."""
+        """The path of a file, by its ``component/path`` name."""
         return self._tree.root / self._tree.locate(name)
 
     def text(self, name: str) -> str:
         """The content of a file.
 
         Raises:
-            SourceError: there is no such file.
+            SourceError: the file does not exist.
         """
         try:
             return self.path(name).read_text(encoding="utf-8", errors="replace")
@@ -55,11 +55,11 @@ class IncludeClosure:
             raise SourceError(f"the pinned sources have no {name}", str(error.strerror)) from None
 
     def has(self, name: str) -> bool:
-        """Whether the sources hold a file of that name."""
+        """Whether the sources contain a file with that name."""
         return self.path(name).is_file()
 
     def sources_of(self, roots: Iterable[str]) -> frozenset[str]:
-        """All C and C++ files that the ``roots`` need, themselves included."""
+        """All C and C++ files that the ``roots`` need, including themselves."""
         waiting, seen = list(roots), set()
         while waiting:
             name = waiting.pop()

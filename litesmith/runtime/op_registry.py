@@ -18,10 +18,10 @@ from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
 
 
 class Options(Strict):
-    """The options table that an op reads: its number in ``BuiltinOptions``, its fields' signs.
+    """The options table that an op reads: its number in ``BuiltinOptions``, and a sign for each field.
 
-    ``litesmith.model.options_schema`` says what the signs mean.  ``reader`` is upstream's function that
-    reads the table, ``options_schema.SWITCH`` where the switch over all ops does so itself.
+    ``litesmith.model.options_schema`` defines the signs.  ``reader`` is the upstream function that reads the
+    table, or ``options_schema.SWITCH`` if the switch over all ops reads it.
     """
 
     number: int
@@ -33,11 +33,11 @@ class Op(Strict):
     """One op of the runtime.
 
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
-    function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and
-    highest that the kernel supports.  ``dtypes`` are those that were compared with the
-    reference, for all its tensors; ``lacks`` are the small dtypes that newer versions of the kernel have
-    and this one does not.  ``sources`` are the files that it needs beyond the core runtime,
-    as ``component/path``.  ``options`` is absent for ops that have none.
+    function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and the highest that
+    the kernel supports.  ``dtypes`` are those of any of its tensors that were compared with the
+    reference; ``lacks`` are small dtypes that newer versions of the kernel support and this one does not.
+    ``sources`` are the files that it needs in addition to the core runtime, as ``component/path``.
+    ``options`` is absent for ops without options.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Op(Strict):
 
 
 class Runtime(Strict):
-    """What every program needs: sources of the core, of ruy, and defines for all of them.
+    """The parts of every program: sources of the core and of ruy, and defines for all files.
 
     ``dispatching`` are the sources of ops that choose their code by the dtypes of their tensors.
-    ``row_kernels`` describe those of depthwise convolutions: whether they take any stride, the input depth
-    (0 for any) and the depth multiplier.
+    ``row_kernels`` describes the row kernels of depthwise convolutions: whether one supports any stride, its
+    input depth (0 for any) and its depth multiplier.
     """
 
     core: tuple[str, ...]
@@ -67,14 +67,14 @@ class Runtime(Strict):
 
 
 class BuiltinNames(Strict):
-    """``BuiltinOperator`` numbers of the newest known schema, to name ops that are too new."""
+    """``BuiltinOperator`` numbers of the newest known schema, to name ops that this runtime lacks."""
 
     names: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that this runtime cannot run.
+    """A reason why this runtime cannot run a model.
 
     ``kind`` is ``flex``, ``custom``, ``builtin``, ``version`` or ``dtype``.
     """
@@ -99,13 +99,13 @@ class Registry:
         return {op.name: op for op in (*self.builtins.values(), *self.customs.values())}
 
     def name_of(self, use: OpUse | OperatorCode) -> str:
-        """The name of an op in the schema, ``CONV_2D``, or a custom op's own."""
+        """The name of an op in the schema (``CONV_2D``), or of a custom op in its model."""
         if use.name is not None:
             return use.name
         return self.names.get(use.code, f"BUILTIN_{use.code}")
 
     def find(self, use: OpUse) -> Op | None:
-        """The registered op, None when the runtime has none."""
+        """The registered op, or None if the runtime does not have it."""
         return self.customs.get(use.name or "") if use.custom else self.builtins.get(use.code)
 
     def problems(self, analysis: ModelAnalysis) -> tuple[Problem, ...]:
@@ -181,19 +181,19 @@ class Registry:
                 if use.code > newest
                 else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
             ),
-            next_step=f"convert with operations that TensorFlow Lite 2.14 has (codes up to {newest})",
+            next_step=f"convert with operations that TensorFlow Lite 2.14 supports (codes up to {newest})",
         )
 
 
 _DTYPE_ADVICE: Mapping[str, str] = {
     "float16": (
         "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
-        "makes weights alone float16, behind DEQUANTIZE"
+        "makes only the weights float16, followed by DEQUANTIZE"
     ),
     "int4": "convert with int8 weights; int4 weights are for CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED",
 }
 _GENERAL_VERSION_ADVICE = (
-    "convert with TensorFlow 2.14, whose converter writes the versions that this runtime has"
+    "convert with TensorFlow 2.14, whose converter writes versions that this runtime supports"
 )
 _VERSION_ADVICE: Mapping[str, str] = {
     "FULLY_CONNECTED": (
@@ -222,7 +222,7 @@ def require_supported(registry: Registry, analysis: ModelAnalysis) -> None:
     """Refuses a model that this runtime cannot run.
 
     Raises:
-        UnsupportedModelError: names the first problem and counts the others.
+        UnsupportedModelError: it cannot; the message has the first problem and counts the others.
     """
     problems = registry.problems(analysis)
     if problems:
@@ -232,7 +232,7 @@ def require_supported(registry: Registry, analysis: ModelAnalysis) -> None:
 
 
 def load(folder: Path | None = None) -> Registry:
-    """The registry that comes with litesmith, or the one in ``folder``.
+    """Loads the built-in registry, or the one in ``folder``.
 
     Raises:
         UsageError: a file is damaged, or two files register the same op.
@@ -266,7 +266,7 @@ def _read(path: Path, model: Any) -> Any:
 
 
 def describe(analysis: ModelAnalysis, registry: Registry) -> dict[str, Any]:
-    """The analysis for machines, with what this runtime cannot run."""
+    """The analysis in JSON's types, with the reasons why this runtime cannot run the model."""
     return {
         "path": analysis.path,
         "sha256": analysis.sha256,

@@ -1,8 +1,8 @@
 """The pinned sources: every archive with its origins and digests.
 
-The sources themselves are not in the repository.  Each component has two origins, tried in order:
-the project's own archive, then the Debian archive, whose mirror is taken from the
-machine's apt configuration.  Only the parts named in ``keep`` are unpacked.
+The sources themselves are not in the repository.  Each component has up to two origins, tried in order:
+the project's own archive, then Debian's archive, with the mirror from this machine's apt configuration.
+Only the parts named in ``keep`` are unpacked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Origin:
     """One place from which an archive can be downloaded.
 
     ``location`` is a URL for ``upstream`` and a path below the mirror for ``debian``.
-    ``root`` is the folder inside of the archive that becomes the component's folder;
+    ``root`` is the folder inside the archive that becomes the component's folder;
     ``*`` stands for one path segment.
     """
 
@@ -41,13 +41,12 @@ class Origin:
 class Component:
     """One upstream project.
 
-    ``keep`` lists path prefixes (relative to ``root``) that are unpacked, ``drop`` path
-    fragments that are left out of them.  ``include`` is the folder that goes on the
-    compiler's include path.  ``license`` names the licence and ``license_file`` its text.
-    ``headers_only`` marks code that reaches a program only through includes.  ``patches`` are
-    applied when the component is unpacked; the files of ``templates/<headers>`` are then copied into its
-    folder ``litesmith``.  ``also_include`` are more folders for the include path.  Components with a
-    ``group`` are fetched only for programs that need the group, and only its files see them.
+    ``keep`` lists the path prefixes (relative to ``root``) to unpack, ``drop`` lists fragments of paths to
+    leave out.  ``include`` is the folder for the compiler's include path, ``also_include`` lists additional
+    ones.  ``license`` names the licence and ``license_file`` its text.  ``headers_only`` marks code that gets
+    into a program only through includes.  ``patches`` are applied when the component is unpacked; then the
+    files of ``templates/<headers>`` are copied into its folder ``litesmith``.  Components with a ``group``
+    are fetched only for programs that need the group, and only files of the group can include their headers.
     """
 
     name: str
@@ -313,7 +312,7 @@ COMPONENTS: tuple[Component, ...] = (
         headers_only=True,
     ),
 )
-"""In the order of their include paths."""
+"""The components that all programs need, in the order of the include path."""
 
 XNNPACK_COMPONENTS: tuple[Component, ...] = (
     Component(
@@ -328,7 +327,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
             ),
         ),
         keep=("LICENSE", "include/", "src/"),
-        # Code that no profile's CPU can run, half of the archive.
+        # Code for CPUs that no profile has, which is half of the archive.
         drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
         include="include",
         also_include=("src",),

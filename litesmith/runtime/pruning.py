@@ -1,8 +1,7 @@
-"""Selection → what each upstream file is compiled without: dtypes, ops and kernel variants.
+"""Selection → the defines that leave unused dtypes, ops and kernel variants out of upstream's files.
 
-The patches of ``litesmith.runtime.edits`` and the headers of ``templates/pruning/`` read the defines
-that are made here.  A define belongs to one file, so that the objects of all others are shared
-by every program of a target.
+The patches of ``litesmith.runtime.edits`` and the headers of ``templates/pruning/`` use these defines.
+Each of them belongs to one file, so that all programs of a target share the objects of the other files.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
 
 PRUNED = "LITESMITH_PRUNED"
-"""The define of every file: code that no pruned program runs is left out."""
+"""The define of every file, which leaves out code that no pruned program runs."""
 
 _CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 _DEPTHWISE = "tensorflow/tensorflow/lite/kernels/depthwise_conv.cc"
@@ -30,7 +29,7 @@ _ONE_ORDER = "LITESMITH_ONE_ORDER"
 _OTHER_ORDER = "BATCH_MATMUL"
 _OWN_SOURCES = "custom/"
 
-# TfLiteType of tensorflow/lite/core/c/c_api_types.h, which counts in another order than the schema.
+# TfLiteType of tensorflow/lite/core/c/c_api_types.h, which has another order than the schema.
 _TFLITE_TYPES: Mapping[str, int] = {
     name: number
     for number, name in enumerate(
@@ -45,11 +44,11 @@ _TFLITE_TYPES: Mapping[str, int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """What a program's files are compiled without.
+    """The defines that leave code out of a program's files.
 
     ``everywhere`` are the defines of all files, ``by_source`` those of single upstream files,
     ``own`` those of the project's own files.
-    ``dtypes`` are those that remain in each kernel file that chooses its code by dtype.
+    ``dtypes`` lists the remaining dtypes of each kernel file that chooses its code by dtype.
     """
 
     everywhere: tuple[str, ...]
@@ -63,12 +62,13 @@ NOTHING = Pruning(everywhere=(), by_source={}, dtypes={})
 
 
 def prune(selection: Selection, runtime: Runtime) -> Pruning:
-    """What the models of a selection do not need."""
+    """Leaves out everything that the models of a selection do not need."""
     dtypes = kept_dtypes(selection, runtime.dispatching)
     by_source: dict[str, tuple[str, ...]] = {
         source: (_dtypes_define(kept),) for source, kept in dtypes.items()
     }
-    # templates/runtime/op_options.cc has upstream's name; upstream's own is left with what only it reads.
+    # templates/runtime/op_options.cc defines ParseOpData; upstream's function gets another name, and keeps
+    # only the options that no other function reads.
     codes = [op.code for op in selection.ops if op.options and op.options.reader == SWITCH] or [_NO_OP]
     by_source[_CONVERSIONS] = (_RENAMED_SWITCH, f"LITESMITH_OPS={','.join(map(str, codes))}")
     rows = sorted({row for op in selection.ops for row in op.depthwise})
@@ -89,7 +89,7 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
 
 
 def kept_dtypes(selection: Selection, files: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Dtypes that each dispatching file of a selection must handle: those of all ops that use it."""
+    """The dtypes that each dispatching file of a selection must handle: those of all ops that use it."""
     dispatching = frozenset(files)
     found: dict[str, set[str]] = {}
     for op in selection.ops:
@@ -99,7 +99,7 @@ def kept_dtypes(selection: Selection, files: Iterable[str]) -> dict[str, tuple[s
 
 
 def _dtypes_define(dtypes: tuple[str, ...]) -> str:
-    # An op in the operator-code table that no node uses has no dtype: it sees no tensor.
+    # An op in the operator-code table that no node uses has no tensors, and so no dtypes.
     mask = sum(1 << _TFLITE_TYPES[dtype] for dtype in dtypes) or 1 << _TFLITE_TYPES["none"]
     return f"LITESMITH_DTYPES={mask:#x}"
 
@@ -112,9 +112,9 @@ _CORE = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that pruning leaves out, and how to measure what it saves.
+    """A step of pruning, and how to measure what it saves.
 
-    ``take_back`` gives the same pruning without this step.
+    ``take_back`` returns the same pruning without this step.
     """
 
     left_out: str
@@ -122,7 +122,7 @@ class Step:
 
 
 def _without(define: str) -> Callable[[Pruning], Pruning]:
-    """Takes back what a define of single files does."""
+    """Reverts the effect of a define of single files."""
 
     def take_back(pruning: Pruning) -> Pruning:
         kept = {
@@ -135,7 +135,7 @@ def _without(define: str) -> Callable[[Pruning], Pruning]:
 
 
 def _keeping_in_core(define: str) -> Callable[[Pruning], Pruning]:
-    """Takes back one kind of patches of the core runtime."""
+    """Reverts one kind of patches of the core runtime."""
 
     def take_back(pruning: Pruning) -> Pruning:
         core = {source: (*pruning.by_source.get(source, ()), define) for source in _CORE}
@@ -159,7 +159,7 @@ def _keep_verifier(pruning: Pruning) -> Pruning:
 
 
 def watched(pruning: Pruning) -> Pruning:
-    """The same for a program that is built to be profiled: its runtime reports when each node runs."""
+    """The same pruning for a program with profiling, whose runtime reports when each node runs."""
     own = replace(pruning, own=(*pruning.own, "LITESMITH_PROFILE"))
     return own if pruning is NOTHING else _keep_observers(own)
 
@@ -168,20 +168,20 @@ _keep_observers = _keeping_in_core("LITESMITH_KEEP_OBSERVERS")
 
 STEPS: Mapping[str, Step] = {
     "dtypes of kernels": Step(
-        left_out="every kernel file sees only the dtypes of the ops that use it",
+        left_out="in each kernel file, dtypes that the ops using it do not have",
         take_back=_without("LITESMITH_DTYPES"),
     ),
     "row kernels": Step(
-        left_out="of depthwise convolutions: for the strides and depths that the models have",
+        left_out="those of depthwise convolutions for strides and depths that the models do not have",
         take_back=_without("LITESMITH_DEPTHWISE_ROWS"),
     ),
-    "readers of options": Step(left_out="options are read for the selected ops only", take_back=_keep_switch),
+    "readers of options": Step(left_out="those of ops that are not selected", take_back=_keep_switch),
     "verifier": Step(
-        left_out="checks of the file read a description of the schema, for the tables that are used",
+        left_out="upstream's generated code, for a check that reads a description of the tables in use",
         take_back=_keep_verifier,
     ),
     "delegates": Step(
-        left_out="none is ever applied: partitioning, buffer handles, lazy providers",
+        left_out="partitioning, buffer handles and lazy providers, as no delegate is applied",
         take_back=_keeping_in_core("LITESMITH_KEEP_DELEGATES"),
     ),
     "observers": Step(
@@ -189,13 +189,13 @@ STEPS: Mapping[str, Step] = {
         take_back=_keep_observers,
     ),
     "settings": Step(
-        left_out="options of the interpreter that the program does not set",
+        left_out="options of the interpreter that the program never sets",
         take_back=_keeping_in_core("LITESMITH_KEEP_SETTINGS"),
     ),
     "matrix kernels": Step(
-        left_out="of ruy: portable ones beside NEON, the cache, the other order of storage",
+        left_out="in ruy: portable kernels where NEON exists, the cache, the other storage order",
         take_back=_keep_matrix_kernels,
     ),
-    "sparse weights": Step(left_out="their loading and their kernels", take_back=_without(_DENSE)),
+    "sparse weights": Step(left_out="loading them, and their kernels", take_back=_without(_DENSE)),
 }
-"""The steps of pruning."""
+"""The steps of pruning, by name."""

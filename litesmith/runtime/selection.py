@@ -15,8 +15,8 @@ from litesmith.runtime.op_registry import Op, Options, Registry, require_support
 class SelectedOp:
     """One op of the program.
 
-    ``versions`` and ``dtypes`` are those that the models really use, ``count`` the nodes of all
-    models.  ``sources`` are ``component/path`` names, ``depthwise`` the different rows of the nodes.
+    ``versions`` and ``dtypes`` are those that the models really use, ``count`` is the number of nodes in all
+    models.  ``sources`` are ``component/path`` names, ``depthwise`` the distinct row shapes of the nodes.
     """
 
     name: str
@@ -40,7 +40,7 @@ class SelectedOp:
         count: int = 1,
         depthwise: Iterable[DepthwiseRow] = (),
     ) -> SelectedOp:
-        """An op of the registry as it is used; without ``versions`` all that its kernel supports."""
+        """An op of the registry, as it is used; by default with all versions that its kernel supports."""
         return cls(
             name=op.name,
             code=op.code,
@@ -80,10 +80,10 @@ class SelectedOp:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], registry: Registry) -> SelectedOp:
-        """An entry of ``selection.json``; the registry says what its kernel is.
+        """The op of an entry of ``selection.json``, with its kernel from the registry.
 
         Raises:
-            KeyError: the registry has no such op.
+            KeyError: the registry does not have the op.
         """
         op = registry.customs[content["name"]] if content["custom"] else registry.builtins[content["code"]]
         lowest, highest = content["versions"]
@@ -111,9 +111,9 @@ class SelectedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Everything that decides what goes into the program.
+    """Everything about the models that determines the content of a program.
 
-    ``sparse`` says that a model has weights in the sparse format.
+    ``sparse`` says whether a model has weights in the sparse format.
     """
 
     models: tuple[SelectedModel, ...]
@@ -121,7 +121,7 @@ class Selection:
     sparse: bool
 
     def without(self, op: str) -> Selection:
-        """The same selection less one op, to measure what it costs."""
+        """The same selection without one op, to measure the cost of that op."""
         return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name != op))
 
     def joined(self, other: Selection) -> Selection:
@@ -133,11 +133,11 @@ class Selection:
         )
 
     def none(self) -> Selection:
-        """The same models' selection with no op at all: the runtime alone."""
+        """The same selection without any op: the runtime alone."""
         return dataclasses.replace(self, ops=())
 
     def only(self, op: str) -> Selection:
-        """The same selection with nothing but one op."""
+        """The same selection with only one op."""
         return dataclasses.replace(self, ops=tuple(o for o in self.ops if o.name == op))
 
     def to_json(self) -> dict[str, Any]:
@@ -150,10 +150,10 @@ class Selection:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], registry: Registry) -> Selection:
-        """The selection of a ``selection.json``: together with the registry it holds all that a build reads.
+        """The selection in a ``selection.json``; with the registry, it is all that a build needs to know.
 
         Raises:
-            KeyError: the registry has not all of its ops.
+            KeyError: the registry does not have one of the ops.
         """
         return cls(
             models=tuple(SelectedModel(**model) for model in content["models"]),
@@ -163,16 +163,16 @@ class Selection:
 
 
 def upstream_path(source: str) -> str:
-    """``component/path`` as upstream writes it in its includes: ``tensorflow/lite/kernels/conv.cc``."""
+    """``component/path`` in the form of upstream's includes: ``tensorflow/lite/kernels/conv.cc``."""
     component, _, rest = source.partition("/")
     return rest if rest.startswith(component + "/") else source
 
 
 def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
-    """The union of what the models need.
+    """Selects everything that one or more of the models need.
 
-    The operator-code table decides, not only the nodes: upstream's interpreter resolves
-    every code of the table, and converters leave unused ones behind.
+    All codes of the operator-code table count, not only those of nodes: upstream's interpreter resolves
+    every code of the table, and converters leave unused ones in it.
 
     Raises:
         UnsupportedModelError: a model needs something that this runtime does not have.

@@ -1,4 +1,4 @@
-"""Pinned archives → :class:`SourceTree`: fetched once, checked, only the used parts unpacked."""
+"""Pinned archives → :class:`SourceTree`: fetched once, checked by digest, and unpacked where needed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSource:
-    """The files of custom ops: their folder by content (relative to the tree's root), where the user has
-    them, and the folders in it that go on the include path."""
+    """The files of custom ops.
+
+    ``folder`` is named by their content and is relative to the tree's root, ``origin`` is the user's folder.
+    ``include`` lists the subfolders for the include path.
+    """
 
     folder: str
     origin: Path
@@ -49,7 +52,7 @@ class LocalSource:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTree:
-    """All components.  Compilers run in ``root`` and see relative paths only.
+    """All components.  Compilers run in ``root`` and see only relative paths.
 
     ``local`` are the files of custom ops; upstream's files do not see them.
     """
@@ -73,7 +76,7 @@ class SourceTree:
         )
 
     def identity(self, group: str = "") -> str:
-        """Digest of what all files of a group depend on: the archives and the parts that are kept."""
+        """Digest of everything that all files of a group depend on: archives, unpacked parts and patches."""
         return files.digest_of([source.folder for source in self._seen_by(group)])
 
     def group_of(self, name: str) -> str:
@@ -86,14 +89,14 @@ class SourceTree:
         return tuple(source.folder for source in self._seen_by(group))
 
     def include_folders_of(self, name: str) -> tuple[str, ...]:
-        """The include path of one ``component/path``; that of a custom op goes on with its own folders."""
+        """The include path of one ``component/path``; for a custom op it ends with the op's own folders."""
         local = self.local.get(name.partition("/")[0])
         inner = local.include if local else ()
         own = (f"{local.folder}/{folder}" if folder != "." else local.folder for folder in inner if local)
         return (*self.include_folders(self.group_of(name)), *own)
 
     def prefixes_of(self, name: str) -> tuple[str, ...]:
-        """The folders whose names no object of a ``component/path`` may contain."""
+        """The folders whose names must not be in the object of a ``component/path``."""
         local = self.local.get(name.partition("/")[0])
         return (*self.prefixes(self.group_of(name)), *([local.folder] if local else ()))
 
@@ -101,7 +104,7 @@ class SourceTree:
         return [source for source in self.sources.values() if source.component.group in ("", group)]
 
     def manifest(self) -> dict[str, dict[str, str]]:
-        """What the manifest says about the sources."""
+        """The sources in ``manifest.json``, by component."""
         return {
             name: {
                 "version": source.component.version,
@@ -116,7 +119,7 @@ class SourceTree:
 
 
 def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
-    """The tree of all pinned sources; fetches and unpacks what is not there yet.
+    """The tree of all pinned sources; fetches and unpacks those that are missing.
 
     Raises:
         SourceError: no origin could be reached, or a digest did not match.
@@ -130,7 +133,7 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
             console.progress("fetching sources", len(missing)) as advance,
             ThreadPoolExecutor(max_workers=2) as pool,
         ):
-            # The largest archives first: they decide when all is there.
+            # The largest archives first, because they take longest.
             ordered = sorted(missing, key=_unpacking_order)
             waiting = [pool.submit(_Fetch(root, c, stop, advance).run) for c in ordered]
             try:
@@ -169,7 +172,7 @@ def _find(root: Path, component: Component) -> Source | None:
         folder = _folder(component, origin)
         stamp = root / folder / _STAMP
         if stamp.exists():
-            # Both origins may share one archive; the stamp knows which one it was.
+            # Both origins may have the same archive; the stamp says which one was used.
             kind = json.loads(stamp.read_text())["origin"]
             origin = next((o for o in component.origins if o.kind == kind), origin)
             return Source(component=component, folder=folder, origin=origin)
@@ -183,7 +186,7 @@ def _addresses(origin: Origin) -> tuple[str, ...]:
 
 
 class _UnreachableError(Exception):
-    """An origin does not answer or does not have the file: the next one is tried."""
+    """An origin does not answer or does not have the file, so that the next one is tried."""
 
 
 class _StoppedError(Exception):
@@ -200,7 +203,7 @@ class _Fetch:
     advance: console.Advance
 
     def run(self) -> str:
-        """Name of the component, once it is in place.
+        """Fetches and unpacks the component, and returns its name.
 
         Raises:
             SourceError: no origin could be reached, or a digest did not match.
@@ -254,7 +257,7 @@ class _Fetch:
             ) from error
 
     def _stream(self, address: str, output: str, _pooch: object) -> None:
-        """pooch's downloader protocol; pooch's own cannot be stopped half-way."""
+        """Implements pooch's downloader protocol; pooch's own downloader cannot be stopped."""
         import requests
 
         got = 0
@@ -274,7 +277,7 @@ class _Fetch:
             raise _StoppedError
 
     def _unpack(self, archive: Path, origin: Origin) -> None:
-        """Writes the kept members into the component's folder, whole or not at all."""
+        """Unpacks the members to keep into the component's folder, completely or not at all."""
         component = self.component
         final = self.root / _folder(component, origin)
         self.advance(0, f"unpacking {component.name}")
@@ -293,7 +296,7 @@ class _Fetch:
                 (staged / "litesmith").mkdir(exist_ok=True)
                 shutil.copyfile(header, staged / "litesmith" / header.name)
             (staged / _STAMP).write_text(files.to_json({"origin": origin.kind, "files": count}))
-            # Another build may have been faster; it unpacked the same content.
+            # Another build may have been faster; it has unpacked the same content.
             if not final.exists():
                 staged.rename(final)
 
@@ -304,8 +307,8 @@ class _Fetch:
                 self._check_stop()
                 inner = _inside(name, root)
                 if inner is None and count and root not in ("", "*"):
-                    # A folder's members stand together: the rest of a huge archive
-                    # (its digest is checked already) is not needed.
+                    # The members of a folder are contiguous, so the rest of a huge archive is not
+                    # needed.  Its digest has already been checked.
                     break
                 if inner is None or not _kept(inner, self.component):
                     continue
@@ -320,7 +323,7 @@ class _Fetch:
 def _apply(patch: Patch, path: Path, component: str) -> None:
     text, count = re.subn(patch.find, patch.replace, path.read_text(encoding="utf-8"))
     if count == 0:
-        raise SourceError(f"the patch of {component}'s {patch.path} does not apply: no {patch.find!r} in it")
+        raise SourceError(f"the patch of {component}'s {patch.path} does not apply: it has no {patch.find!r}")
     path.write_text(text, encoding="utf-8")
 
 
@@ -335,7 +338,7 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, Callable[[], IO[byte
                 if not info.is_dir()
             )
         return
-    # A stream: the large archives are read once, without seeking back.
+    # Opened as a stream, because large archives are read once, without seeking back.
     with tarfile.open(archive, "r|*") as tarred:
         yield ((info.name, functools.partial(_tar_file, tarred, info)) for info in tarred if info.isreg())
 
@@ -346,7 +349,7 @@ def _tar_file(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _inside(name: str, root: str) -> str | None:
-    """The member's path below ``root``; None when it lies elsewhere or tries to leave."""
+    """The member's path below ``root``; None if it is elsewhere or contains ``..``."""
     parts = name.removeprefix("./").split("/")
     pattern = root.split("/") if root else []
     if len(parts) <= len(pattern) or ".." in parts:

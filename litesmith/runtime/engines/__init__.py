@@ -1,1 +1,1 @@
-"""What runs a model's graph in a program: one package for each engine."""
+"""Engines, which run a model's graph in a program: one package for each."""

@@ -1,1 +1,1 @@
-"""TensorFlow Lite's interpreter as the engine of a program: its sources, and the glue that is generated."""
+"""TensorFlow Lite's interpreter as the engine of a program: its sources, and the generated glue code."""

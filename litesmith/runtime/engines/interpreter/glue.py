@@ -1,4 +1,4 @@
-"""The C++ that is generated for a selection: the registration of its ops, and the table of them."""
+"""The C++ code that is generated for a selection: the registration of its ops, and a table of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def files(
 def files_of_selection(
     selection: Selection, *, embedded_size: int, xnnpack: XnnpackFiles | None
 ) -> dict[str, str]:
-    """Those files that depend on the selection, without the registration."""
+    """The files that depend on the selection, except the registration."""
     return {
         SELECTED_OPS: _selected_ops(selection, embedded_size),
         **(_xnnpack_files(xnnpack) if xnnpack else {}),
@@ -35,9 +35,9 @@ def files_of_selection(
 
 
 def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dict[str, str]]:
-    """One C++ file with a registration for each selection: its text, and the function of each, by name.
+    """One C++ file with a registration function for each selection: its text, and the functions' names.
 
-    It is one file because nearly all of the compile time goes into the headers.
+    It is a single file because nearly all compile time is spent in the headers.
     """
     functions = {name: f"RegisterVariant{number}" for number, name in enumerate(selections)}
     variants = [{"function": functions[name], "ops": smaller.ops} for name, smaller in selections.items()]
@@ -47,7 +47,7 @@ def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dic
 
 
 def _registration(selection: Selection) -> str:
-    """``RegisterSelectedOps``.  It names no model: models with the same ops share a program."""
+    """``RegisterSelectedOps``.  It does not name models, so that models with the same ops share a program."""
     values = {"version": __version__, "namespaces": _namespaces(selection.ops), "ops": selection.ops}
     return templates.render(REGISTRATION, values)
 

@@ -1,4 +1,4 @@
-"""The files of a program with TensorFlow Lite's interpreter."""
+"""The source files of a program with TensorFlow Lite's interpreter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
 """The file that defines ``RegisterSelectedOps``, and that function's symbol (Itanium C++ ABI)."""
 
 SELECTED_OPS = "selected_ops.cc"
-"""The file that says what the program was built for."""
+"""The file with the table of the ops that the program was built for."""
 
 MODEL_FILE = "model.tflite"
 """Name of an embedded model in the project's folder."""
@@ -33,7 +33,7 @@ _OWN_SOURCES = (
 )
 
 OWN_SOURCE_FLAGS: Mapping[str, tuple[str, ...]] = {
-    # Without it, the compiler recognises the loop of memcpy and calls memcpy.
+    # Without this flag, the compiler replaces the loop in memcpy by a call of memcpy.
     "libc_replacements.cc": ("-fno-builtin",),
 }
 """Flags that single files of the project need, with every toolchain."""
@@ -47,7 +47,7 @@ def own_sources(*, model_check: bool) -> tuple[str, ...]:
 def upstream_sources(
     selection: Selection, runtime: Runtime, xnnpack: XnnpackFiles | None = None
 ) -> tuple[str, ...]:
-    """All upstream files of the program, in link order: of the ops, the core, ruy, and XNNPACK."""
+    """All upstream files of the program, in link order: those of the ops, the core, ruy, and XNNPACK."""
     ops = {source for op in selection.ops for source in op.sources}
     listed = (*sorted(ops), *runtime.core, *runtime.ruy)
     if xnnpack is None:
