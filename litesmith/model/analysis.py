@@ -28,10 +28,9 @@ def dtype_numbers() -> Mapping[str, int]:
 class Tensor:
     """A tensor of a subgraph.
 
-    ``shape`` uses -1 for a dimension that is known only at run time; ``allocated_shape`` is
-    what the runtime allocates unless it is told otherwise.  ``weight_bytes`` is the size of
-    its constant data in the file, 0 for an activation; ``buffer`` is where that lies, which
-    several tensors may share.
+    ``shape`` has -1 for a dimension that is known only at run time; ``allocated_shape`` is what the runtime
+    allocates by default.  ``weight_bytes`` is the size of its constant data in the file, 0 for an
+    activation; ``buffer`` is the index of the buffer with that data, which several tensors may share.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorCode:
-    """An entry of the operator-code table.  ``name`` is the custom op's own for code 32."""
+    """An entry of the operator-code table.  ``name`` is the name of a custom op (code 32), else None."""
 
     code: int
     name: str | None
@@ -61,9 +60,9 @@ class OperatorCode:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class DepthwiseRow:
-    """What decides which of its row kernels a DEPTHWISE_CONV_2D runs; -1 where the shape is unknown.
+    """What the choice of a DEPTHWISE_CONV_2D's row kernel depends on; -1 where the shape is unknown.
 
-    ``multiplier`` is output channels for each input channel.
+    ``multiplier`` is the number of output channels for each input channel.
     """
 
     stride_width: int
@@ -72,20 +71,20 @@ class DepthwiseRow:
 
     @property
     def known(self) -> bool:
-        """Whether the model's shapes say all of it."""
+        """Whether the model's shapes determine all of it."""
         return self.input_depth > 0 and self.multiplier > 0
 
 
 UNKNOWN_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
-"""Of a depthwise convolution whose shapes nobody knows: it may run any of its kernels."""
+"""The row of a depthwise convolution whose shapes are unknown: it may run any of its kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """An operator in a subgraph; -1 among ``inputs`` is an optional tensor left out.
+    """An operator in a subgraph; -1 among ``inputs`` is an optional tensor that is left out.
 
-    ``random`` says that it draws other numbers in each run: a random op without a seed.
-    ``depthwise`` is there for DEPTHWISE_CONV_2D.
+    ``random`` marks a random op without a seed, which draws other numbers in each run.  ``depthwise`` is set
+    for DEPTHWISE_CONV_2D.
     """
 
     opcode_index: int
@@ -99,7 +98,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Subgraph:
-    """A subgraph: the main one comes first, bodies of control flow follow."""
+    """A subgraph: the main one comes first, those of control flow and of signatures follow."""
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -120,11 +119,10 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True)
 class OpUse:
-    """What a model asks of one op.
+    """How a model uses one op.
 
-    ``count`` is 0 for an op that stands in the operator-code table and in no node: the
-    runtime resolves it all the same.  ``code`` is 32 for custom ops.  ``name`` is None for
-    a builtin until the registry has named it.
+    ``count`` is 0 for an op that is in the operator-code table but in no node: the runtime resolves it as
+    well.  ``code`` is 32 for custom ops.  ``name`` is None for builtins, which the registry names.
     """
 
     code: int
@@ -143,7 +141,7 @@ class OpUse:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAnalysis:
-    """Everything that later stages ask about a model."""
+    """Everything that later stages need to know about a model."""
 
     path: str
     name: str
@@ -157,7 +155,7 @@ class ModelAnalysis:
     weight_bytes: Mapping[str, int]
 
     def ops(self) -> tuple[OpUse, ...]:
-        """The ops of the operator-code table, with what the nodes of all subgraphs add."""
+        """The ops of the operator-code table, as the nodes of all subgraphs use them."""
         dtypes: dict[tuple[int, str | None], set[str]] = {}
         versions: dict[tuple[int, str | None], set[int]] = {}
         counts: Counter[tuple[int, str | None]] = Counter()

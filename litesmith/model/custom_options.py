@@ -9,7 +9,7 @@ _MOST_OPTION_VALUES = 2000
 
 
 def decode_options(options: bytes) -> Any:
-    """Custom options as plain values when they are a flexbuffer map, else their hexadecimal bytes."""
+    """Custom options as plain values if they are a flexbuffer map or vector, else hexadecimal bytes."""
     from flatbuffers import flexbuffers
 
     if len(options) > _MOST_OPTION_BYTES:
@@ -22,7 +22,7 @@ def decode_options(options: bytes) -> Any:
         if left < 0:
             raise ValueError("too many values")
         if ref.IsMap:
-            # The key vector of a damaged map can claim any length; ask before looping.
+            # The key vector of a damaged map can have any length: check it before the loop.
             items = ref.AsMap
             if len(items) > left:
                 raise ValueError("too many values")
@@ -46,6 +46,6 @@ def decode_options(options: bytes) -> Any:
 
     try:
         value = plain(flexbuffers.GetRoot(bytearray(options)))
-    except Exception:  # the library raises whatever the damaged bytes lead to
+    except Exception:  # the library raises various errors on damaged bytes
         return options.hex()
     return value if isinstance(value, dict | list) else options.hex()

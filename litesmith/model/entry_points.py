@@ -1,4 +1,4 @@
-"""Model + choice → which of its parts run: the first subgraph, and those of signatures."""
+"""Model and choice → the parts of the model that run: the first subgraph, and those of signatures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from litesmith.model.tensors import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The part of a model that runs: its first subgraph, or that of a signature.
+    """The entry point of a part: the first subgraph, or a signature.
 
-    ``inputs`` and ``outputs`` are, for a signature, its names in the order of the subgraph's
-    inputs and outputs.
+    For a signature, ``inputs`` and ``outputs`` are its argument names in the order of the subgraph's inputs
+    and outputs.
     """
 
     signature: str | None = None
@@ -26,9 +26,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The part of a model that runs: its first subgraph, or that of a signature.
+    """A part of a model that runs: its first subgraph, or that of a signature.
 
-    ``shapes`` are those of inputs that were asked for, by tensor index.
+    ``shapes`` are the requested shapes of inputs, by tensor index.
     """
 
     signature: str | None
@@ -52,7 +52,7 @@ class Part:
         return self.shapes.get(index, self.subgraph.tensors[index].allocated_shape)
 
     def of_size(self, inputs: Sequence[Array]) -> Part:
-        """The same for these inputs, which may come in another size than the file's."""
+        """The same part for these inputs, whose shapes may differ from those in the file."""
         sized = {
             index: value.shape
             for index, value in zip(self.subgraph.inputs, inputs, strict=True)
@@ -61,7 +61,7 @@ class Part:
         return replace(self, shapes=sized)
 
     def arguments(self) -> list[str]:
-        """What the program is told."""
+        """The arguments that make the program run this part."""
         words = ["--signature", self.signature] if self.signature is not None else []
         for index, shape in self.shapes.items():
             words += ["--input-shape", f"{self.subgraph.tensors[index].name}={'x'.join(map(str, shape))}"]
@@ -70,7 +70,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What of a model is to run: a signature, shapes of inputs by name; everything when empty."""
+    """What a user chose to run: a signature, and shapes of inputs by name; all parts when empty."""
 
     signature: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -83,11 +83,11 @@ def parse_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """``NAME=1x224x224x3`` → shapes by name.
 
     Raises:
-        UsageError: not of that form.
+        UsageError: a word does not have that form.
     """
     shapes = {}
     for word in words:
-        # Names of tensors may hold anything, the dimensions come after the last sign.
+        # Names of tensors may contain any character; the dimensions follow the last "=".
         name, _, dimensions = word.rpartition("=")
         if not name or not re.fullmatch(r"(\d+(x\d+)*)?", dimensions):
             raise UsageError(f"--input-shape {word} is not of the form NAME=1x224x224x3", "correct it")
@@ -96,10 +96,10 @@ def parse_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def parts(analysis: ModelAnalysis, choice: Choice = EVERYTHING) -> tuple[Part, ...]:
-    """What runs of a model: its first subgraph, and signatures that have another one.
+    """The parts of a model that run: its first subgraph, and signatures with another subgraph.
 
     Raises:
-        UsageError: there is no such signature or no such input.
+        UsageError: there is no such signature or input.
     """
     chosen: list[tuple[str | None, int]] = [(None, 0)]
     known = {signature.key: signature for signature in analysis.signatures}

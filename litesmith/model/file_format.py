@@ -14,7 +14,7 @@ def read_model_file(path: Path) -> bytes:
     """The bytes of a model file.
 
     Raises:
-        ModelError: no such file, a folder, empty, or another format, which is named.
+        ModelError: there is no such file, or it is a folder, empty, or of another format, which is named.
     """
     if path.is_dir():
         if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
@@ -25,7 +25,7 @@ def read_model_file(path: Path) -> bytes:
         raise ModelError(f"{path} is a folder, not a .tflite file", "name the file itself")
     try:
         if path.stat().st_size > _LARGEST:
-            raise ModelError(f"{path} is larger than 2 GiB", "no runtime of this kind maps such a file")
+            raise ModelError(f"{path} is larger than 2 GiB", "the runtime cannot map such a file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}", "check the path given with --model") from None
@@ -59,5 +59,5 @@ def _not_tflite(path: Path, data: bytes) -> ModelError:
         )
     return ModelError(
         f"{path} is not a .tflite file: bytes 4 to 7 are {data[4:8]!r}, not b'TFL3'",
-        "check that it was converted and copied whole",
+        "check that it was converted and copied completely",
     )

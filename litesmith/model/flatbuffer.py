@@ -1,10 +1,9 @@
 """A bounds-checked flatbuffer reader.
 
-Models come from strangers.  The generated Python accessors follow any offset that a
-file names; these accessors check every table, vtable, vector and string against the
-file, and bound the work that a small file can ask for, so that a damaged file ends in
-:class:`DamagedError` and never in a crash or a hang.  Format:
-https://flatbuffers.dev/internals/
+Models are untrusted input.  The Python accessors that flatc generates follow any offset in a file.  This
+reader checks every table, vtable, vector and string against the size of the file, and limits the work that
+a small file can cause, so that a damaged file ends in :class:`DamagedError`, never in a crash or a hang.
+Format: https://flatbuffers.dev/internals/
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ _U16 = _SCALARS["H"]
 _U32 = _SCALARS["I"]
 _I32 = _SCALARS["i"]
 
-# The least that a table and the pointer to it occupy.
+# The smallest size of a table with the offset to it.
 _TABLE_BYTES = 8
 
 
 class DamagedError(Exception):
-    """The file contradicts itself; the message says what and at which byte."""
+    """The file is inconsistent; the message says what is wrong and at which byte."""
 
 
 class _Budget:
-    """How many bytes' worth of tables and vector elements may still be read.
+    """How many bytes of tables and vector elements may still be read.
 
-    In a sound file every table is reached once, so the work is bounded by the file's size.
-    A damaged file can reach one table through a million pointers.
+    In a valid file every table is reached once, so the work is limited by the size of the file.  In a
+    damaged file, a million offsets can lead to one table.
     """
 
     def __init__(self, size: int) -> None:
@@ -79,7 +78,7 @@ class RawTable:
         return value
 
     def _field(self, index: int, size: int) -> int:
-        """Position of a field's inline value, 0 when the field is absent."""
+        """The position of a field's inline value, 0 when the field is absent."""
         offset = self._offset(index)
         if offset == 0:
             return 0
@@ -135,7 +134,7 @@ class RawTable:
         return struct.unpack_from(f"<{length}{code}", self._buffer, start) if length else ()
 
     def length(self, index: int, element: int) -> int:
-        """Number of elements of ``element`` bytes in a vector, without reading it."""
+        """The number of elements of ``element`` bytes in a vector, without reading it."""
         return self._vector(index, element)[1]
 
     def text(self, index: int) -> str:
@@ -155,7 +154,7 @@ def root(buffer: bytes) -> RawTable:
     """The root table.
 
     Raises:
-        DamagedError: here and from every accessor, when the file contradicts itself.
+        DamagedError: here and from every accessor, when the file is inconsistent.
     """
     if len(buffer) < 8:
         raise DamagedError(f"the file has only {len(buffer)} bytes")

@@ -14,23 +14,23 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def is_revision(name: str) -> bool:
-    """Whether a name can be meant as ``REVISION:PATH``, and not as the path of a file."""
+    """Whether a name has the form ``REVISION:PATH`` and is not the path of a file."""
     revision, colon, path = name.rpartition(":")
     return bool(colon and revision and path) and not os.path.exists(name)  # noqa: PTH110 - long names
 
 
 def in_revision(revision: str, model: str) -> str:
-    """What a file here is called in a revision.
+    """The name of a file's version in a revision: ``REVISION:./PATH``.
 
     Raises:
-        UsageError: the model is no file of a repository.
+        UsageError: the model is not a file of a repository.
     """
-    # zoo:NAME looks the same.
+    # The name zoo:NAME has the same form.
     if is_revision(model):
         raise UsageError(
             f"{model} has no revision {revision}", "name the path of a file in a Git repository with --model"
         )
-    # Git's own "./" makes a path relative to where we are, not to the top of the repository.
+    # In Git, "./" makes a path relative to the working directory, not to the top of the repository.
     return f"{revision}:./{os.path.relpath(model)}"
 
 
@@ -41,20 +41,20 @@ def fetch(name: str) -> Path:
         UsageError: there is no such revision, or it has no such file.
     """
     try:
-        # What follows cannot be an option.
+        # A name that begins with "-" is not taken as an option.
         done = process.run(["git", "cat-file", "blob", "--end-of-options", name], timeout=_SECONDS)
     except ToolError as error:
         raise UsageError(f"{name} needs git: {error.message}", "apt-get install git") from None
     if done.code != 0:
         reason = next(iter(done.stderr.strip().splitlines()), "git failed")
         raise UsageError(
-            f"{name} cannot be had from git: {reason.removeprefix('fatal: ')}",
+            f"{name} cannot be read from git: {reason.removeprefix('fatal: ')}",
             "name a revision and a file that it has: HEAD~1:models/det.tflite",
         )
     if done.stdout.startswith(_LFS):
         raise UsageError(
-            f"{name} is kept in Git LFS, and git has its pointer only",
-            "check the revision out (git worktree add) and name the files there",
+            f"{name} is stored in Git LFS, and git has only a pointer to it",
+            "check the revision out (git worktree add) and name the file there",
         )
     digest = hashlib.sha256(done.stdout).hexdigest()
     path = paths.cache_folder() / "revisions" / digest[:16] / Path(name.rpartition(":")[2]).name

@@ -1,4 +1,4 @@
-"""A model as the user names it — a path, ``zoo:NAME`` or ``REVISION:PATH`` — → :class:`Model`."""
+"""The name of a model (a path, ``zoo:NAME`` or ``REVISION:PATH``) → :class:`Model`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from litesmith.model.analysis import ModelAnalysis
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model file with its analysis."""
+    """A model file and its analysis."""
 
     path: Path
     analysis: ModelAnalysis
@@ -23,7 +23,7 @@ def open_model(name: str) -> Model:
     """Analyses a model file, one of the zoo (``zoo:NAME``), or one of a Git revision (``HEAD~1:det.tflite``).
 
     Raises:
-        LitesmithError: it cannot be had, read or understood.
+        LitesmithError: it cannot be fetched or read, or it is not a valid model.
     """
     if name.startswith(zoo.PREFIX):
         path = zoo.fetch(name.removeprefix(zoo.PREFIX))
@@ -37,14 +37,14 @@ def open_model(name: str) -> Model:
         try:
             return Model(path=path, analysis=contents.analyse(path, shown_as=name))
         except ModelError as error:
-            # Where we keep it says nothing to whoever typed the revision.
+            # The user knows the revision, not the path in the cache.
             raise ModelError(error.message.replace(str(path), name), error.next_step) from None
     path = Path(name)
     return Model(path=path, analysis=contents.analyse(path))
 
 
 def joint_name(models: Sequence[Model]) -> str:
-    """Name of the program for these models: their own names, as a plain file name."""
+    """The name of a program for these models: their names, as a plain file name."""
     names = dict.fromkeys(model.analysis.name for model in models)
     plain = "-".join("".join(c if c.isalnum() or c in "._-" else "_" for c in name) for name in names)
     return plain.lstrip(".-") or "model"

@@ -1,4 +1,4 @@
-"""Model + part → the inputs to try: :class:`Sample`."""
+"""Model and part → inputs to run it with: :class:`Sample`."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _RANDOM_SAMPLES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Inputs to try; ``expected`` outputs where the user has given them, else the reference's."""
+    """Inputs for a run.  ``expected`` are the user's outputs, None where the reference computes them."""
 
     inputs: tuple[Array, ...]
     expected: tuple[Array, ...] | None = None
 
 
 def samples(analysis: ModelAnalysis, model: Path, part: Part) -> dict[str, Sample]:
-    """Inputs to try, by name: real ones from ``<model>.inputs.npz``, zeros, and random ones.
+    """Inputs by name: real ones from ``<model>.inputs.npz``, zeros, and random ones.
 
-    The file beside the model holds arrays named ``<sample>_<input index>``, and, where the
-    reference cannot know them (an op of the user's own), ``<sample>_out<output index>``.  It is
-    for the first subgraph.
+    The file next to the model contains arrays named ``<sample>_<input index>``, and, where the reference
+    cannot compute the outputs (a custom op of the user), ``<sample>_out<output index>``.  It applies to the
+    first subgraph.
 
     Raises:
-        UsageError: the file's arrays do not fit the model's inputs.
+        UsageError: the arrays in the file do not fit the model's inputs.
     """
     found = _real_samples(model.with_suffix(".inputs.npz"), part) if part.signature is None else {}
     shapes = [part.shape(position) for position in range(len(part.inputs))]
     pairs = list(zip(part.inputs, shapes, strict=True))
     found["zeros"] = Sample(inputs=tuple(_zeros(tensor, shape) for tensor, shape in pairs))
     if pairs:
-        # The same numbers for the same model, whatever its path.
+        # The seed depends on the model alone, not on its path.
         rng = np.random.default_rng(int(analysis.sha256[:8], 16))
         for number in range(_RANDOM_SAMPLES):
             found[f"random {number}"] = Sample(inputs=tuple(_random(rng, *pair) for pair in pairs))
@@ -52,7 +52,7 @@ def samples(analysis: ModelAnalysis, model: Path, part: Part) -> dict[str, Sampl
 def for_measuring(
     analysis: ModelAnalysis, model: Path, choice: Choice = EVERYTHING
 ) -> tuple[Part, str, Sample]:
-    """What a measurement runs: the first part in the size of its first sample, and that with its name.
+    """What a measurement runs: the first part in the shapes of its first sample, that sample's name and data.
 
     Raises:
         UsageError: as :func:`parts` and :func:`samples`.
@@ -84,7 +84,7 @@ def _real_samples(path: Path, part: Part) -> dict[str, Sample]:
     for name, sample in found.items():
         for position, (tensor, value) in enumerate(zip(part.inputs, sample.inputs, strict=True)):
             shape = part.shape(position)
-            # Inputs of unknown size come in the size that they have.
+            # An input with unknown dimensions takes the shape of the sample.
             fits = value.shape == shape or _matches(value.shape, tensor.shape)
             if not fits or value.dtype != _numpy_dtype(tensor):
                 raise UsageError(
@@ -136,5 +136,5 @@ def _random(rng: np.random.Generator, tensor: Tensor, shape: tuple[int, ...]) ->
     if tensor.quantized or dtype.itemsize == 1:
         limits = np.iinfo(dtype)
         return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
-    # Plain integers are indices, lengths or axes more often than not.
+    # Integers without quantisation are usually indices, lengths or axes.
     return rng.integers(0, 2, shape).astype(dtype)

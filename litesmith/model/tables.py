@@ -178,6 +178,6 @@ def root(content: bytes) -> Table:
     """The model in a file.
 
     Raises:
-        DamagedError: here and from every reader, when the file contradicts itself.
+        DamagedError: here and from every reader, when the file is inconsistent.
     """
     return Table("Model", flatbuffer.root(content))

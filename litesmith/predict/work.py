@@ -1,8 +1,8 @@
-"""Model → multiply-accumulates and parameters, from the shapes in the file alone.
+"""Model → multiply-accumulates and parameters, from shapes alone.
 
 A multiply-accumulate (MAC) is one multiplication and one addition of a convolution, a matrix product or
-a recurrent cell; additions of pooling, activations and scalings are none.  ``FORMULAS`` says how each op
-is counted.  Two FLOPs are one MAC.
+a recurrent cell; additions in pooling, activations and scaling are not counted.  ``FORMULAS`` says how each
+op is counted.  Two FLOPs are one MAC.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class Sized:
 
     @property
     def elements(self) -> int:
-        """Of all dimensions."""
+        """The number of elements."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A node with its tensors; None stands for an optional input left out."""
+    """A node with its tensors; None stands for an optional input that is left out."""
 
     inputs: tuple[Sized | None, ...]
     outputs: tuple[Sized, ...]
 
     def shape(self, position: int) -> Shape:
-        """The shape of an input; empty when there is none."""
+        """The shape of an input; empty when it is left out."""
         sized = self.inputs[position] if position < len(self.inputs) else None
         return sized.shape if sized else ()
 
@@ -99,8 +99,8 @@ def _fully_connected(node: View) -> int:
 
 
 def _batch_matmul(node: View) -> int:
-    # Which of the last two dimensions of the left matrix is summed over depends on an option; the output
-    # has the rows and the columns, and what is left of both matrices is the depth.
+    # An option decides which of the last two dimensions of the left matrix is summed over.  The output has
+    # the rows, so the other dimension is the depth.
     left, out = node.shape(0), node.out
     rows = out[-2]
     return math.prod(out) * (math.prod(left[-2:]) // rows) if rows else 0
@@ -122,7 +122,7 @@ def _sequence(node: View) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Formula:
-    """How the MACs of one op are counted: in words, and as code.  ``rank`` is that of the weights."""
+    """How the MACs of one op are counted: in words, and as code.  ``rank`` is the weights', 0 for any."""
 
     text: str
     count: Callable[[View], int]
@@ -165,15 +165,15 @@ FORMULAS: Mapping[str, Formula] = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": _SEQUENCE,
     "BIDIRECTIONAL_SEQUENCE_RNN": _SEQUENCE,
 }
-"""Ops that multiply and accumulate.  Bodies of loops are counted once: how often they run is unknown."""
+"""The ops that multiply and accumulate.  Bodies of loops count once: how often they run is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeWork:
     """One node: its MACs, and the elements that it writes.
 
-    ``kind`` is the dtype that it multiplies: that of its weights where these are integers, else that of
-    its input.  ``name`` is that of its first output.
+    ``kind`` is the dtype that it multiplies: that of its weights where these are integers, else that of its
+    input.  ``name`` is the name of its first output.
     """
 
     subgraph: int
@@ -189,8 +189,8 @@ class NodeWork:
 class Work:
     """All nodes of a model, its parameters, and the bytes of its constants by dtype.
 
-    Parameters are elements of float and narrow integer constants, which count once where several tensors
-    share them, and the biases of every layer; shapes, axes and indices are none.
+    Parameters are the elements of float and narrow integer constants, which count once where several tensors
+    share them, and the biases of every layer; shapes, axes and indices are not parameters.
     """
 
     nodes: tuple[NodeWork, ...]
@@ -199,11 +199,11 @@ class Work:
 
     @property
     def macs(self) -> int:
-        """Of one inference."""
+        """The MACs of one inference."""
         return sum(node.macs for node in self.nodes)
 
     def by_op(self) -> dict[str, int]:
-        """MACs of each op that has any, the largest first."""
+        """The MACs of each op that has any, the largest first."""
         found: Counter[str] = Counter()
         for node in self.nodes:
             found[node.op] += node.macs
@@ -215,7 +215,7 @@ def count(
 ) -> Work:
     """Counts a model's work.
 
-    ``shapes`` are those of all tensors by subgraph, in a run that is not the one that the file describes.
+    ``shapes`` are those of all tensors by subgraph, where they differ from the file's.
 
     Raises:
         UsageError: a shape that matters is unknown.
@@ -231,10 +231,10 @@ def count(
 
 
 def require_shapes(analysis: ModelAnalysis, choice: Choice) -> None:
-    """Dimensions of inputs beyond the first, the batch, must be known: the runtime takes 1 for what is not.
+    """Requires the dimensions of inputs, except the first, the batch: the runtime takes unknown ones as 1.
 
     Raises:
-        UsageError: one is not; it names the input.
+        UsageError: a dimension is unknown; the message names the input.
     """
     part = parts(analysis, choice)[-1 if choice.signature is not None else 0]
     for index in part.subgraph.inputs:
@@ -244,7 +244,7 @@ def require_shapes(analysis: ModelAnalysis, choice: Choice) -> None:
             example = "x".join(str(dimension) if dimension > 0 else "224" for dimension in tensor.shape)
             raise UsageError(
                 f"{analysis.path}: the input {tensor.name!r} has the shape {shown}",
-                f"say which: --input-shape {tensor.name}={example}",
+                f"give a shape: --input-shape {tensor.name}={example}",
             )
 
 
@@ -272,7 +272,7 @@ def _node_work(view: View, subgraph: int, position: int, op: str) -> NodeWork:
         unknown = formula.rank and len(view.shape(1)) != formula.rank
         if unknown or not view.out or 0 in view.out:
             raise UsageError(
-                f"node {position} ({op}, {name!r}) has shapes that are known at run time only",
+                f"node {position} ({op}, {name!r}) has shapes that are known only at run time",
                 "give the shapes of its inputs with --input-shape, or convert it with fixed ones",
             )
         macs = formula.count(view)
@@ -301,7 +301,7 @@ def _weights(analysis: ModelAnalysis, registry: Registry) -> tuple[int, dict[str
             for index in node.inputs[_FIRST_BIAS:]
             if index >= 0 and _is_bias(subgraph.tensors[index])
         ]
-        # Converters keep equal constants once, and untrained biases are all zeros: each layer has its own.
+        # Converters store equal constants once, such as biases of zeros; each layer has a bias of its own.
         parameters += sum(math.prod(subgraph.tensors[index].allocated_shape) for index in biases)
         for index, tensor in enumerate(subgraph.tensors):
             if not tensor.weight_bytes or tensor.buffer in seen:

@@ -64,7 +64,7 @@ def test_no_plan_without_sense(cli: Cli, tmp_path: Path) -> None:
         ((*MENU, "--signature", "f"), "--signature goes with --model"),
         ((*MENU, "--input-shape", "x=1x2"), "--input-shape goes with --model"),
         (("--target", "armv7", "--model", det, "--fps", "0"), "--fps 0 leaves nothing"),
-        (("--target", "armv7", "--model", det, "--flash", "big"), "--flash big is no number"),
+        (("--target", "armv7", "--model", det, "--flash", "big"), "--flash big is not a number"),
         (("--target", "armv7", "--model", det, "--plot", "x.png"), "--plot draws a menu"),
         (("--model", det), "--target is missing"),
     ):

@@ -62,7 +62,7 @@ def test_a_file_with_a_colon_is_a_file(repository: Path) -> None:
     ["HEAD:models/none.tflite", "nobody:models/det.tflite", "--help:x", "--output=x:models/det.tflite"],
 )
 def test_what_git_does_not_have(repository: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be had from git") as caught:
+    with pytest.raises(UsageError, match="cannot be read from git") as caught:
         model_file.open_model(name)
     assert "\n" not in str(caught.value)
     assert not (repository / "x").exists()
@@ -70,7 +70,7 @@ def test_what_git_does_not_have(repository: Path, name: str) -> None:
 
 def test_a_folder_is_no_model(repository: Path) -> None:
     for name in ("HEAD:models", "HEAD:models/.."):
-        with pytest.raises(UsageError, match="cannot be had from git"):
+        with pytest.raises(UsageError, match="cannot be read from git"):
             model_file.open_model(name)
     assert not git_revision.is_revision("a:" + "x" * 5000) or repository
 
@@ -102,5 +102,5 @@ def test_a_pointer_is_no_model(repository: Path) -> None:
     (repository / "big.tflite").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "pointer")
-    with pytest.raises(UsageError, match="is kept in Git LFS"):
+    with pytest.raises(UsageError, match="is stored in Git LFS"):
         model_file.open_model("HEAD:big.tflite")

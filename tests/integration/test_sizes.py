@@ -187,7 +187,7 @@ def test_revisions_of_a_model(cli: Cli, tmp_path: Path) -> None:
     assert text.startswith("### Code size: ")
     assert "| `TFLite_Detection_PostProcess` | 0 |" in text
     done = cli("size.diff", "HEAD~7", "HEAD", "--target", "armv7", "--model", "model.tflite")
-    assert (done.returncode, "cannot be had from git" in one_error_line(done)) == (2, True)
+    assert (done.returncode, "cannot be read from git" in one_error_line(done)) == (2, True)
 
 
 def test_folders_are_compared_without_building(build: Build, cli: Cli) -> None:

@@ -256,8 +256,8 @@ def test_the_rest_of_a_reshape() -> None:
     assert reshaping.stretched((12,), (3, 4)) == (12,)
 
 
-@pytest.mark.parametrize(("padding", "expected"), [(0, (48, 96)), (1, (47, 92))])
-def test_windows(padding: int, expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("padding", "expected"), [("SAME", (48, 96)), ("VALID", (47, 92))])
+def test_windows(padding: str, expected: tuple[int, int]) -> None:
     assert (rule(padding)(96, 3, 2, 1), rule(padding)(96, 3, 1, 2)) == expected
 
 

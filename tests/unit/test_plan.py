@@ -16,7 +16,7 @@ from litesmith.model.model_file import open_model
 from litesmith.predict import work
 from litesmith.predict.plan import budget, latency, menu, plans
 from litesmith.predict.plan.latency import Latency
-from litesmith.predict.plan.plans import Wishes
+from litesmith.predict.plan.limits import Limits, parse_limits
 from litesmith.predict.work import NodeWork, Work
 from litesmith.runtime.op_registry import Registry
 from litesmith.study.op_models.writer import Graph
@@ -187,15 +187,15 @@ def test_the_worst_line_decides() -> None:
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ({}, Wishes()),
-        ({"fps": "2.5", "flash": "1000KB"}, Wishes(fps=2.5, flash=1_000_000)),
-        ({"ram": "512KiB", "flops": "500M"}, Wishes(ram=512 * 1024, flops=5e8)),
-        ({"flops": "1.5g"}, Wishes(flops=1.5e9)),
+        ({}, Limits()),
+        ({"fps": "2.5", "flash": "1000KB"}, Limits(fps=2.5, flash=1_000_000)),
+        ({"ram": "512KiB", "flops": "500M"}, Limits(ram=512 * 1024, flops=5e8)),
+        ({"flops": "1.5g"}, Limits(flops=1.5e9)),
     ],
 )
-def test_wishes(given: dict[str, str], found: Wishes) -> None:
+def test_limits(given: dict[str, str], found: Limits) -> None:
     empty: dict[str, str | None] = {"fps": None, "flash": None, "ram": None, "flops": None}
-    assert plans.parse_wishes(**{**empty, **given}) == found
+    assert parse_limits(**{**empty, **given}) == found
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,11 @@ def test_wishes(given: dict[str, str], found: Wishes) -> None:
 def test_impossible_budgets(option: str, value: str) -> None:
     empty: dict[str, str | None] = {"fps": None, "flash": None, "ram": None, "flops": None}
     with pytest.raises(UsageError, match=f"--{option}"):
-        plans.parse_wishes(**{**empty, option: value})
+        parse_limits(**{**empty, option: value})
 
 
-def chosen(**wishes: object) -> menu.MenuReport:
-    return menu.choose(menu.load("mobilenet_v1"), "armv7", None, Wishes(**wishes))
+def chosen(**limits: object) -> menu.MenuReport:
+    return menu.choose(menu.load("mobilenet_v1"), "armv7", None, Limits(**limits))
 
 
 def test_the_menu_of_the_talk() -> None:
@@ -279,7 +279,7 @@ def test_menus_that_make_no_sense(text: str, message: str, tmp_path: Path) -> No
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
-        menu.choose(menu.load(str(path)), "armv7", None, Wishes())
+        menu.choose(menu.load(str(path)), "armv7", None, Limits())
 
 
 def test_a_menu_of_ones_own(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_menu_of_ones_own(tmp_path: Path) -> None:
         "arena: {int8: 4096}}\n"
         "  large: {million_macs: 9, million_parameters: 9, top1: 60}\n"
     )
-    found = menu.choose(menu.load(str(path)), "armv7", None, Wishes(flash=1_000_000, ram=8192))
+    found = menu.choose(menu.load(str(path)), "armv7", None, Limits(flash=1_000_000, ram=8192))
     assert found.best is not None
     assert (found.best.variant, found.best.model_bytes) == ("small", 123)
     assert {line.name for line in found.choices[0].lines} == {"flash", "ram"}
@@ -338,9 +338,9 @@ def test_a_profile_whose_costs_nobody_measured(tmp_path: Path) -> None:
     request = Request(target=str(path), models=(str(EXAMPLES / "digits.tflite"),))
     resolved = resolve(request)
     asked = (resolved.profile, resolved.toolchain, resolved.models[0])
-    found = plans.plan(*asked, Wishes())
+    found = plans.plan(*asked, Limits())
     assert found.program is None
     assert "no costs have been measured for mine" in found.made_with
     assert (found.verdict, found.work.macs) == ("perhaps", 155_408)
-    assert plans.plan(*asked, Wishes(flash=1000)).verdict == "does not fit"
+    assert plans.plan(*asked, Limits(flash=1000)).verdict == "does not fit"
     assert "unknown" in plan_page.of_plan(found)

@@ -20,8 +20,9 @@ from litesmith.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from litesmith.predict.plan.limits import Limits
     from litesmith.predict.plan.menu import MenuReport
-    from litesmith.predict.plan.plans import Plan, Wishes
+    from litesmith.predict.plan.plans import Plan
     from litesmith.study.calibration import CalibrationReport
 
 
@@ -34,15 +35,15 @@ class BudgetOptions:
     ram: str | None = option("memory for tensors: 512KB (default: the profile's value)")
     flops: str | None = option("the FLOP/s that a program reaches: 500M (default: the profile's rates)")
 
-    def wishes(self) -> Wishes:
+    def limits(self) -> Limits:
         """The budget.
 
         Raises:
             UsageError: a value is not a number, or not more than 0.
         """
-        from litesmith.predict.plan import plans
+        from litesmith.predict.plan.limits import parse_limits
 
-        return plans.parse_wishes(fps=self.fps, flash=self.flash, ram=self.ram, flops=self.flops)
+        return parse_limits(fps=self.fps, flash=self.flash, ram=self.ram, flops=self.flops)
 
 
 @command(
@@ -85,15 +86,15 @@ def plan(
     if menu is None and plot is not None:
         raise UsageError("--plot draws a menu", "give --menu mobilenet_v1, or --html for the page of a model")
     target = options.required_target()
-    wishes = budget.wishes()
+    limits = budget.limits()
     if menu is not None:
         _refuse_with_menu(options, entry)
-        return _plan_menu(menu, target, options.toolchain, wishes, plot=plot, html=html)
-    return _plan_model(options, entry, str(model), wishes, html=html)
+        return _plan_menu(menu, target, options.toolchain, limits, plot=plot, html=html)
+    return _plan_model(options, entry, str(model), limits, html=html)
 
 
 def _plan_model(
-    options: ProgramOptions, entry: EntryOptions, model: str, wishes: Wishes, *, html: str | None
+    options: ProgramOptions, entry: EntryOptions, model: str, limits: Limits, *, html: str | None
 ) -> Result[Plan]:
     from litesmith.base import files
     from litesmith.build.request import resolve
@@ -104,7 +105,7 @@ def _plan_model(
     request = options.request(models=(model,), choice=entry.choice())
     resolved = resolve(request)
     (opened,) = resolved.models
-    found = plans.plan(resolved.profile, resolved.toolchain, opened, wishes, request.choice)
+    found = plans.plan(resolved.profile, resolved.toolchain, opened, limits, request.choice)
     if html is not None:
         files.write_atomically(Path(html), plan_page.of_plan(found))
     return Result(value=found, show=tables.plan)
@@ -126,14 +127,14 @@ def _refuse_with_menu(options: ProgramOptions, entry: EntryOptions) -> None:
 
 
 def _plan_menu(
-    menu: str, target: str, toolchain: str | None, wishes: Wishes, *, plot: str | None, html: str | None
+    menu: str, target: str, toolchain: str | None, limits: Limits, *, plot: str | None, html: str | None
 ) -> Result[MenuReport]:
     from litesmith.base import files
     from litesmith.cli.render import menu_plot, plan_page
     from litesmith.cli.render import plan as tables
     from litesmith.predict.plan import menu as menus
 
-    found = menus.choose(menus.load(menu), target, toolchain, wishes)
+    found = menus.choose(menus.load(menu), target, toolchain, limits)
     if plot is not None:
         files.write_atomically(Path(plot), menu_plot.png(found))
     if html is not None:

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from litesmith.base import packages
-from litesmith.predict.plan.menu import Choice, MenuReport
+from litesmith.predict.plan.menu import MenuReport, VariantPlan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,10 +90,10 @@ def _draw(found: MenuReport) -> Figure:
     return figure
 
 
-def _best_arithmetic(found: MenuReport) -> list[Choice]:
+def _best_arithmetic(found: MenuReport) -> list[VariantPlan]:
     """Each variant once, with the arithmetic that fits best."""
     order = list(_COLOURS)
-    by_variant: dict[str, Choice] = {}
+    by_variant: dict[str, VariantPlan] = {}
     for choice in found.choices:
         known = by_variant.get(choice.variant)
         if known is None or order.index(choice.verdict) < order.index(known.verdict):

@@ -1,6 +1,5 @@
-"""What a model will ask of a board, before anything is built, and whether the board has it.
+"""What a model needs from a board, and whether the board has it, before anything is built.
 
-``work`` counts multiply-accumulates and parameters, ``latency`` turns them into time, ``budget`` holds needs
-against what there is, ``report`` does all of it for a model and ``menu`` for a family; ``plot`` and ``page``
-draw.
+``latency`` turns multiply-accumulates into time, ``limits`` are what a user asks for, ``budget`` compares
+needs with them, ``plans`` does all of this for a model and ``menu`` for a family of models.
 """

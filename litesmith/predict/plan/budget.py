@@ -1,4 +1,4 @@
-"""Needs against what a board has, line by line."""
+"""What a model needs and what a board has, line by line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Verdict = Literal["fits", "perhaps", "does not fit"]
 class Line:
     """One line of a budget, in ``unit``.
 
-    For bytes: what is needed, from least to most, and what the board has.  For frames per second: what
-    the board will do, from least to most, and what is wanted.
+    For bytes: what is needed, from ``least`` to ``most``, and what the board has.  For frames per second:
+    what the board reaches, from ``least`` to ``most``, and ``have`` is the required rate.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Line:
     verdict: Verdict
 
     def shown(self) -> tuple[str, str]:
-        """What is needed, and what there is, for people."""
+        """What is needed and what is available, as text."""
         if self.unit == "B":
             sizes = (human_size(round(size)) for size in (self.least, self.most))
             return " to ".join(dict.fromkeys(sizes)), human_size(round(self.have))
         return f"{self.have:g}", span(self.least, self.most)
 
     def shortage(self) -> str:
-        """Why it does not fit, in words."""
+        """Why it does not fit, as text."""
         if self.unit == "B":
             return f"{self.name}: {human_size(round(self.most))} of {human_size(round(self.have))}"
         return f"{span(self.least, self.most)} of {self.have:g} {self.name}"
@@ -45,7 +45,7 @@ class Line:
 
 
 def span(low: float, high: float) -> str:
-    """A range for people: ``1.23 to 4.56``, ``1,234``."""
+    """A range as text: ``1.23 to 4.56``, ``1,234``."""
     shown = [f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}" for value in (low, high)]
     return " to ".join(dict.fromkeys(shown))
 
@@ -54,26 +54,26 @@ _WHOLE = 100
 
 
 def fits_into(name: str, need: float, error: float, have: float) -> Line:
-    """Bytes that must go into a board's; ``error`` is the share that the need may be off by."""
+    """Compares bytes with those of a board; ``error`` is the error of ``need`` as a share."""
     least, most = need * (1 - error), need * (1 + error)
     verdict: Verdict = "fits" if most <= have else "perhaps" if least <= have else "does not fit"
     return Line(name=name, unit="B", least=round(least), most=round(most), have=have, verdict=verdict)
 
 
 def at_least(name: str, need: float, have: float) -> Line:
-    """Bytes of which only a part is known: that they fit cannot be said."""
+    """Compares bytes of which only ``need`` are known, so that the best verdict is ``perhaps``."""
     verdict: Verdict = "perhaps" if need < have else "does not fit"
     return Line(name=name, unit="B", least=need, most=need, have=have, verdict=verdict)
 
 
 def fast_enough(rates: tuple[float, float], wanted: float) -> Line:
-    """Frames per second, of which ``wanted`` are needed; ``rates`` from the worst to the best case."""
+    """Compares frames per second, from the worst to the best case, with those that are required."""
     worst, best = rates
     verdict: Verdict = "fits" if worst >= wanted else "perhaps" if best >= wanted else "does not fit"
     return Line(name="frames per second", unit="1/s", least=worst, most=best, have=wanted, verdict=verdict)
 
 
 def verdict_of(lines: Sequence[Line]) -> Verdict:
-    """Of all lines: the worst of them."""
+    """The worst verdict of all lines."""
     found = {line.verdict for line in lines}
     return "does not fit" if "does not fit" in found else "perhaps" if "perhaps" in found else "fits"

@@ -1,7 +1,7 @@
-"""Work + board → milliseconds: a range from the CPU's peak, or a figure from what was measured there.
+"""Work and board → milliseconds: a range from the CPU's peak, or a value from a measured throughput.
 
 The range follows the 2017 talk "Developing Vision Applications Using Deep Learning and TensorFlow": real
-programs reach a fifth to a tenth of the peak, which is clock x MACs per cycle x cores.
+programs reach between a fifth and a tenth of the peak, which is clock x MACs per cycle x cores.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from litesmith.predict.work import Work
 from litesmith.target.profiles import Arithmetic, Profile, Throughput
 
 PEAK_SHARE = (5.0, 10.0)
-"""The peak is divided by these: what a good and what a plain program reach."""
+"""The peak is divided by these, for an optimised and for a plain program."""
 
 _FLOPS_PER_MAC = 2
 _NARROW = frozenset({"int4", "int8", "uint8", "int16"})
@@ -24,7 +24,7 @@ _NARROW = frozenset({"int4", "int8", "uint8", "int16"})
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Milliseconds of one inference, from the best to the worst case, and where they come from."""
+    """Milliseconds of one inference, from the best to the worst case, and the basis of the prediction."""
 
     low: float
     high: float
@@ -37,10 +37,10 @@ class Latency:
 
 
 def of_work(work: Work, profile: Profile, flops: float | None = None) -> Latency:
-    """The latency on a profile's board: of ``flops`` per second, of a measured throughput, or of the peak.
+    """The latency on a profile's board, from FLOP/s, from a measured throughput, or from the peak.
 
     Raises:
-        UsageError: the profile lacks the numbers for it.
+        UsageError: the profile lacks the numbers for that.
     """
     if flops is not None:
         milliseconds = 1000 * _FLOPS_PER_MAC * work.macs / flops
@@ -101,7 +101,7 @@ def _measured(work: Work, throughput: Throughput) -> Latency:
 
 
 def _rate(rates: Mapping[str, Mapping[Arithmetic, float]], op: str, kind: Arithmetic) -> float | None:
-    """Of the op and kind, else the slowest of the op, else the median of the kind; None of nothing."""
+    """The rate of the op in that arithmetic, else the op's slowest, else the median of the arithmetic."""
     own = rates.get(op, {})
     if own:
         return own.get(kind) or min(own.values())

@@ -1,6 +1,6 @@
-"""A family of models and a budget → which of them fit, and the most accurate one.
+"""A family of models and limits → which of the models fit, and the most accurate of these.
 
-Menus are ``menus/*.yaml``, or files of the user's own.
+Menus are ``menus/*.yaml``, or files of the user.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.model.analysis import UNKNOWN_ROW
 from litesmith.predict.code_size import builtin_costs
 from litesmith.predict.code_size.builtin_costs import BuiltinCosts
-from litesmith.predict.plan import budget, latency, plans
+from litesmith.predict.plan import budget, latency
 from litesmith.predict.plan.budget import Line, Verdict
 from litesmith.predict.plan.latency import Latency
-from litesmith.predict.plan.plans import Wishes
+from litesmith.predict.plan.limits import Limits, budget_lines, require_positive
 from litesmith.predict.work import NodeWork, Work
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Registry
@@ -37,7 +37,7 @@ _BYTES: Mapping[Arithmetic, int] = {"float32": 4, "int8": 1}
 class Variant(Strict):
     """One model: MACs and parameters in millions, published top-1 accuracy in per cent.
 
-    ``bytes`` and ``arena`` are those of the converted model by arithmetic, where they are known.
+    ``bytes`` and ``arena`` are the bytes of the converted model and of its arena by arithmetic, where known.
     """
 
     million_macs: Annotated[float, Field(gt=0)]
@@ -47,12 +47,12 @@ class Variant(Strict):
     arena: Mapping[Arithmetic, int] = {}
 
     def bytes_as(self, arithmetic: Arithmetic) -> int:
-        """Bytes of the model: as converted, else its parameters."""
+        """Bytes of the model: those of the converted model, else those of its parameters."""
         return self.bytes.get(arithmetic) or round(self.million_parameters * _MILLION * _BYTES[arithmetic])
 
 
 class Menu(Strict):
-    """A family of models.  ``ops`` are those of its programs with their dtypes, by arithmetic."""
+    """A family of models.  ``ops`` are the ops of its programs and their dtypes, by arithmetic."""
 
     name: str = ""
     description: str
@@ -62,8 +62,8 @@ class Menu(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A variant with one arithmetic, held against the budget."""
+class VariantPlan:
+    """A variant in one arithmetic, compared with the limits."""
 
     variant: str
     arithmetic: Arithmetic
@@ -92,12 +92,12 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class MenuReport:
-    """All choices of a menu, and the most accurate that fits; None when none does."""
+    """All variants of a menu in every arithmetic, and the most accurate one that fits; None if none does."""
 
     menu: str
     target: str
-    choices: tuple[Choice, ...]
-    best: Choice | None
+    choices: tuple[VariantPlan, ...]
+    best: VariantPlan | None
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -122,23 +122,23 @@ def load(name: str) -> Menu:
     """The menu of a built-in name or of a file.
 
     Raises:
-        UsageError: there is none, or its file does not fit.
+        UsageError: there is no such menu, or its file is not valid.
     """
     known = available()
     path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else known.get(name)
     if path is None:
-        advice = nearest(name, list(known)) or f"there are {', '.join(known)}; or name a YAML file"
+        advice = nearest(name, list(known)) or f"use {', '.join(known)}, or the path of a YAML file"
         raise UsageError(f"unknown menu {name!r}", advice)
     return load_yaml(path, Menu).model_copy(update={"name": path.stem})
 
 
-def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) -> MenuReport:
-    """Holds every variant against a budget; nothing is built.
+def choose(menu: Menu, target: str, toolchain_name: str | None, limits: Limits) -> MenuReport:
+    """Compares every variant with the limits; nothing is built.
 
     Raises:
-        UsageError: a budget that makes no sense, or a profile without the numbers that it takes.
+        UsageError: a limit is not positive, or the profile lacks numbers that a plan needs.
     """
-    plans.require_sense(wishes)
+    require_positive(limits)
     registry = op_registry.load()
     profile, name = profiles.load(target).choose(toolchain_name)
     known = _costs(profile, name)
@@ -147,18 +147,18 @@ def choose(menu: Menu, target: str, toolchain_name: str | None, wishes: Wishes) 
         for arithmetic, wanted in menu.ops.items()
     }
     choices = tuple(
-        _choice(name, variant, arithmetic, programs[arithmetic], profile, wishes)
+        _choice(name, variant, arithmetic, programs[arithmetic], profile, limits)
         for name, variant in menu.variants.items()
         for arithmetic in menu.ops
     )
     fitting = [choice for choice in choices if choice.verdict == "fits"]
-    # As accurate with less to store is better.
+    # Of equally accurate ones, the smaller one is better.
     best = max(fitting, key=lambda choice: (choice.top1, -choice.model_bytes), default=None)
     return MenuReport(menu=menu.name, target=profile.name, choices=choices, best=best)
 
 
 def _costs(profile: Profile, toolchain: ToolchainName) -> BuiltinCosts | None:
-    """None where nobody measured them for the profile's flags."""
+    """None where no costs have been measured for the profile's flags."""
     try:
         return builtin_costs.load(profile, load_toolchain(toolchain))
     except UsageError:
@@ -180,7 +180,7 @@ def _selection(menu: Menu, wanted: Mapping[str, tuple[str, ...]], registry: Regi
     for name in wanted:
         if name not in by_name:
             raise UsageError(
-                f"the menu {menu.name} has the op {name!r}, which this runtime has not",
+                f"the menu {menu.name} has the op {name!r}, which this runtime does not have",
                 nearest(name, list(by_name)) or "see './inv ops'",
             )
     rows = {"DEPTHWISE_CONV_2D": (UNKNOWN_ROW,)}
@@ -200,12 +200,12 @@ def _choice(
     arithmetic: Arithmetic,
     program: tuple[int | None, float],
     profile: Profile,
-    wishes: Wishes,
-) -> Choice:
-    took = latency.of_work(_work(variant, arithmetic), profile, wishes.flops)
+    limits: Limits,
+) -> VariantPlan:
+    expected = latency.of_work(_work(variant, arithmetic), profile, limits.flops)
     model_bytes = variant.bytes_as(arithmetic)
     code, error = program
-    return Choice(
+    return VariantPlan(
         variant=name,
         arithmetic=arithmetic,
         million_macs=variant.million_macs,
@@ -213,11 +213,11 @@ def _choice(
         top1=variant.top1,
         model_bytes=model_bytes,
         program_bytes=code,
-        latency=took,
-        lines=plans.against(
+        latency=expected,
+        lines=budget_lines(
             profile,
-            wishes,
-            took,
+            limits,
+            expected,
             flash=(code, error, model_bytes),
             ram=variant.arena.get(arithmetic),
         ),
@@ -225,7 +225,7 @@ def _choice(
 
 
 def _work(variant: Variant, arithmetic: Arithmetic) -> Work:
-    """A menu says how much work there is, and most of it is in its convolutions."""
+    """The work of a variant, as that of one convolution: a menu gives only the sum."""
     node = NodeWork(
         subgraph=0,
         node=0,
