@@ -103,16 +103,16 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str
     fields: Any = model.model_json_schema()
     definitions = fields.get("$defs", {})
     keys: list[str] = []
-    beside: list[str] = []
+    known: list[str] = []
     for part in location:
         if "oneOf" in fields and part in definitions:
             fields = definitions[part]
             continue
         keys.append(str(part))
-        beside = sorted(fields.get("properties", {}))
+        known = sorted(fields.get("properties", {}))
         fields = fields.get("properties", {}).get(str(part), fields.get("additionalProperties", {}))
         fields = fields if isinstance(fields, dict) else {}
         for option in [fields, *fields.get("anyOf", []), *fields.get("allOf", [])]:
             if "$ref" in option:
                 fields = definitions[option["$ref"].rsplit("/", 1)[1]]
-    return ".".join(keys), beside
+    return ".".join(keys), known

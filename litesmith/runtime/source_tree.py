@@ -1,4 +1,4 @@
-"""Pinned archives → :class:`SourceTree`: fetched once, checked by digest, and unpacked where needed."""
+"""Pinned archives → :class:`SourceTree`: fetched once and checked by digest; only used parts are unpacked."""
 
 from __future__ import annotations
 
