@@ -239,7 +239,7 @@ class Container:
         except EngineError as error:
             raise EngineError(
                 "the Docker engine stopped during the build",
-                "start it and run this again: files that are already compiled are kept",
+                "start it again and repeat the command: files that are already compiled are kept",
             ) from error
         return done.stdout.strip() == b"true"
 
