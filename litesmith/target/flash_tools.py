@@ -1,6 +1,6 @@
 """Flash tools: ``targets/runners/*.yaml``, or a profile's ``runners`` → :class:`FlashTool`.
 
-A flash tool is an outside program that writes a program into a board, with a template of its argument
+A flash tool is an external program that writes a program into a board, with a template of its argument
 list.  Templates come with litesmith or are defined in a profile, which its user trusts like a makefile.
 An inventory may come from a stranger: it gives plain values only, each in a form that cannot become an
 option or a command of the tool.

@@ -84,7 +84,7 @@ def test_a_compiler_without_memory_is_explained(image: str, tmp_path: Path) -> N
     limits = Limits(memory=96 << 20, cpus=1)
     with (
         contextlib.closing(Container(image, readable=[], writable=[tmp_path], limits=limits)) as container,
-        pytest.raises(EngineError, match="killed in its container of 96 MiB") as caught,
+        pytest.raises(EngineError, match="killed in its container with 96 MiB") as caught,
     ):
         container.run(["arm-linux-gnueabihf-g++", "-c", "x.cc"], tmp_path, 120)
     assert "LITESMITH_DOCKER_MEMORY" in caught.value.next_step

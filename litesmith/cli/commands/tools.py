@@ -1,4 +1,4 @@
-"""Tasks that show and prepare the outside tools: the tools of this machine, and toolchain images."""
+"""Tasks that show and prepare the external tools: the tools of this machine, and toolchain images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @command(json="print the tools as JSON")
 def doctor() -> Result[Sequence[Tool]]:
-    """List every outside tool: its purpose, whether it is installed, and how to install it."""
+    """List every external tool: its purpose, whether it is installed, and how to install it."""
     from litesmith.cli.render import tools as tables
     from litesmith.workflow import doctor as checks
 
