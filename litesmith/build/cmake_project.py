@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from litesmith import __version__
 from litesmith.base import templates
@@ -53,18 +53,28 @@ def _units(units: Sequence[CompileUnit], tree: SourceTree) -> dict[str, object]:
     paths = {
         unit.source: unit.source if unit.own else f"${{SOURCES}}/{tree.locate(unit.source)}" for unit in units
     }
-    shared = [define for define in units[0].defines if all(define in unit.defines for unit in units)]
+    defines = {paths[unit.source]: dict.fromkeys(unit.defines) for unit in units}
+    shared = [define for define in next(iter(defines.values())) if all(define in d for d in defines.values())]
     own_defines = {
-        paths[unit.source]: [define for define in unit.defines if define not in shared] for unit in units
+        path: tuple(define for define in given if define not in shared) for path, given in defines.items()
     }
     return {
         "sources": list(paths.values()),
         "include_folders": list(dict.fromkeys(folder for unit in units for folder in unit.include)),
         "prefixes": list(dict.fromkeys(folder for unit in units for folder in unit.prefixes)),
         "defines": shared,
-        "source_defines": {path: defines for path, defines in own_defines.items() if defines},
-        "source_flags": {paths[unit.source]: unit.flags for unit in units if unit.flags},
+        "source_defines": _files_by_setting(own_defines),
+        "source_flags": _files_by_setting({paths[unit.source]: unit.flags for unit in units}),
     }
+
+
+def _files_by_setting(settings: Mapping[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    """The files that share a setting, by the setting; files without one are left out."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for path, setting in settings.items():
+        if setting:
+            found.setdefault(setting, []).append(path)
+    return found
 
 
 def _c_string(text: str) -> str:

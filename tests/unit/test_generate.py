@@ -53,6 +53,16 @@ def files_of(made: Project, tree: SourceTree, target: str = "armv7") -> dict[str
     return {**made.files, **cmake_project.cmake_files(made, profile, toolchain, tree)}
 
 
+def setting(text: str, path: str, name: str) -> list[str]:
+    """The values of a property that CMake gives to a file."""
+    for files, values in re.findall(
+        rf'set_source_files_properties\(\n([^)]*?)\n  PROPERTIES {name} "(.*)"\)', text
+    ):
+        if path in files.split():
+            return values.split(";")
+    return []
+
+
 @pytest.mark.parametrize(
     "name", ["registration.cc", "selected_ops.cc", "toolchain.cmake", "README.md", "CMakeLists.txt"]
 )
@@ -84,9 +94,9 @@ def test_every_file_has_the_defines_that_it_is_built_with(det: Selection, tree: 
     assert shared is not None
     for unit in compile_units(made, profile, toolchain, tree):
         path = unit.source if unit.own else f"${{SOURCES}}/{tree.locate(unit.source)}"
-        own = re.search(rf'\({re.escape(path)} PROPERTIES COMPILE_DEFINITIONS "(.*)"\)', text)
-        given = {*shared[1].split(), *(own[1].split(";") if own else [])}
+        given = {*shared[1].split(), *setting(text, path, "COMPILE_DEFINITIONS")}
         assert given == set(unit.defines), unit.source
+        assert setting(text, path, "COMPILE_OPTIONS") == list(unit.flags), unit.source
 
 
 def test_the_size_of_an_embedded_model_is_known(det: Selection, tree: SourceTree) -> None:
@@ -127,9 +137,12 @@ def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:
 
 def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceTree) -> None:
     text = files_of(project(det, tree, "x86_64"), tree, "x86_64")["CMakeLists.txt"]
-    assert 'kernel_avx2_fma.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx2;-mfma"' in text
-    assert 'kernel_avx.cc PROPERTIES COMPILE_OPTIONS "-O2;-mavx"' in text
-    assert 'libc_replacements.cc PROPERTIES COMPILE_OPTIONS "-O2;-fno-builtin"' in text
+    for path, flags in (
+        ("${SOURCES}/ruy-x/ruy/kernel_avx2_fma.cc", ["-O2", "-mavx2", "-mfma"]),
+        ("${SOURCES}/ruy-x/ruy/kernel_avx.cc", ["-O2", "-mavx"]),
+        ("libc_replacements.cc", ["-O2", "-fno-builtin"]),
+    ):
+        assert setting(text, path, "COMPILE_OPTIONS") == flags
 
 
 def test_flags_of_single_files() -> None:
