@@ -511,7 +511,8 @@ def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) ->
     silent = socket.create_server(("127.0.0.1", 0))
     hangs = {"port": silent.getsockname()[1], "timeout": 3}
     accept = {"policy": "accept-new", "file": str(tmp_path / "h")}
-    boards = {f"good-{n}": server.board(tmp_path / f"g{n}", tags=["fleet"]) for n in range(15)}
+    # Twenty connections at once on two cores, beside another worker's tests.
+    boards = {f"good-{n}": server.board(tmp_path / f"g{n}", tags=["fleet"], timeout=60) for n in range(15)}
     boards |= {
         "bad-key": server.board(tmp_path / "b1", key=key),
         "bad-port": {**server.board(tmp_path / "b2", known_hosts=accept), "port": 1},
