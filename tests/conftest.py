@@ -1,12 +1,12 @@
 """The tiers of the tests, and the fixtures that all of them share.
 
 A test in ``tests/unit`` belongs to the tier ``unit``, one in ``tests/integration`` to ``full``.  A marker
-``build``, ``full`` or ``exhaustive`` on a file, a test or a parameter moves it from there, to the last of the
-tiers that are marked.  ``--tier`` runs a tier with those before it.
+``build``, ``full`` or ``exhaustive`` on a file, a test or a parameter overrides that; of several markers the
+slowest tier counts.  ``--tier`` runs a tier and all faster ones.
 
-``./inv test`` has two workers.  The tests of a file run in one of them, because they share what its fixtures
-make; so do all tests that use the Docker engine, which some of them stop.  A virtual board of the lab is a
-container, and binfmt_misc is registered for it alone, so that these tests are among them.
+``./inv test`` has two workers.  All tests of a file run in one worker, because they share the results of its
+fixtures.  So do all tests that use the Docker engine, because some of them stop it.  The tests of the lab are
+among them: its virtual boards are containers, and binfmt_misc is registered only for them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
 TIERS = ("unit", "build", "full", "exhaustive")
-"""From fast to slow; each runs the tests of those before it, too."""
+"""From fast to slow; each tier includes the ones before it."""
 
 ENGINE = "engine"
 ENGINE_FILES = ("test_docker", "test_cross_gcc", "test_lab")
 LONGEST = (ENGINE, "test_xnnpack_ops", "test_pruned_ops", "test_arena", "test_every_op", "test_deploy")
-"""Groups that take minutes: they start first, so that no worker has a long one left at the end."""
+"""Groups that take minutes.  They start first, so that no worker is left with a long one at the end."""
 
 _UNIT = Path(__file__).parent / "unit"
 _INTEGRATION = Path(__file__).parent / "integration"
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    # The modules there import much that the unit tests do not need.
+    # These modules import packages that the unit tests do not need.
     return True if config.getoption("tier") == "unit" and collection_path == _INTEGRATION else None
 
 
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Gives each worker the tests of a whole group (the groups of pytest-xdist need an older pytest)."""
+    """Gives each worker whole groups of tests (the groups of pytest-xdist itself need an older pytest)."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
@@ -83,13 +83,13 @@ def _tier(item: pytest.Item) -> str:
 
 
 def _group(nodeid: str) -> str:
-    """Which tests one worker runs, one after the other."""
+    """The group of a test; one worker runs all tests of a group, one after the other."""
     name = Path(nodeid.partition("::")[0]).stem
     return ENGINE if name in ENGINE_FILES else name
 
 
 class _Isolation:
-    """Makes a unit test fail that starts a process or talks to another machine."""
+    """Fails a unit test that starts a process or connects to another machine."""
 
     def __init__(self) -> None:
         self.test = ""
@@ -101,7 +101,7 @@ class _Isolation:
             return
         if event in _STARTS_A_PROCESS:
             self._fail(f"a unit test starts a process: {event} {arguments[:1]}")
-        # A server in a thread of the test itself is fine.
+        # A server in a thread of the test itself is allowed.
         if event in _USES_THE_NETWORK and not (
             isinstance(arguments[1], tuple) and arguments[1][0] in _LOOPBACK
         ):
@@ -142,7 +142,7 @@ def registry() -> Registry:
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
+    """An empty cache folder for one test."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("LITESMITH_CACHE", str(folder))
     return folder
@@ -153,7 +153,7 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """Runs the command line in an empty folder, as a user would; the unit tier has its own."""
+    """Runs the command line as a subprocess in an empty folder; the unit tier overrides this fixture."""
 
     def run(
         *arguments: str | Path,
@@ -174,7 +174,7 @@ def cli(tmp_path: Path) -> Cli:
 
 
 def one_error_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The error line of a failed command; fails the test when there is more or less than one."""
+    """The error line of a failed command; fails the test unless there is exactly one."""
     assert "Traceback" not in done.stderr + done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, done.stderr

@@ -1,4 +1,4 @@
-"""Files to convert, for the tests."""
+"""Input files for the tests of ``convert``."""
 
 from __future__ import annotations
 

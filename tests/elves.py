@@ -15,7 +15,7 @@ ARM, X86_64 = 40, 62
 
 @dataclass(frozen=True)
 class Part:
-    """A section.  One without content in the file has a ``size`` instead of ``content``."""
+    """A section.  One that takes no bytes in the file has a ``size`` instead of ``content``."""
 
     name: str
     flags: int

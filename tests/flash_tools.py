@@ -1,4 +1,4 @@
-"""A flash tool of a profile's own, for the tests."""
+"""A flash tool that a profile defines, for the tests."""
 
 from __future__ import annotations
 

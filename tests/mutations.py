@@ -25,10 +25,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def mutate(rng: random.Random, data: bytes) -> bytes:
-    """One of the ways in which files go bad: bits, words, blocks, lengths, ends."""
+    """Damages a file in one of the usual ways: bits, words, blocks, lengths, truncation."""
     changed = bytearray(data)
     kind = rng.randrange(7)
-    # Most of a model is weights; what matters stands in the first and last kilobytes.
+    # Most of a model is weights; its structure is in the first and last kilobytes.
     places = [
         rng.randrange(len(changed)) if rng.random() < 0.3 else rng.choice((1, -1)) * rng.randrange(1, 6000)
         for _ in range(rng.randint(1, 12))
@@ -64,7 +64,7 @@ def _too_slow(_signal: int, _frame: object) -> None:
 
 
 def _peak_memory() -> int:
-    """In bytes, of this program alone: getrusage also counts the parent's memory, from before exec."""
+    """Peak memory of this program in bytes; getrusage would include the parent's memory from before exec."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -72,7 +72,7 @@ def _peak_memory() -> int:
 
 
 def main() -> int:
-    """Runs all mutations; prints what became of them."""
+    """Runs all mutations and prints how many were accepted and refused."""
     rng = random.Random(20261123)
     originals = [path.read_bytes() for path in sorted(EXAMPLES.glob("*.tflite"))]
     registry = op_registry.load()

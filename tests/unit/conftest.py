@@ -1,4 +1,4 @@
-"""Fixtures of the unit tier, whose tests start no process and use no network."""
+"""Fixtures of the unit tier, whose tests start no processes and use no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-import cxxfilt  # noqa: F401  # runs ldconfig when it is first imported, which a unit test may not
+import cxxfilt  # noqa: F401  # its first import runs ldconfig, which a unit test must not do
 import pytest
 
 from litesmith.__main__ import main
@@ -21,7 +21,7 @@ from tests.conftest import Cli
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Takes back what the command line changes in its process."""
+    """Restores the process state that the command line changes."""
     signals = (signal.SIGTERM, signal.SIGALRM)
     before = [signal.getsignal(one) for one in signals]
     hook, folder = sys.unraisablehook, Path.cwd()
@@ -36,7 +36,7 @@ def _restored() -> Iterator[None]:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """Calls the command line in this process, in an empty folder; what it prints is returned."""
+    """Calls the command line in this process, in an empty folder, and returns its output."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None):
         words = ["litesmith", *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""Snapshots for the tests, made without a build."""
+"""Snapshots of builds for the tests, created without building."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def snapshot(
     shared: Mapping[tuple[str, ...], int] | None = None,
     made_with: MadeWith = MADE_WITH,
 ) -> Snapshot:
-    """A program with a core, ops of one symbol each, and code that ops share."""
+    """A program with a core, one symbol per op, and code that ops share."""
     ops = {"ADD": 100, "MUL": 200} if ops is None else ops
     shared = shared or {}
     parts = [part("core", core, "core runtime", ())]
@@ -62,7 +62,7 @@ def snapshot(
 
 
 def build_folder(folder: Path, content: bytes = b"code") -> Path:
-    """An output folder as ``build`` writes it: program, symbols, manifest and reports."""
+    """An output folder like that of ``build``: program, symbols, manifest and reports."""
     sections = [elves.Part(".text", ALLOC | EXECUTE, content, 0x1000)]
     (folder / "bin").mkdir(parents=True)
     program = elves.write(folder / "bin/m", sections)

@@ -20,7 +20,7 @@ def analyse(tmp_path: Path, data: bytes, name: str = "m.tflite") -> ModelAnalysi
     return contents.analyse(path)
 
 
-def test_the_detector(registry: Registry) -> None:
+def test_the_detector_example(registry: Registry) -> None:
     model = contents.analyse(EXAMPLES / "det.tflite")
     uses = {registry.name_of(use): use for use in model.ops()}
     assert set(uses) == {
@@ -50,7 +50,7 @@ def test_the_detector(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
-def test_every_example_is_understood(name: str, registry: Registry) -> None:
+def test_every_example_can_be_analysed(name: str, registry: Registry) -> None:
     model = contents.analyse(EXAMPLES / f"{name}.tflite")
     assert model.size == (EXAMPLES / f"{name}.tflite").stat().st_size < 400_000
     assert model.name == name
@@ -58,7 +58,7 @@ def test_every_example_is_understood(name: str, registry: Registry) -> None:
     assert sum(use.count for use in model.ops()) == len(model.subgraphs[0].nodes)
 
 
-def test_a_code_that_no_node_uses_counts(tmp_path: Path) -> None:
+def test_an_unused_operator_code_counts(tmp_path: Path) -> None:
     model = analyse(tmp_path, build_model([Op(ADD), Op(QUANTIZE, version=2, used=False)]))
     unused = next(use for use in model.ops() if use.code == QUANTIZE)
     assert (unused.count, unused.dtypes, unused.versions) == (0, (), (2, 2))
@@ -70,12 +70,12 @@ def test_versions_of_one_op_form_a_range(tmp_path: Path) -> None:
     assert (use.versions, use.count) == ((1, 3), 2)
 
 
-def test_a_code_over_127_is_read_from_the_new_field(tmp_path: Path) -> None:
+def test_an_operator_code_over_127_is_read_from_the_new_field(tmp_path: Path) -> None:
     (use,) = analyse(tmp_path, build_model([Op(GELU)])).ops()
     assert use.code == GELU
 
 
-def test_a_code_in_the_old_field_only(tmp_path: Path) -> None:
+def test_an_operator_code_in_the_old_field_only(tmp_path: Path) -> None:
     def old(model: object) -> None:
         model.operatorCodes[0].builtinCode = 0  # type: ignore[attr-defined]
         model.operatorCodes[0].deprecatedBuiltinCode = CONV_2D  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ def test_custom_options_of_a_flexbuffer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [b"\xff" * 9, b"abc", bytes(range(40)), b"\x01" * 3])
-def test_custom_options_of_another_kind_are_shown_as_bytes(tmp_path: Path, options: bytes) -> None:
+def test_custom_options_of_an_unknown_format_are_shown_as_bytes(tmp_path: Path, options: bytes) -> None:
     model = analyse(tmp_path, build_model([Op(CUSTOM, custom="Mine", options=options)]))
     (shown,) = model.ops()[0].options
     assert shown == options.hex() or isinstance(shown, dict | list)
@@ -118,7 +118,7 @@ def test_unknown_dimensions_are_minus_one(tmp_path: Path) -> None:
     assert model.subgraphs[0].tensors[0].shape == (-1, 4)
 
 
-def test_a_dtype_that_nobody_knows(tmp_path: Path, registry: Registry) -> None:
+def test_an_unknown_dtype(tmp_path: Path, registry: Registry) -> None:
     model = analyse(tmp_path, build_model([Op(ADD, dtypes=(99, FLOAT32))]))
     (problem,) = [p for p in registry.problems(model) if p.kind == "dtype"]
     assert "99" in problem.message
@@ -140,7 +140,7 @@ def test_a_dtype_that_nobody_knows(tmp_path: Path, registry: Registry) -> None:
         (b"#!/bin/sh\n", "m.sh", "not a .tflite file"),
     ],
 )
-def test_other_formats_are_named(tmp_path: Path, content: bytes, name: str, expected: str) -> None:
+def test_other_formats_are_recognised(tmp_path: Path, content: bytes, name: str, expected: str) -> None:
     with pytest.raises(ModelError, match=expected) as caught:
         analyse(tmp_path, content, name)
     assert name in caught.value.message
@@ -148,7 +148,7 @@ def test_other_formats_are_named(tmp_path: Path, content: bytes, name: str, expe
     assert caught.value.exit_code == 2
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model file"):
         contents.analyse(tmp_path / "none.tflite")
 
@@ -195,14 +195,14 @@ def _alter(**changes: object):
         (_alter(subgraphs=[]), "no subgraph"),
     ],
 )
-def test_contradictions_are_named(tmp_path: Path, change: object, expected: str) -> None:
+def test_contradictions_in_a_file_are_errors(tmp_path: Path, change: object, expected: str) -> None:
     with pytest.raises(ModelError, match=expected) as caught:
         analyse(tmp_path, build_model(change=change))
     assert "is damaged" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["det", "gesture"])
-def test_every_truncation_is_refused_or_understood(tmp_path: Path, name: str) -> None:
+def test_every_truncation_is_refused_or_analysed(tmp_path: Path, name: str) -> None:
     data = (EXAMPLES / f"{name}.tflite").read_bytes()
     refused = 0
     for size in range(0, len(data), max(1, len(data) // 300)):
@@ -224,7 +224,7 @@ def test_an_input_with_constant_data_is_damaged(tmp_path: Path) -> None:
         analyse(tmp_path, build_model(change=constant))
 
 
-def test_the_allocated_shape_is_the_stored_one(tmp_path: Path) -> None:
+def test_the_allocated_shape_is_the_stored_shape(tmp_path: Path) -> None:
     change = _alter(subgraphs__0__tensors__0__shapeSignature=[-1, 4])
     tensor = analyse(tmp_path, build_model(change=change)).subgraphs[0].tensors[0]
     assert (tensor.shape, tensor.allocated_shape) == ((-1, 4), (1, 4))

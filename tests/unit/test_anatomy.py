@@ -51,7 +51,7 @@ SOURCES = {
 
 
 class Program:
-    """A program on disk with the sections, symbols, map and objects that a test gives it."""
+    """A program on disk with the given sections, symbols, link map and objects."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -127,7 +127,7 @@ def bytes_of(found: Anatomy) -> dict[str, int]:
     }
 
 
-def test_each_file_has_an_owner(program: Program) -> None:
+def test_every_file_has_an_owner(program: Program) -> None:
     program.text = [
         ("add.o", ".text.a", 10, ["a"]),
         ("mul.o", ".text.m", 20, ["m"]),
@@ -159,7 +159,7 @@ def test_an_inline_function_belongs_to_all_objects_that_define_it(program: Progr
         ("add.o", ".text._Z1hv", 30, ["_Z1hv"]),
     ]
     program.defined = {"add.o": ["_Z1fv", "_Z1gv", "_Z1hv"], "mul.o": ["_Z1gv"], "core.o": ["_Z1hv"]}
-    # Code of the runtime itself costs no op anything.
+    # Code of the runtime itself is not charged to any op.
     assert bytes_of(program.dissect()) == {"core runtime": 30, "shared by ADD, MUL": 20, "ADD": 10}
 
 
@@ -201,8 +201,8 @@ def test_data_without_a_symbol_is_named_by_its_section(program: Program) -> None
     assert (part.symbol, part.name, part.owner) == ("", "table", Owner(bucket="op", ops=("MUL",)))
 
 
-def test_bytes_beside_the_symbols_of_a_section(program: Program) -> None:
-    """They belong to the owner of the section, not to the symbol, whose size the symbol table gives."""
+def test_bytes_of_a_section_outside_its_symbols(program: Program) -> None:
+    """They belong to the owner of the section; the size of a symbol is the one in the symbol table."""
     program.text = [("add.o", ".text._Z1fv", 16, ["_Z1fv"])]
     program.sizes = {"_Z1fv": 14}
     parts = {part.name: part.size for part in program.dissect().parts if part.section == ".text"}
@@ -219,7 +219,7 @@ def test_small_gaps_and_gaps_of_zeros_are_padding(program: Program) -> None:
     assert program.dissect().buckets()[Owner(bucket="unattributed")] == 4096
 
 
-def test_tables_for_loader_and_unwinder(program: Program) -> None:
+def test_tables_of_the_loader_and_the_unwinder(program: Program) -> None:
     program.more = [
         Part(".ARM.exidx", ALLOC, bytes(48), 0x40000),
         Part(".dynsym", ALLOC, bytes(32), 0x41000),
@@ -256,7 +256,7 @@ def test_symbols_of_another_build(tmp_path: Path) -> None:
         require_same_build(one, elf.Elf.read(wide))
 
 
-def test_json_and_back(program: Program) -> None:
+def test_json_round_trip(program: Program) -> None:
     program.text = [("both.o", ".text.b", 30, ["b"]), ("add.o", ".text.a", 10, ["a"])]
     program.bss = 8
     found = program.dissect()

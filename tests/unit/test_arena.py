@@ -1,4 +1,4 @@
-"""Where the tensors of a model will lie: the runtime's rules, on graphs made by hand."""
+"""The predicted arena: the runtime's placement rules, on handmade graphs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def placed(plan: ArenaPlan, subgraph: int = 0) -> dict[str, Placed]:
 # The arena.
 
 
-def test_tensors_that_live_at_the_same_time_lie_side_by_side_and_aligned() -> None:
+def test_tensors_with_overlapping_lifetimes_are_side_by_side_and_aligned() -> None:
     one = Arena()
     offsets = [one.allocate(size, 0, 2).offset for size in (10, 64, 100)]
     assert offsets == [0, 64, 128]
@@ -44,7 +44,7 @@ def test_tensors_that_live_at_the_same_time_lie_side_by_side_and_aligned() -> No
     assert one.buffer_bytes == 228 + PADDING
 
 
-def test_a_tensor_takes_the_place_of_one_that_is_gone() -> None:
+def test_a_tensor_reuses_the_place_of_a_freed_one() -> None:
     one = Arena()
     one.allocate(1000, 0, 1)
     assert one.allocate(500, 2, 3).offset == 0
@@ -59,7 +59,7 @@ def test_the_smallest_gap_that_fits_is_taken() -> None:
     assert one.allocate(200, 1, 2).offset == 256
 
 
-def test_no_bytes_take_no_place() -> None:
+def test_an_empty_tensor_takes_no_space() -> None:
     one = Arena()
     one.allocate(64, 0, 5)
     assert one.allocate(0, 0, 5).offset == 0
@@ -107,17 +107,17 @@ def chain(
 def test_lifetimes() -> None:
     planner = chain([("ABS", (0,), (1,)), ("ABS", (1,), (2,)), ("NEG", (2,), (3,))], [8] * 4, (3,))
     assert planner.first_node == {0: 0, 1: 0, 2: 1, 3: 2}
-    # The input and the output are never given up.
+    # The input and the output are never freed.
     assert planner.last_node == {1: 1, 2: 2}
 
 
-def test_the_largest_come_first_after_those_that_stay() -> None:
+def test_the_largest_are_placed_first_after_the_persistent_ones() -> None:
     planner = chain([("ABS", (0,), (1,)), ("ABS", (1,), (2,)), ("ABS", (2,), (3,))], [8, 64, 640, 8], (3,))
     offsets = {index: one.offset for index, one in planner.allocations.items()}
     assert offsets == {0: 0, 2: 64, 1: 64 + 640, 3: 64 + 640}
 
 
-def test_an_output_takes_the_place_of_an_input_that_nobody_else_wants() -> None:
+def test_an_output_shares_an_input_without_other_readers() -> None:
     planner = chain([("ABS", (0,), (1,)), ("ADD", (1, 1), (2,)), ("NEG", (2,), (3,))], [8] * 4, (3,))
     assert planner.shared == {}  # the sum reads it twice
     planner = chain([("ABS", (0,), (1,)), ("SOFTMAX", (1,), (2,)), ("NEG", (2,), (3,))], [8] * 4, (3,))
@@ -137,24 +137,24 @@ def test_an_output_takes_the_place_of_an_input_that_nobody_else_wants() -> None:
     ],
     ids=["graph's input", "graph's output", "broadcast", "scalar", "other op"],
 )
-def test_what_cannot_share(ops, sizes: list[int], outputs: tuple[int, ...]) -> None:
+def test_tensors_that_cannot_share(ops, sizes: list[int], outputs: tuple[int, ...]) -> None:
     assert chain(ops, sizes, outputs).shared == {}
 
 
-def test_reshapes_of_one_tensor_all_share_it() -> None:
+def test_all_reshapes_of_a_tensor_share_it() -> None:
     ops = [("NEG", (0,), (1,)), ("RESHAPE", (1,), (2,)), ("SQUEEZE", (2,), (3,)), ("BITCAST", (1,), (4,))]
     planner = chain([*ops, ("MUL", (3, 4), (5,))], [64] * 6, (5,))
     assert planner.shared == {2: 1, 3: 1, 4: 1}
     assert planner.last_node[1] == 4
 
 
-def test_every_registration_that_works_in_place_is_known() -> None:
+def test_every_in_place_registration_is_known() -> None:
     """``grep kTfLiteInplaceOp kernels/*.cc`` in 2.14.1."""
     names = "ADD SUB MUL DIV SOFTMAX DYNAMIC_UPDATE_SLICE RESHAPE SQUEEZE EXPAND_DIMS BITCAST"
     assert set(IN_PLACE) == set(names.split())
 
 
-# The libraries' orders.  The expected ones are what programs of Clang 22 and GCC 12 print.
+# The orders of the C++ libraries.  The expected values were printed by programs of Clang 22 and GCC 12.
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ TURNED = {
     [LIBCXX, LIBSTDCXX],
     ids=["libc++", "libstdc++"],
 )
-def test_sorting_leaves_equal_ones_where_the_library_does(library: Library) -> None:
+def test_equal_elements_are_ordered_as_by_the_library(library: Library) -> None:
     numbers = list(range(60))
     library.sort(numbers, lambda number: number * 7 % 5)
     assert numbers == [*map(int, MANY[library].split())]
@@ -208,7 +208,7 @@ def test_sorting_leaves_equal_ones_where_the_library_does(library: Library) -> N
 
 @pytest.mark.parametrize("library", [LIBCXX, LIBSTDCXX])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 17, 24, 130, 1000])
-def test_sorting_sorts(library: Library, count: int) -> None:
+def test_sorting(library: Library, count: int) -> None:
     rng = np.random.default_rng(count)
     for distinct in (2, 30, 10_000):
         keys = rng.integers(0, distinct, count).tolist()
@@ -221,7 +221,7 @@ def test_sorting_sorts(library: Library, count: int) -> None:
 # Shapes.
 
 
-def test_every_op_has_its_shapes(registry: Registry) -> None:
+def test_every_op_has_a_shape_function(registry: Registry) -> None:
     control = {"IF", "WHILE"}
     assert set(registry.by_name()) <= set(KERNELS) | control
     assert set(KERNELS) <= set(registry.by_name())
@@ -238,7 +238,7 @@ def test_every_op_has_its_shapes(registry: Registry) -> None:
         (((0, 3), (0, 1), (1, 1)), (0, 0, 0, 1, 0), np.s_[None, 3:1]),
     ],
 )
-def test_strided_slices_are_those_of_numpy(ends, masks, slices) -> None:
+def test_strided_slices_match_numpy(ends, masks, slices) -> None:
     expected = np.zeros((4, 5, 3))[slices].shape
     assert slicing.strided_shape((4, 5, 3), ends, masks, offset=False) == expected
 
@@ -250,7 +250,7 @@ def test_shapes_that_cannot_be_broadcast() -> None:
         elementwise.broadcast((2, 3), (4,))
 
 
-def test_the_rest_of_a_reshape() -> None:
+def test_an_inferred_dimension_of_a_reshape() -> None:
     assert reshaping.stretched((2, -1), (3, 4)) == (2, 6)
     assert reshaping.stretched((5, -1), (0, 5)) == (5, 0)
     assert reshaping.stretched((12,), (3, 4)) == (12,)
@@ -261,7 +261,7 @@ def test_windows(padding: str, expected: tuple[int, int]) -> None:
     assert (rule(padding)(96, 3, 2, 1), rule(padding)(96, 3, 1, 2)) == expected
 
 
-# What kernels add: name, bytes, kept.
+# Buffers that kernels add: name, bytes, whether they are kept.
 
 GATES = [("gates", 248, False)]
 
@@ -334,7 +334,7 @@ GATES = [("gates", 248, False)]
         ("UNIDIRECTIONAL_SEQUENCE_LSTM_float32", GATES),
     ],
 )
-def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
+def test_scratch_buffers(case: str, expected: list[tuple[str, int, bool]]) -> None:
     (model,) = (one for one in all_cases() if one.name == case)
     plan = prediction.predict(contents.analyse_bytes(model.content, case), model.content)
     found = [one for one in plan.subgraphs[0].tensors if one.kind in {"scratch", "kept"}]
@@ -342,7 +342,7 @@ def test_scratch(case: str, expected: list[tuple[str, int, bool]]) -> None:
 
 
 def test_buffers_outside_of_the_arena() -> None:
-    """A transposed convolution works on the heap: its columns and its weights, turned round."""
+    """A transposed convolution has its columns and its transposed weights on the heap."""
     (model,) = (one for one in all_cases() if one.name == "TRANSPOSE_CONV_float32")
     plan = prediction.predict(contents.analyse_bytes(model.content, "m"), model.content)
     assert plan.subgraphs[0].heap_bytes > 3000
@@ -366,7 +366,7 @@ def image_model() -> Graph:
     return g
 
 
-def test_what_a_plan_says() -> None:
+def test_contents_of_a_plan() -> None:
     plan = predict(image_model())
     (main,) = plan.subgraphs
     tensors = placed(plan)
@@ -385,7 +385,7 @@ def test_what_a_plan_says() -> None:
     assert not plan.at_most
 
 
-def test_nothing_overlaps_that_lives_at_the_same_time() -> None:
+def test_tensors_with_overlapping_lifetimes_do_not_overlap() -> None:
     tensors = [one for one in predict(image_model()).subgraphs[0].tensors if not one.persistent]
     for one in tensors:
         assert one.offset % ALIGNMENT == 0
@@ -403,7 +403,7 @@ def test_another_batch_size() -> None:
         predict(image_model(), Choice(shapes={"x": (3,)}))
 
 
-def test_a_shape_that_does_not_fit_names_the_node_and_the_way_out() -> None:
+def test_an_invalid_shape_names_the_node_and_the_next_step() -> None:
     with pytest.raises(ModelError) as caught:
         predict(image_model(), Choice(shapes={"t0": (8, 4)}))
     assert caught.value.message.startswith(
@@ -413,7 +413,7 @@ def test_a_shape_that_does_not_fit_names_the_node_and_the_way_out() -> None:
 
 
 def computed_reshape() -> Graph:
-    """What a converter makes of a flattening with an unknown batch size."""
+    """A flattening with an unknown batch size, as converters write it."""
     g = Graph()
     x = g.input([2, 3, 4])
     doubled = g.tensor([], "float32")
@@ -429,16 +429,16 @@ def computed_reshape() -> Graph:
     return g
 
 
-def test_a_shape_that_the_graph_computes_is_known() -> None:
+def test_a_shape_computed_by_the_graph_is_known() -> None:
     plan = predict(computed_reshape())
     assert plan.exact
     assert placed(plan)["t10"].shape == (2, 12)
-    # SHAPE and its slice are there before anything runs, the reshaped tensor is made by its node.
+    # SHAPE and its slice are computed before the first inference; the node allocates the reshaped tensor.
     assert {"t2", "t3", "t9"} & set(placed(plan)) == set()
     assert plan.subgraphs[0].heap_bytes == 12 + 4 + 96
 
 
-def test_a_size_that_data_decides_is_planned_for_the_most() -> None:
+def test_a_data_dependent_size_is_planned_for_its_maximum() -> None:
     g = Graph()
     x = g.input([4, 5])
     asked, found, picked = g.tensor([4, 5], "bool"), g.tensor([0, 2], "int64"), g.tensor([0], "float32")
@@ -446,7 +446,7 @@ def test_a_size_that_data_decides_is_planned_for_the_most() -> None:
     g.op("WHERE", [asked], [found], "Where")
     g.current.outputs = [found]
     only_where = predict(g)
-    assert only_where.exact  # what it finds lies in no arena
+    assert only_where.exact  # its result is not in the arena
     g.op("GATHER_ND", [x, found], [picked], "GatherNd")
     g.current.outputs = [picked]
     plan = predict(g)
@@ -461,7 +461,7 @@ def test_a_size_that_data_decides_is_planned_for_the_most() -> None:
     assert placed(plan)["t3"].bytes == 80
 
 
-def test_a_size_that_nobody_knows_is_that_of_the_file() -> None:
+def test_an_unknown_size_is_that_of_the_file() -> None:
     g = Graph()
     x, wanted, y = g.input([4, 5]), g.input([2], "int32"), g.tensor([2, 10], "float32")
     g.op("RESHAPE", [x, wanted], [y], "Reshape")
@@ -474,7 +474,7 @@ def test_a_size_that_nobody_knows_is_that_of_the_file() -> None:
     assert placed(plan)["t3"].bytes == 80
 
 
-def test_an_op_of_the_users_own() -> None:
+def test_a_custom_op_of_the_user() -> None:
     g = Graph()
     g.custom_op("Mine", [g.input([2, 3])], [g.output("float32", [2, 3])])
     plan = predict(g)
@@ -484,7 +484,7 @@ def test_an_op_of_the_users_own() -> None:
     assert plan.bytes == 64 + 24 + PADDING + EMPTY
 
 
-def test_loops_and_branches_give_their_arenas_back() -> None:
+def test_loops_and_branches_release_their_arenas() -> None:
     for name, released in (("WHILE_float32", [False, True, True]), ("IF_float32", [False, True, False])):
         (model,) = (one for one in all_cases() if one.name == name)
         plan = prediction.predict(contents.analyse_bytes(model.content, name), model.content)
@@ -496,7 +496,7 @@ def test_loops_and_branches_give_their_arenas_back() -> None:
         assert plan.exact
 
 
-def test_branches_of_different_size() -> None:
+def test_branches_of_different_sizes() -> None:
     g = Graph()
     condition, x = g.input([], "bool"), g.input([100])
     g.op("IF", [condition, x], [g.output()], "If", thenSubgraphIndex=1, elseSubgraphIndex=2)
@@ -515,7 +515,7 @@ def test_branches_of_different_size() -> None:
     assert plan.at_most
 
 
-def test_a_model_that_calls_itself_ends_in_an_error() -> None:
+def test_a_recursive_model_is_an_error() -> None:
     g = Graph()
     condition, x = g.input([], "bool"), g.input([4])
     g.op("IF", [condition, x], [g.output()], "If", thenSubgraphIndex=1, elseSubgraphIndex=1)
@@ -529,7 +529,7 @@ def test_a_model_that_calls_itself_ends_in_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["CONV_2D_hybrid", "WHILE_float32", "LSTM_hybrid", "STRIDED_SLICE_float32"])
-def test_damaged_models_end_in_a_plan_or_an_error(name: str, registry: Registry) -> None:
+def test_damaged_models_give_a_plan_or_an_error(name: str, registry: Registry) -> None:
     (sound,) = (one.content for one in all_cases() if one.name == name)
     errors = 0
     for position in range(0, len(sound) - 4, 4):

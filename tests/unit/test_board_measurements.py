@@ -51,7 +51,7 @@ def test_latencies(microseconds: list[int], median: float, p90: float) -> None:
     assert (found.median, found.p90) == (pytest.approx(median), pytest.approx(p90))
 
 
-def test_nodes_of_an_op_are_one_line() -> None:
+def test_nodes_of_the_same_op_share_a_line() -> None:
     ops = by_op([node("SOFTMAX", 1, 0.1), node("CONV_2D", 4, 0.4), node("CONV_2D", 5, 0.5, calls=3)])
     assert [(op.op, op.nodes, op.calls, op.us) for op in ops] == [("CONV_2D", 2, 4, 9), ("SOFTMAX", 1, 1, 1)]
     assert sum(op.share for op in ops) == pytest.approx(1)
@@ -77,7 +77,7 @@ def test_two_measurements_side_by_side(tmp_path: Path) -> None:
         ("ADD", 0, 2, None),
         ("SOFTMAX", 1, 0, 0),
     ]
-    # The clock, which has the board's load, does not count as a difference.
+    # A different clock, which depends on the load of the board, does not count as a difference.
     assert found.differences == {"runs": ("10", "20"), "kernel": ("Linux 6", "Linux 7")}
     assert json.loads(json.dumps(found.to_json()))["ops"][0]["ratio"] == 0.5
 
@@ -99,7 +99,7 @@ def test_files_that_are_not_measurements(tmp_path: Path, content: object, messag
     assert "bad.json" in str(caught.value)
 
 
-def test_a_measurement_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_measurement(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.json cannot be read"):
         compare(tmp_path / "none.json", tmp_path / "none.json")
     (tmp_path / "cut.json").write_text('{"latency_ms"')

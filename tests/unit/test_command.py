@@ -44,12 +44,12 @@ def run(*words: str) -> int:
     return 0
 
 
-def test_a_group_comes_as_one_value(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_group_is_passed_as_one_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("buy", "2", "--name", "plum", "--colour", "blue", "-c", "red") == 0
     assert capsys.readouterr().out == "2 plum ('blue', 'red') True False\nbought\n"
 
 
-def test_a_result_is_shown_as_json_and_ends_in_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_printed_as_json_and_sets_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("buy", "2", "--cash", "--json") == 3
     assert capsys.readouterr().out == ('{\n  "name": null,\n  "colours": [],\n  "ripe": true\n}\nbought\n')
 
@@ -61,7 +61,7 @@ def break_off() -> None:
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_traceback_is_shown_with_debug_only(
+def test_a_traceback_is_printed_only_with_debug(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: bool
 ) -> None:
     monkeypatch.setenv("LITESMITH_DEBUG", "1" if debug else "")
@@ -73,7 +73,7 @@ def test_a_traceback_is_shown_with_debug_only(
     assert ("Traceback" in shown and 'raise UsageError("it is broken"' in shown) == debug
 
 
-def test_options_that_are_left_out_of_a_group_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_excluded_from_a_group_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("buy", "2", "--no-ripe") == 1
     assert "--no-ripe" in capsys.readouterr().err
 
@@ -88,7 +88,7 @@ def test_options_that_are_left_out_of_a_group_are_unknown(capsys: pytest.Capture
         ("bench.board", "-b board -t target -m model -o boards -l toolchain -r runs"),
     ],
 )
-def test_one_letter_options_stay(task: str, letters: str) -> None:
+def test_one_letter_options_are_stable(task: str, letters: str) -> None:
     known = {name for one in namespace(development=True)[task].get_arguments() for name in [one.names]}
     words = letters.split()
     expected = {(name, letter[1:]) for letter, name in zip(words[::2], words[1::2], strict=True)}
@@ -104,7 +104,7 @@ def test_one_letter_options_stay(task: str, letters: str) -> None:
         ({"embed_model": True}, "--embed-model"),
     ],
 )
-def test_options_beside_a_finished_build(options: dict[str, Any], flag: str) -> None:
+def test_build_options_with_a_finished_build(options: dict[str, Any], flag: str) -> None:
     ProgramOptions().refuse_with("--program")
     with pytest.raises(UsageError) as error:
         ProgramOptions(**options).refuse_with("--program")

@@ -29,7 +29,7 @@ IMAGE = Spec("image", "float32", (1, 2, 3))
 MASK = Spec("mask:0", "int32", (1, 4))
 
 
-# What is asked for
+# Requests
 
 
 def zipped(name: str) -> bytes:
@@ -115,7 +115,7 @@ def test_bad_arguments(cli: Cli, tmp_path: Path, words: list[str], expected: str
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_where_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_output_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.model").mkdir()
     (tmp_path / "my.model/saved_model.pb").touch()
@@ -169,9 +169,9 @@ def test_samples(arrays: dict[str, Any]) -> None:
 
 def test_a_single_array_needs_no_name() -> None:
     assert len(samples.fit({"arr_0": np.ones((7, 2, 3))}, [IMAGE], "d")) == 7
-    # Of the input's own shape it is one sample, the first of "arr".
+    # An array of the input's own shape is one sample, the first of "arr".
     assert len(samples.fit({"arr_0": np.ones((1, 2, 3))}, [IMAGE], "d")) == 1
-    # Names that look like numbered samples are those of inputs first.
+    # Names that look like numbered samples are tried as names of inputs first.
     numbered = Spec("input_1", "float32", (1, 2))
     assert len(samples.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
     words = samples.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
@@ -197,7 +197,7 @@ def test_samples_that_do_not_fit(arrays: dict[str, Any], expected: str) -> None:
         samples.fit(arrays, [IMAGE], "d.npz")
 
 
-def test_as_many_samples_for_each_input() -> None:
+def test_all_inputs_need_the_same_number_of_samples() -> None:
     with pytest.raises(RefusedError, match="image 5, mask:0 4"):
         samples.fit({"image": np.ones((5, 2, 3)), "mask:0": np.ones((4, 4), int)}, [IMAGE, MASK], "d")
     with pytest.raises(RefusedError, match="mask:0 is int64"):
@@ -245,7 +245,7 @@ def test_outputs_without_classes_or_range() -> None:
     json.dumps(empty, allow_nan=False)
 
 
-def test_what_is_not_finite_or_has_another_shape() -> None:
+def test_outputs_that_are_not_finite_or_have_another_shape() -> None:
     tally = Tally()
     tally.add(np.array([np.nan, np.inf, 1.0, np.inf]), np.array([np.nan, -np.inf, np.nan, np.inf]))
     assert tally.result()["not_finite"] == 2
@@ -253,7 +253,7 @@ def test_what_is_not_finite_or_has_another_shape() -> None:
     assert tally.result()["reshaped"] == "[1, 2] became [2]"
 
 
-# What the converter says
+# Errors of the converter
 
 
 def test_missing_ops_are_named() -> None:
@@ -269,7 +269,7 @@ def test_missing_ops_are_named() -> None:
 # The report
 
 
-def test_new_ops_and_their_price(registry: Registry) -> None:
+def test_new_ops_and_their_cost(registry: Registry) -> None:
     made = contents.analyse(EXAMPLES / "gesture.tflite")
     plain = contents.analyse(EXAMPLES / "digits.tflite")
     profile, name = profiles.load("armv7").choose(None)
@@ -286,8 +286,8 @@ def test_new_ops_and_their_price(registry: Registry) -> None:
 # The Python that has TensorFlow
 
 
-def test_the_worker_needs_nothing_else_of_litesmith() -> None:
-    """It runs from a copy, under a Python that has TensorFlow and none of litesmith's own packages."""
+def test_the_worker_imports_no_other_module_of_litesmith() -> None:
+    """It runs as a copy, under a Python that has TensorFlow but not the dependencies of litesmith."""
     package = Path(conversion.__file__).with_name("worker")
     allowed = {*sys.stdlib_module_names, "numpy", "tensorflow", "keras", "google"}
     for path in sorted(package.glob("*.py")):
@@ -306,7 +306,7 @@ def test_an_interpreter_that_is_not_a_program(monkeypatch: pytest.MonkeyPatch) -
         environment.interpreter()
 
 
-def test_the_lock_file_comes_with_litesmith() -> None:
+def test_the_lock_file_is_part_of_litesmith() -> None:
     assert "tensorflow" in (paths.data_folder("requirements") / "models.txt").read_text()
     wheel = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert '"requirements/models.txt" = "litesmith/data/requirements/models.txt"' in wheel

@@ -50,7 +50,7 @@ def chosen(*ops: selection.SelectedOp, sparse: bool = False) -> Selection:
     return Selection(models=(), ops=ops, sparse=sparse)
 
 
-def test_symbols_of_the_same_programs_are_one_class() -> None:
+def test_symbols_in_the_same_programs_form_one_class() -> None:
     add, mul = program("ADD", "int8"), program("MUL", "int8")
     base = {"core": 50}
     sizes, members = compress(
@@ -71,7 +71,7 @@ def test_a_symbol_of_several_sizes_counts_with_the_largest() -> None:
     assert sum(sizes[i] for i in set().union(*members.values())) == 26
 
 
-def test_what_ops_share_counts_once() -> None:
+def test_code_shared_by_ops_counts_once() -> None:
     known = made(entry("ADD", "float32", 0, 1), entry("MUL", "float32", 0, 2, rest=7))
     add, mul = selected("ADD", "add.cc"), selected("MUL", "mul.cc")
     found = builtin_costs.estimate(known, chosen(add, mul), RUNTIME)
@@ -96,15 +96,15 @@ def test_ops_of_one_file_see_each_others_dtypes() -> None:
     ("dtypes", "code", "measured"),
     [
         (("float32",), 1100, True),
-        # Together they have all of it.
+        # Together they have all dtypes.
         (("float32", "int8"), 1120, True),
-        # The smallest that has it among others.
+        # The smallest entry that includes it.
         (("int16",), 1003, False),
-        # None has it: the nearest.
+        # No entry includes it: the nearest one.
         (("float32", "uint32"), 1100, False),
     ],
 )
-def test_dtypes_that_were_not_measured(dtypes: tuple[str, ...], code: int, measured: bool) -> None:
+def test_dtypes_without_measurements(dtypes: tuple[str, ...], code: int, measured: bool) -> None:
     known = made(entry("ADD", "float32", 0), entry("ADD", "int8", 1), entry("ADD", "int16 int64", 2))
     op = dataclasses.replace(selected("ADD", "add.cc"), dtypes=dtypes)
     found = builtin_costs.estimate(known, chosen(op), RUNTIME)
@@ -123,7 +123,7 @@ def test_dtypes_that_were_not_measured(dtypes: tuple[str, ...], code: int, measu
         ([(1, -1, -1)], 1),
     ],
 )
-def test_kernels_of_rows(rows: list[tuple[int, int, int]], share: float) -> None:
+def test_row_kernels(rows: list[tuple[int, int, int]], share: float) -> None:
     known = made(entry("DW", "float32", 0, rows="usual"), entry("DW", "float32", 0, 1, rows="all"))
     op = dataclasses.replace(
         selected("DW", "dw.cc"),
@@ -132,19 +132,19 @@ def test_kernels_of_rows(rows: list[tuple[int, int, int]], share: float) -> None
     assert builtin_costs.estimate(known, chosen(op), RUNTIME).code == 1100 + round(20 * share)
 
 
-def test_an_op_that_nobody_measured() -> None:
+def test_an_op_without_measurements() -> None:
     with pytest.raises(UsageError, match="no costs have been measured for the op Mine"):
         builtin_costs.estimate(made(), chosen(selected("Mine", "mine.cc")), RUNTIME)
 
 
-def test_the_file_and_back() -> None:
+def test_the_costs_file_round_trip() -> None:
     known = made(entry("ADD", "float32 int8", 0, 2, rest=-3), entry("DW", "", 1, rows="all"))
     assert builtin_costs.from_json(json.loads(builtin_costs.to_text(known))) == known
     assert len(builtin_costs.to_text(known).splitlines()) < 30
 
 
-def test_entries_add_up_to_what_was_measured() -> None:
-    """Whatever the classes do not explain is the rest."""
+def test_entries_add_up_to_the_measured_size() -> None:
+    """Bytes that the classes do not explain are the rest."""
     programs = {program("ADD", "a"): {"x": 10}, program("MUL", "a"): {"x": 10, "y": 5}}
     codes = {program("ADD", "a"): 1011, program("MUL", "a"): 1013}
     known = builtin.with_entries(made(), {}, programs, codes)
@@ -157,7 +157,7 @@ COSTS = sorted((ROOT / "ops_registry/costs").glob("*.json"))
 
 
 def test_there_are_costs_for_every_target() -> None:
-    """With its first toolchain; programs of gcc and docker are the same."""
+    """With its first toolchain; gcc and docker build the same programs."""
     found = {path.name for path in COSTS}
     for name in profiles.available():
         profile, toolchain = profiles.load(name).choose(None)
@@ -166,7 +166,7 @@ def test_there_are_costs_for_every_target() -> None:
 
 @pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
 def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
-    """Every op is there, they belong to the profile of today, and estimates are as good as asked for."""
+    """They include every op, belong to the current profile, and give estimates of the required accuracy."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
     known = builtin_costs.load(profile, load_toolchain(name))
@@ -181,7 +181,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry) -> None:
         assert all(0 <= number < len(known.classes) for number in one.classes)
 
 
-def test_docker_has_the_costs_of_gcc() -> None:
+def test_docker_uses_the_costs_of_gcc() -> None:
     profile, name = profiles.load("armv7").choose("docker")
     other, gcc = profiles.load("armv7").choose("gcc")
     assert builtin_costs.key_of(profile, load_toolchain(name)) == builtin_costs.key_of(
@@ -205,8 +205,8 @@ def test_the_command_line(cli: Cli) -> None:
     assert "about " in cli(*command).stdout
 
 
-def test_an_estimate_needs_no_numbers_that_depend_on_paths(registry: Registry, tmp_path: Path) -> None:
-    """The same model elsewhere is the same program."""
+def test_an_estimate_does_not_depend_on_paths(registry: Registry, tmp_path: Path) -> None:
+    """The same model in another folder gives the same program."""
     copy = tmp_path / "other.tflite"
     copy.write_bytes((EXAMPLES / "det.tflite").read_bytes())
     profile, name = profiles.load("armv7").choose(None)

@@ -1,6 +1,6 @@
-"""Which nodes the delegate takes, and what is left of the arena: upstream's rules, on graphs made by hand.
+"""The nodes that the delegate takes, and the arena of the rest: upstream's rules, on handmade graphs.
 
-What is expected here was printed by upstream's delegate itself.
+The expected values were printed by upstream's delegate itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def alone(graph: Graph) -> DelegatedSubgraph:
 
 
 def reason(graph: Graph) -> str:
-    """Why the last node stays."""
+    """The reason why the last node is not delegated."""
     found = alone(graph)
     return found.stays.get(len(graph.current.operators) - 1, "taken")
 
@@ -64,7 +64,7 @@ TAKEN = {
 }
 
 
-def test_the_ops_and_dtypes_that_are_taken(registry: Registry) -> None:
+def test_supported_ops_and_dtypes(registry: Registry) -> None:
     found: dict[str, set[str]] = {}
     for case in all_cases():
         model = contents.analyse_bytes(case.content, case.name)
@@ -74,7 +74,7 @@ def test_the_ops_and_dtypes_that_are_taken(registry: Registry) -> None:
     assert found == {op: set(dtypes.split()) for dtypes, ops in TAKEN.items() for op in ops.split()}
 
 
-def test_every_node_is_taken_or_has_a_reason(registry: Registry) -> None:
+def test_every_node_is_delegated_or_has_a_reason(registry: Registry) -> None:
     for case in all_cases():
         model = contents.analyse_bytes(case.content, case.name)
         for one, subgraph in zip(
@@ -229,7 +229,7 @@ def test_reasons(make: Callable[[], Graph], expected: str) -> None:
         ),
     ],
 )
-def test_what_xnnpack_refuses_of_that(make: Callable[[], Graph], expected: str) -> None:
+def test_nodes_that_xnnpack_refuses(make: Callable[[], Graph], expected: str) -> None:
     assert reason(make()) == f"XNNPACK refuses node 0, CONV_2D, which the delegate takes: {expected}"
 
 
@@ -243,7 +243,7 @@ def test_a_zero_point_of_a_depthwise_filter(point: int, taken: bool) -> None:
     assert bool(alone(g).nodes) is taken
 
 
-def test_one_node_that_xnnpack_refuses_leaves_nothing_to_it() -> None:
+def test_one_refused_node_prevents_all_delegation() -> None:
     g = Graph()
     x, y = g.input([2, 3]), g.input([2, 3], "int8", quant=HALF)
     g.op("ABS", [x], [g.output()])
@@ -267,7 +267,7 @@ def test_other_dtypes_are_not_transposed(dtype: str) -> None:
     assert alone(g).nodes == (0,)
 
 
-def test_weights_with_a_zero_point_stay() -> None:
+def test_weights_with_a_zero_point_are_not_delegated() -> None:
     def matrix(zero_point: int) -> tuple[int, ...]:
         g = Graph()
         weights = g.const(np.ones([3, 4], np.int8), "int8", quant=(0.5, zero_point))
@@ -287,7 +287,7 @@ def test_a_subgraph_without_nodes_has_no_plan() -> None:
 
 
 @pytest.mark.parametrize(("scale", "taken"), [(0.5, True), (0.25, False)])
-def test_nothing_is_rescaled_where_numbers_only_move(scale: float, taken: bool) -> None:
+def test_ops_that_only_move_data_do_not_rescale(scale: float, taken: bool) -> None:
     g = Graph()
     inputs = [g.input([4], "int8", quant=HALF), g.const([2, 2], "int32")]
     g.op("RESHAPE", inputs, [g.output("int8", quant=(scale, 0))], "Reshape")
@@ -305,7 +305,7 @@ def test_nothing_is_rescaled_where_numbers_only_move(scale: float, taken: bool) 
         ([-9, 0], [4, 4], (1, 0), True),
     ],
 )
-def test_slices_that_reach_over_the_edge(
+def test_slices_that_exceed_their_input(
     begin: list[int], end: list[int], masks: tuple[int, int], taken: bool
 ) -> None:
     g = Graph()
@@ -326,26 +326,26 @@ def test_a_transposed_convolution_may_not_grow(height: int, taken: bool) -> None
 
 
 @pytest.mark.parametrize(("rank", "taken"), [(6, True), (7, False)])
-def test_xnnpack_knows_six_dimensions(rank: int, taken: bool) -> None:
+def test_xnnpack_supports_six_dimensions(rank: int, taken: bool) -> None:
     g = Graph()
     g.op("ABS", [g.input([1] * rank)], [g.output()])
     assert bool(alone(g).nodes) is taken
 
 
-def test_a_kernel_says_which_dtype_its_output_has() -> None:
+def test_the_kernel_determines_the_dtype_of_its_output() -> None:
     g = Graph()
     inputs = [g.input([2], "uint8", quant=HALF) for _ in range(2)]
-    # Such a file is among upstream's own tests.
+    # Upstream's own tests include such a file.
     g.op("ADD", inputs, [g.output("float32", quant=HALF)], "Add")
     found = delegate(g)
     assert found.subgraphs[0].nodes == (0,)
     assert found.graphs[0].tensors[2].bytes == 2
 
 
-# What only a run sizes.
+# Tensors that get their size only when the model runs.
 
 
-def test_nodes_from_the_first_dynamic_one_on_stay() -> None:
+def test_nodes_from_the_first_dynamic_one_on_are_not_delegated() -> None:
     g = Graph()
     x, shape = g.input([4]), g.input([1], "int32")
     made = [g.tensor([], "float32") for _ in range(2)]
@@ -404,15 +404,15 @@ def test_a_constant_is_unpacked_for_the_delegate() -> None:
         lambda g, filters, _: g.op("EXP", [filters], [g.output()]),
         lambda g, filters, _: g.current.outputs.append(filters),
     ],
-    ids=["another node wants it", "the caller wants it"],
+    ids=["another node reads it", "the caller reads it"],
 )
-def test_it_is_unpacked_twice_where_others_want_it(after: Callable[[Graph, int, int], None]) -> None:
+def test_it_is_unpacked_twice_when_others_read_it(after: Callable[[Graph, int, int], None]) -> None:
     found = unpacking(after)
     assert (1 in found.nodes, found.unpacked, found.also_unpacked) == (True, (), (0,))
     assert found.stays[0] == "its output is needed by a node that is not taken, or by the model's caller"
 
 
-def test_nodes_that_were_not_checked_count_as_others() -> None:
+def test_unchecked_nodes_count_as_other_readers() -> None:
     def after(g: Graph, filters: int, made: int) -> None:
         loose = g.tensor([], "float32")
         g.op("RESHAPE", [made, g.input([1], "int32")], [loose], "Reshape")
@@ -429,8 +429,10 @@ def test_a_result_of_the_model_is_not_unpacked(dtype: str) -> None:
     assert found.stays == {0: "its output is needed by a node that is not taken, or by the model's caller"}
 
 
-@pytest.mark.parametrize(("wanted", "nodes"), [(False, (0, 1, 2)), (True, (2,))])
-def test_constants_are_unpacked_through_two_nodes_or_none(wanted: bool, nodes: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("read_elsewhere", "nodes"), [(False, (0, 1, 2)), (True, (2,))])
+def test_constants_are_unpacked_through_two_nodes_or_none(
+    read_elsewhere: bool, nodes: tuple[int, ...]
+) -> None:
     case = next(one for one in all_cases() if one.name == "DENSIFY_int8")
     g = Graph()
     g.model = schema.ModelT.InitFromPackedBuf(case.content, 0)
@@ -443,12 +445,12 @@ def test_constants_are_unpacked_through_two_nodes_or_none(wanted: bool, nodes: t
     g.op("DEQUANTIZE", [dense], [made])
     g.current.inputs, g.current.outputs = [], []
     g.op("FULLY_CONNECTED", [g.input([1, shape[1]]), made, -1], [g.output()], "FullyConnected")
-    if wanted:
+    if read_elsewhere:
         g.op("EXP", [made], [g.output()])
     assert alone(g).nodes == nodes
 
 
-def test_without_a_scale_there_is_nothing_to_unpack() -> None:
+def test_a_constant_without_a_scale_is_not_unpacked() -> None:
     g = Graph()
     constant, made = g.const(np.ones([2, 2]), "int8"), g.tensor([2, 2], "float32")
     g.op("DEQUANTIZE", [constant], [made])
@@ -467,7 +469,7 @@ def parts(
     outputs: tuple[int, ...] = (),
     dtypes: dict[int, str] | None = None,
 ) -> list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]]:
-    """Nodes by op, inputs and outputs → nodes, inputs and outputs of each subset, and whose it is."""
+    """Nodes by op, inputs and outputs → each subset's nodes, inputs, outputs, and whether it is delegated."""
     count = 1 + max(index for _, inputs, made in nodes for index in (*inputs, *made))
     tensors = [
         RuntimeTensor(name="", dtype=(dtypes or {}).get(i, "float32"), dims=(), memory=Memory.ARENA)
@@ -512,15 +514,15 @@ def test_nodes_with_side_effects_keep_their_order() -> None:
     assert [nodes for nodes, *_ in parts(control, {1})] == [(0,), (1,), (2, 3)]
 
 
-def test_nothing_taken_changes_nothing() -> None:
+def test_no_delegated_nodes_give_no_partitions() -> None:
     assert parts(EXAMPLE, set(), (6,)) == []
 
 
-def test_all_taken_is_one_kernel() -> None:
+def test_all_nodes_delegated_become_one_kernel() -> None:
     assert parts(EXAMPLE, set(range(6)), (6, 2)) == [((0, 1, 2, 3, 4, 5), (0,), (2, 6), True)]
 
 
-def test_what_is_left_out_and_what_is_wanted_twice() -> None:
+def test_optional_and_repeated_tensors() -> None:
     nodes = [("A", (0, -1, 0), (1, -1)), ("B", (1, 1), (2,)), ("A", (1, 2), (3,))]
     assert parts(nodes, {0, 2}, (3, 0, 1)) == [
         ((0,), (0,), (1,), True),
@@ -538,11 +540,11 @@ def test_an_input_is_counted_although_an_earlier_node_of_the_subset_made_another
     ]
 
 
-def test_a_circle_is_never_ready() -> None:
+def test_a_cycle_is_never_ready() -> None:
     assert parts([("A", (2,), (1,)), ("A", (1,), (2,)), ("A", (0,), (3,))], {2}) == [((2,), (0,), (), True)]
 
 
-# The arena that is left.
+# The arena without delegated nodes.
 
 
 def arena(graph: Graph, *, delegated: bool) -> prediction.ArenaPlan:
@@ -563,10 +565,10 @@ def chain(*ops: str) -> Graph:
     return g
 
 
-def test_tensors_within_a_partition_are_in_no_arena() -> None:
+def test_tensors_within_a_partition_are_not_in_the_arena() -> None:
     graph = chain("ABS", "NEG", "EXP", "ABS", "NEG")
     (plan,) = arena(graph, delegated=True).subgraphs
-    # In a program of this graph upstream's delegate leaves two of its five nodes' tensors, and the last.
+    # In a program of this graph, upstream's delegate leaves two tensors between the five nodes, and the last.
     assert {one.name: (one.first_node, one.last_node) for one in plan.tensors} == {
         "t0": (0, 2),
         "t2": (0, 1),
@@ -578,7 +580,7 @@ def test_tensors_within_a_partition_are_in_no_arena() -> None:
     assert {one.name for one in before.tensors} == {f"t{i}" for i in range(6)}
 
 
-def test_scratch_of_delegated_nodes_is_in_no_arena() -> None:
+def test_scratch_of_delegated_nodes_is_not_in_the_arena() -> None:
     graph = convolution()()
     assert {one.kind for one in arena(graph, delegated=False).subgraphs[0].tensors} == {
         "input",
@@ -589,7 +591,7 @@ def test_scratch_of_delegated_nodes_is_in_no_arena() -> None:
     assert {one.kind for one in plan.tensors} == {"input", "output"}
 
 
-def test_doubts_name_the_nodes_of_the_file() -> None:
+def test_unknown_sizes_name_the_nodes_of_the_file() -> None:
     g = chain("ABS", "NEG", "ABS")
     made, rows = g.current.outputs.pop(), g.tensor([], "int64")
     flags = g.tensor([], "bool")
@@ -600,8 +602,8 @@ def test_doubts_name_the_nodes_of_the_file() -> None:
     assert (plan.node, plan.op) == (4, "WHERE")
 
 
-def test_bodies_are_placed_before_anybody_calls_them() -> None:
-    """A branch has room for its input then, which it would else borrow."""
+def test_subgraphs_of_control_flow_are_placed_before_their_callers() -> None:
+    """A branch then has memory for its input, which it would otherwise share with its caller."""
     case = next(one for one in all_cases() if one.name == "IF_float32")
     model = contents.analyse_bytes(case.content, case.name)
     plans = delegation.prepare(model, case.content).plans
@@ -620,7 +622,7 @@ def test_bodies_are_placed_before_anybody_calls_them() -> None:
     ("name", "size"), [("det", 51204), ("digits", 3432), ("gesture", 3396), ("words", 1928)]
 )
 def test_examples(name: str, size: int, registry: Registry) -> None:
-    """Bytes that upstream's runtime takes with its delegate, built with GCC."""
+    """Arena bytes of upstream's runtime with its delegate, built with GCC."""
     path: Path = ROOT / "examples" / f"{name}.tflite"
     content = path.read_bytes()
     model = contents.analyse_bytes(content, name)
@@ -629,7 +631,7 @@ def test_examples(name: str, size: int, registry: Registry) -> None:
     assert (plan.bytes, plan.exact) == (size, True)
 
 
-def test_gesture_is_taken_in_two_parts() -> None:
+def test_gesture_is_delegated_in_two_parts() -> None:
     content = (ROOT / "examples/gesture.tflite").read_bytes()
     (found,) = delegation.prepare(contents.analyse_bytes(content, "gesture"), content).subgraphs
     assert found.plan == (

@@ -75,13 +75,13 @@ def test_names_do_not_break_the_table(name: str) -> None:
     assert len(row) < 160
 
 
-def test_differences_in_what_the_builds_were_made_with() -> None:
+def test_differences_in_tools_and_settings() -> None:
     other = dataclasses.replace(MADE_WITH, linkage="dynamic")
     text = diff.compare(snapshot("a"), snapshot("b", made_with=other)).to_markdown()
     assert "- linkage: dynamic, was static" in text
 
 
-def test_the_page_holds_all_data_and_loads_nothing() -> None:
+def test_the_page_contains_all_data_and_loads_nothing() -> None:
     made = snapshot("</script><script>alert(1)</script>")
     text = size_page.render(made, snapshot("before"))
     assert text.count("<script") == 2

@@ -53,7 +53,7 @@ def test_thumb_functions_have_even_addresses(tmp_path: Path) -> None:
     file = Elf.read(elves.write(tmp_path / "x", PARTS, NAMES))
     assert {s.name: (s.address, s.size) for s in file.symbols()} == {
         "thumb": (0x2000, 32),
-        # Data may begin at an odd address.
+        # Data may start at an odd address.
         "table": (0x1001, 3),
     }
     other = Elf.read(elves.write(tmp_path / "y", PARTS, NAMES, bits=64, machine=elves.X86_64))
@@ -89,7 +89,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
-    """Random bytes changed: each file is read, or refused with a UsageError of one line that names it."""
+    """Each file has random bytes changed; it is read, or refused with a one-line UsageError that names it."""
     random = Random(20261126)
     path = tmp_path / "x"
     originals = [elves.write(path, PARTS, NAMES, bits=bits).read_bytes() for bits in (32, 64)]

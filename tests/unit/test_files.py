@@ -31,7 +31,7 @@ def test_writing_atomically(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_files(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.mkdir()
     with pytest.raises(IsADirectoryError):
@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_staging_folder_is_gone_after_success_and_failure(tmp_path: Path) -> None:
+def test_a_staging_folder_is_removed_after_success_and_failure(tmp_path: Path) -> None:
     with files.staging_folder(tmp_path / "out") as staged:
         assert staged.parent == tmp_path
     with contextlib.suppress(RuntimeError), files.staging_folder(tmp_path / "out") as staged:
@@ -61,7 +61,7 @@ def test_publishing_into_a_new_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out/bin/m").read_text() == "one"
 
 
-def test_publishing_over_an_old_build_keeps_what_is_not_ours(tmp_path: Path) -> None:
+def test_publishing_over_an_old_build_keeps_other_files(tmp_path: Path) -> None:
     out = tmp_path / "out"
     files.publish(staged_build(tmp_path, "one"), out)
     (out / "notes.txt").write_text("mine")
@@ -72,7 +72,7 @@ def test_publishing_over_an_old_build_keeps_what_is_not_ours(tmp_path: Path) -> 
     assert not (out / "bin/stale").exists()
 
 
-def test_an_optional_file_of_an_earlier_build_does_not_stay(tmp_path: Path) -> None:
+def test_an_optional_file_of_an_earlier_build_is_removed(tmp_path: Path) -> None:
     first, second = staged_build(tmp_path, "one"), staged_build(tmp_path, "two")
     (first / "verify.json").write_text("one")
     files.publish(first, tmp_path / "out", ["verify.json"])
@@ -97,5 +97,5 @@ def test_publishing_over_a_file(tmp_path: Path) -> None:
         (5 * 2**20 + 2**19, "5.50 MiB"),
     ],
 )
-def test_sizes_for_people(count: int, text: str) -> None:
+def test_human_readable_sizes(count: int, text: str) -> None:
     assert units.human_size(count) == text

@@ -61,22 +61,22 @@ GIVEN = {
         ),
     ],
 )
-def test_the_exact_words(name: str, line: list[str]) -> None:
+def test_the_exact_command(name: str, line: list[str]) -> None:
     assert list(flash_tools.load(name).words(GIVEN)) == line
 
 
-def test_the_words_of_every_flash_tool_are_tested() -> None:
-    (mark,) = test_the_exact_words.pytestmark  # type: ignore[attr-defined]
+def test_the_command_of_every_flash_tool_is_tested() -> None:
+    (mark,) = test_the_exact_command.pytestmark  # type: ignore[attr-defined]
     assert {case[0] for case in mark.args[1]} == set(flash_tools.available())
 
 
-def test_what_is_not_given_is_left_out() -> None:
+def test_missing_values_are_left_out() -> None:
     words = flash_tools.load("openocd").words({"image": "program.elf", "config": "board/x.cfg"})
     assert not [word for word in words if "serial" in word]
     assert "-b" in flash_tools.load("stm32flash").words({**GIVEN, "baud": "9600"})
 
 
-def test_a_script_stops_before_a_program_runs_that_differs() -> None:
+def test_a_script_stops_before_a_different_program_runs() -> None:
     script = flash_tools.load("gdb-remote").script_text(GIVEN).splitlines()
     assert "target remote tcp:127.0.0.1:3333" in script
     assert script[script.index("load") + 1].startswith("pipe compare-sections")
@@ -152,7 +152,7 @@ def test_hostile_values(name: str, value: object) -> None:
 BY_ID = "/dev/serial/by-id/usb-STM_ST-Link_066A:B-if02"
 
 
-def test_every_value_has_a_form_and_hostile_tests() -> None:
+def test_every_value_has_a_format_and_hostile_tests() -> None:
     assert set(HOSTILE) == set(flash_tools.FORMS) == set(flash_tools.PlaceholderValues.model_fields)
 
 
@@ -175,14 +175,14 @@ def test_values(name: str, value: object, read: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["./evil.yaml", "evil.yaml", "../x", "-x", "", "a b"])
-def test_an_inventory_names_no_file_that_has_commands(name: str) -> None:
+def test_an_inventory_cannot_name_a_file_of_commands(name: str) -> None:
     """A profile may define runners, and so commands."""
     for entry in ({"target": name, "runner": "gdb-remote"}, {"target": "armv7", "runner": name}):
         with pytest.raises(UsageError, match="a name is expected, without a folder or suffix"):
             validate(entry, FlashBoard, "test")
 
 
-def test_an_inventory_of_both_kinds(tmp_path: Path) -> None:
+def test_an_inventory_with_both_kinds_of_boards(tmp_path: Path) -> None:
     path = tmp_path / "boards.yaml"
     path.write_text(
         "boards:\n"
@@ -216,7 +216,7 @@ def test_an_inventory_of_both_kinds(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mistakes_name_the_key_of_the_file(entry: dict[str, object], message: str) -> None:
+def test_errors_name_the_key_in_the_file(entry: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         validate({"boards": {"Board": entry}}, inventory.Inventory, "boards.yaml")
     assert message in str(caught.value)
@@ -242,7 +242,7 @@ def test_mistakes_name_the_key_of_the_file(entry: dict[str, object], message: st
         ({"tool": "x"}, "the key 'tool' is unknown; perhaps you meant 'tools'"),
     ],
 )
-def test_a_definition_that_makes_no_sense(change: dict[str, object], message: str) -> None:
+def test_an_invalid_definition(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         validate({**OWN, **change}, FlashTool, "test")
     assert message in str(caught.value)
@@ -278,10 +278,10 @@ def test_flash_tools_are_not_targets() -> None:
     assert {path.stem for path in (ROOT / "targets/runners").iterdir()} == set(flash_tools.available())
 
 
-# --- commands that a board cannot obey
+# --- commands that a board does not support
 
 
-def test_there_is_no_way_back(cli: Cli, tmp_path: Path) -> None:
+def test_rollback_is_not_supported(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "boards.yaml").write_text(
         "boards: {bench: {target: armv7, runner: dfu-util, address: 0x08000000}}"
     )

@@ -9,7 +9,7 @@ from litesmith.model.flatbuffer import DamagedError, Span
 
 
 def table_file(*fields: bytes) -> bytes:
-    """A root table whose fields stand inline in order, without padding rules."""
+    """A root table with its fields inline, in order and without padding."""
     vtable_size = 4 + 2 * len(fields)
     offsets, inline = [], 4
     for value in fields:
@@ -29,7 +29,7 @@ def test_scalars_of_every_kind() -> None:
     assert root.scalar(2, "Q") == 2**40
 
 
-def test_an_absent_field_has_its_default() -> None:
+def test_an_absent_field_has_the_default() -> None:
     root = flatbuffer.root(table_file(b"", b"\x07"))
     assert root.scalar(0, "i", 42) == 42
     assert root.scalar(9, "i", 42) == 42
@@ -45,7 +45,7 @@ def test_an_absent_field_has_its_default() -> None:
 def test_a_vector_and_a_string() -> None:
     data = table_file(struct.pack("<I", 8), struct.pack("<I", 16))
     data += struct.pack("<I3i", 3, 1, -2, 3) + struct.pack("<I", 3) + b"abc\0"
-    # The offsets are relative to their own fields: adjust them to what was appended.
+    # The offsets are relative to their own fields: adjust them to the appended data.
     base = len(data) - 24
     fields = base - 8
     data = bytearray(data)
@@ -81,7 +81,7 @@ def test_a_damaged_root(data: bytes, message: str) -> None:
 
 
 @pytest.mark.parametrize("offset", [1, 2, 3, 7, 8, 60000])
-def test_a_field_outside_of_its_table(offset: int) -> None:
+def test_a_field_outside_its_table(offset: int) -> None:
     data = bytearray(table_file(struct.pack("<i", 1)))
     struct.pack_into("<H", data, 4 + 4, offset)
     with pytest.raises(DamagedError, match="lies outside"):
@@ -89,7 +89,7 @@ def test_a_field_outside_of_its_table(offset: int) -> None:
 
 
 @pytest.mark.parametrize("length", [2, 1000, 2**31, 2**32 - 1])
-def test_a_vector_over_the_end(length: int) -> None:
+def test_a_vector_that_exceeds_the_file(length: int) -> None:
     data = table_file(struct.pack("<I", 4)) + struct.pack("<Ii", length, 0)
     root = flatbuffer.root(data)
     for read in (lambda: root.numbers(0, "i"), lambda: list(root.tables(0)), lambda: root.length(0, 8)):
@@ -97,7 +97,7 @@ def test_a_vector_over_the_end(length: int) -> None:
             read()
 
 
-def test_an_offset_of_zero_is_no_endless_loop() -> None:
+def test_an_offset_of_zero_does_not_loop_forever() -> None:
     root = flatbuffer.root(table_file(struct.pack("<I", 0)))
     with pytest.raises(DamagedError, match="points at itself"):
         root.table(0)
@@ -126,7 +126,7 @@ def test_text_that_is_not_utf8() -> None:
 
 
 def test_many_pointers_to_one_table_with_a_large_vtable() -> None:
-    """Work is bounded by the file's size, not by pointers times fields."""
+    """The work is bounded by the size of the file, not by pointers times fields."""
     fields = 30000
     vtable = struct.pack("<HH", 4 + 2 * fields, 8) + struct.pack("<H", 4) + bytes(2 * fields - 2)
     position = 4 + len(vtable)

@@ -40,7 +40,7 @@ def test_a_failure_does_not_affect_other_boards(monkeypatch: pytest.MonkeyPatch)
     assert result.to_json()["failed"] == ["full", "broken"]
 
 
-def test_ctrl_c_begins_no_other_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_starts_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_futures: object) -> None:
         raise KeyboardInterrupt
 

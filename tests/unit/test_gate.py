@@ -38,7 +38,7 @@ def test_the_same_size_passes(baseline: Path) -> None:
         (101, 100, None, False),
         (0, None, 1300, True),
         (0, None, 1299, False),
-        # A budget alone lets it grow.
+        # A budget alone allows growth.
         (50, None, 1400, True),
         (50, 10, 1400, False),
         (-50, 0, None, True),
@@ -65,7 +65,7 @@ def test_the_largest_causes_are_named(baseline: Path) -> None:
         gate.enforce(found)
 
 
-def test_over_its_budget_without_having_grown(baseline: Path) -> None:
+def test_over_budget_without_growth(baseline: Path) -> None:
     found = gate.check(baseline, snapshot(), None, 1000)
     assert [cause.name for cause in found.causes] == ["core runtime", "MUL", "ADD"]
     with pytest.raises(GateError, match=r"core runtime 1,000, MUL 200, ADD 100"):
@@ -89,7 +89,7 @@ def test_history_grows(baseline: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
-def test_accepting_needs_a_reason(tmp_path: Path, reason: str) -> None:
+def test_accepting_requires_a_reason(tmp_path: Path, reason: str) -> None:
     with pytest.raises(UsageError, match="only with a reason"):
         gate.accept(tmp_path / "b.json", snapshot(), reason, TODAY)
     assert not (tmp_path / "b.json").exists()
@@ -158,8 +158,8 @@ def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fence", ["GitLab CI", "GitHub Actions"])
-def test_snippets_of_the_documentation(fence: str) -> None:
-    """They are valid YAML, and call size.check with its options."""
+def test_snippets_in_the_documentation(fence: str) -> None:
+    """They are valid YAML, and call size.check with existing options."""
     text = (ROOT / "docs/size-gate.md").read_text()
     snippet = text[text.index(f"## {fence}") :]
     snippet = snippet[snippet.index("```yaml\n") + 8 :]

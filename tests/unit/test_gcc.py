@@ -74,7 +74,7 @@ def test_gcc_and_docker_have_the_same_flags() -> None:
         assert host.link_flags(profile) == container.link_flags(profile)
 
 
-def test_linkage_decides_about_flags_and_libraries() -> None:
+def test_linkage_determines_flags_and_libraries() -> None:
     profile = profiles.load("armv7")
     toolchain = load_toolchain("gcc")
     static, _ = profile.choose("gcc:static")
@@ -83,7 +83,7 @@ def test_linkage_decides_about_flags_and_libraries() -> None:
     assert toolchain.sysroot(static) is None
 
 
-def test_what_a_refusal_says() -> None:
+def test_messages_of_refusals() -> None:
     wrong = compiler.refusal("a.cc does not compile", "a.cc:1:2: error: 'x' was not declared\nmore")
     assert wrong.message == "a.cc does not compile: a.cc:1:2: error: 'x' was not declared"
     undefined = compiler.refusal(

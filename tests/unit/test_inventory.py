@@ -40,7 +40,7 @@ def test_an_inventory(tmp_path: Path) -> None:
     assert found.boards["bench-2"].known_hosts.file == tmp_path / "hosts"
 
 
-def test_choosing(tmp_path: Path) -> None:
+def test_choosing_boards(tmp_path: Path) -> None:
     found = inventory.load(write(tmp_path, GOOD))
 
     def names(*boards: str, tags: tuple[str, ...] = ()) -> list[str]:
@@ -82,7 +82,7 @@ BOARD = "host: h, user: u, key: k, target: armv7"
         ),
     ],
 )
-def test_mistakes(tmp_path: Path, entry: str, message: str) -> None:
+def test_invalid_inventories(tmp_path: Path, entry: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         inventory.load(write(tmp_path, f"boards: {{b: {{{entry}}}}}"))
     assert message in str(caught.value)
@@ -95,7 +95,7 @@ def test_bad_board_names(tmp_path: Path, name: str) -> None:
         inventory.load(write(tmp_path, f'boards: {{"{name}": {{{BOARD}}}}}'))
 
 
-def test_no_inventory(cli: Cli) -> None:
+def test_a_missing_inventory(cli: Cli) -> None:
     done = cli("boards")
     assert (done.returncode, "there is no inventory boards.yaml" in one_error_line(done)) == (2, True)
 

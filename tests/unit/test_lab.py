@@ -31,7 +31,7 @@ def test_too_many_boards() -> None:
         virtual_boards.parse("armv7:60,aarch64:60")
 
 
-def test_keys_lie_beside_the_inventory() -> None:
+def test_keys_are_stored_next_to_the_inventory() -> None:
     assert virtual_boards.folder_of(Path("there/boards.yaml")) == Path("there/boards.lab")
 
 
@@ -45,7 +45,7 @@ def test_keys_lie_beside_the_inventory() -> None:
         ("disabled\ninterpreter /usr/bin/qemu-arm-static\nflags: F\noffset 0\n", False),
     ],
 )
-def test_formats_that_containers_can_use(
+def test_binary_formats_that_containers_can_use(
     text: str, usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binfmt, "_BINFMT", tmp_path)

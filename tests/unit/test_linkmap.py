@@ -102,7 +102,7 @@ def test_pieces_of_gnu_ld() -> None:
 
 
 def test_section_names_without_a_dot() -> None:
-    """Sections of glibc, and common symbols."""
+    """Sections in glibc, and common symbols."""
     text = """Linker script and memory map
 
 __libc_freeres_fn
@@ -115,7 +115,7 @@ __libc_freeres_fn
     assert found == [("__libc_freeres_fn", 0x30, "dl-reloc.o"), ("__libc_freeres_fn", 0x10, "errno.o")]
 
 
-def test_stubs_have_no_file() -> None:
+def test_stubs_belong_to_no_file() -> None:
     line = " .text.__stub   0x0000000000020000       0x22 linker stubs\n"
     (found,) = linkmap.pieces(f"Linker script and memory map\n\n.text           0x020000 0x22\n{line}")
     assert found == Piece(

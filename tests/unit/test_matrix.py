@@ -9,8 +9,8 @@ from litesmith.base.errors import UsageError
 from litesmith.workflow import matrix
 
 
-def test_cells_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
-    """None of these gets as far as a compiler."""
+def test_failed_cells_do_not_stop_the_others(tmp_path: Path) -> None:
+    """None of these reaches a compiler."""
     found = matrix.run(
         ("armv7", "nonsense", "armv6"), ("gone.tflite", "zoo:none"), ("zig", "gcc"), tmp_path / "out"
     )

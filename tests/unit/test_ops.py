@@ -57,7 +57,7 @@ def test_a_registry_file_is_complete(path: Path) -> None:
         ("FAKE_QUANT", 80, (1, 2)),
     ],
 )
-def test_versions_as_in_register_cc(
+def test_versions_match_register_cc(
     registry: Registry, name: str, code: int, versions: tuple[int, int]
 ) -> None:
     assert registry.builtins[code].name == name
@@ -95,7 +95,7 @@ def test_a_builtin_newer_than_the_registry(tmp_path: Path, registry: Registry) -
     assert "newer" in problem.message
 
 
-def test_a_builtin_that_nobody_has_named_yet(tmp_path: Path, registry: Registry) -> None:
+def test_a_builtin_without_a_known_name(tmp_path: Path, registry: Registry) -> None:
     (problem,) = problems(tmp_path, registry, Op(5000))
     assert "BUILTIN_5000 (code 5000)" in problem.message
 
@@ -119,7 +119,7 @@ def test_a_version_below_the_minimum(tmp_path: Path, registry: Registry) -> None
     assert "supports 2 and later" in problem.message
 
 
-def test_the_first_problem_is_raised_and_the_others_are_named(tmp_path: Path, registry: Registry) -> None:
+def test_the_first_problem_is_raised_and_names_the_others(tmp_path: Path, registry: Registry) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(build_model([Op(CUSTOM, custom="FlexErf"), Op(CUSTOM, custom="Mine"), Op(ADD)]))
     with pytest.raises(UnsupportedModelError, match="Flex op") as caught:
@@ -150,13 +150,13 @@ def test_an_unknown_key_in_a_registry_file(own_registry: Path) -> None:
         op_registry.load(own_registry)
 
 
-def test_a_registry_file_that_is_no_json(own_registry: Path) -> None:
+def test_a_registry_file_that_is_not_json(own_registry: Path) -> None:
     (own_registry / "ops/add.json").write_text("{")
     with pytest.raises(UsageError, match=r"add.json cannot be read"):
         op_registry.load(own_registry)
 
 
-def test_adding_an_op_means_adding_a_file(own_registry: Path, tmp_path: Path) -> None:
+def test_adding_an_op_only_adds_a_file(own_registry: Path, tmp_path: Path) -> None:
     content = {
         "name": "Mine",
         "code": 32,

@@ -20,13 +20,11 @@ def test_every_extra_has_a_lock_file() -> None:
         assert f"{name}==" in (ROOT / "requirements" / f"{extra}.txt").read_text()
 
 
-def test_packages_that_are_there_are_not_installed_again() -> None:
+def test_installed_packages_are_not_installed_again() -> None:
     packages.require("derive")
 
 
-def test_an_installed_wheel_says_which_extra_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_installed_wheel_names_the_missing_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(packages.sys, "prefix", str(tmp_path / "elsewhere"))
     with pytest.raises(ToolError, match=r"fabric, .* is not installed; .*pip install 'litesmith\[deploy\]'"):

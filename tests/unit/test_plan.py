@@ -40,14 +40,14 @@ def one_node(macs: int, op: str = "CONV_2D", kind: str = "int8", elements: int =
         ("zoo:ad", 264_192, 265_864),
     ],
 )
-def test_work_of_the_zoo(model: str, macs: int, parameters: int, registry: Registry) -> None:
+def test_macs_of_the_zoo_models(model: str, macs: int, parameters: int, registry: Registry) -> None:
     found = work.count(open_model(model).analysis, registry)
     assert (found.macs, found.parameters) == (macs, parameters)
     assert sum(found.by_op().values()) == macs
 
 
-def test_work_of_a_detector_by_hand(registry: Registry) -> None:
-    """Every convolution of the example, counted from its layers and not from the file's shapes."""
+def test_macs_of_the_detector_counted_by_hand(registry: Registry) -> None:
+    """Every convolution of the example, counted from its layers instead of the shapes in the file."""
     found = work.count(open_model(str(EXAMPLES / "det.tflite")).analysis, registry)
     # The first one: 96x96 pixels of 3 channels, stride 2, 3x3 kernels, 16 channels.
     first = next(node for node in found.nodes if node.macs)
@@ -92,7 +92,7 @@ def shaped(*shapes: tuple[int, ...], out: tuple[int, ...]) -> work.View:
         ("FULLY_CONNECTED", shaped((3, 20), (10, 20), out=(3, 10)), 600),
         ("FULLY_CONNECTED", shaped((2, 3, 20), (10, 20), out=(6, 10)), 1200),
         ("BATCH_MATMUL", shaped((5, 2, 3), (5, 3, 4), out=(5, 2, 4)), 5 * 2 * 4 * 3),
-        # The left matrix is turned: [depth, rows].
+        # The left matrix is transposed: [depth, rows].
         ("BATCH_MATMUL", shaped((5, 3, 2), (5, 3, 4), out=(5, 2, 4)), 5 * 2 * 4 * 3),
         ("SVDF", shaped((2, 10), (8, 10), (8, 6), out=(2, 4)), 2 * (80 + 48)),
         ("UNIDIRECTIONAL_SEQUENCE_LSTM", shaped((7, 2, 10), (8, 10), (8, 8), (8,), out=(7, 2, 8)), 14 * 144),
@@ -119,7 +119,7 @@ def test_flops_in_place_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(profiles.available()))
-def test_every_target_has_the_numbers(name: str) -> None:
+def test_every_target_has_throughput_and_clock(name: str) -> None:
     assert set(profiles.load(name).resources.macs_per_cycle) == {"float32", "int8"}
 
 
@@ -139,9 +139,9 @@ def with_throughput(**more: object) -> Profile:
     [
         (one_node(1_000_000), 1),
         (one_node(1_000_000, kind="float32"), 10),
-        # Not measured in float32: as in int8.
+        # Not measured in float32: same as int8.
         (one_node(1_000_000, op="FULLY_CONNECTED", kind="float32"), 2),
-        # Not measured at all: as others of the same arithmetic.
+        # Not measured at all: same as other ops of the same arithmetic.
         (one_node(1_000_000, op="DEPTHWISE_CONV_2D", kind="float32"), 10),
         (one_node(0, op="SOFTMAX", elements=1000), 1),
     ],
@@ -153,7 +153,7 @@ def test_a_measured_throughput(done: Work, milliseconds: float) -> None:
     assert "bench" in found.basis
 
 
-def test_a_profile_without_the_numbers() -> None:
+def test_a_profile_without_throughput() -> None:
     profile = profiles.load("armv7")
     bare = profile.model_copy(
         update={"resources": profile.resources.model_copy(update={"macs_per_cycle": {}})}
@@ -166,18 +166,18 @@ def test_a_profile_without_the_numbers() -> None:
     ("need", "error", "have", "verdict"),
     [(100, 0, 100, "fits"), (101, 0, 100, "does not fit"), (95, 0.1, 100, "perhaps"), (90, 0.1, 100, "fits")],
 )
-def test_bytes_against_a_board(need: float, error: float, have: float, verdict: str) -> None:
+def test_bytes_compared_with_a_board(need: float, error: float, have: float, verdict: str) -> None:
     assert budget.fits_into("flash", need, error, have).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("rates", "verdict"), [((5, 10), "fits"), ((4, 6), "perhaps"), ((1, 4), "does not fit")]
 )
-def test_frames_against_a_wish(rates: tuple[float, float], verdict: str) -> None:
+def test_frame_rate_compared_with_a_requirement(rates: tuple[float, float], verdict: str) -> None:
     assert budget.fast_enough(rates, 5).verdict == verdict
 
 
-def test_the_worst_line_decides() -> None:
+def test_the_worst_line_is_the_verdict() -> None:
     lines = [budget.fits_into("a", 1, 0, 2), budget.fast_enough((1, 9), 5), budget.fits_into("b", 3, 0, 2)]
     assert budget.verdict_of(lines) == "does not fit"
     assert budget.verdict_of(lines[:2]) == "perhaps"
@@ -220,7 +220,7 @@ def chosen(**limits: object) -> menu.MenuReport:
     return menu.choose(menu.load("mobilenet_v1"), "armv7", None, Limits(**limits))
 
 
-def test_the_menu_of_the_talk() -> None:
+def test_the_example_in_the_documentation() -> None:
     """500 MFLOP/s, 1,000 KB, 5 frames per second."""
     found = chosen(flops=500e6, flash=1_000_000, fps=5)
     assert found.best is not None
@@ -231,20 +231,20 @@ def test_the_menu_of_the_talk() -> None:
     assert "frames per second" in by_name["1.0_224", "int8"].why_not
 
 
-def test_nothing_of_the_menu_fits() -> None:
+def test_no_variant_fits() -> None:
     found = chosen(flash=1000)
     assert found.best is None
     assert found.to_json()["best"] is None
 
 
-def test_everything_fits() -> None:
+def test_all_variants_fit() -> None:
     found = chosen(flash=100_000_000, flops=1e12, fps=1)
     assert found.best is not None
-    # As accurate in int8, and a quarter to store.
+    # int8 has the same accuracy and takes a quarter of the bytes.
     assert (found.best.variant, found.best.arithmetic) == ("1.0_224", "int8")
 
 
-def test_the_published_row_that_is_off() -> None:
+def test_one_published_row_is_inconsistent() -> None:
     """MACs of convolutions grow with the square of the resolution; one row of the table does not."""
     variants = menu.load("mobilenet_v1").variants
     off = []
@@ -275,14 +275,14 @@ def test_the_published_row_that_is_off() -> None:
         ),
     ],
 )
-def test_menus_that_make_no_sense(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_menus(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         menu.choose(menu.load(str(path)), "armv7", None, Limits())
 
 
-def test_a_menu_of_ones_own(tmp_path: Path) -> None:
+def test_a_menu_file_of_the_user(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
         "description: two\nsource: here\nops: {int8: {CONV_2D: [int8, int32]}}\nvariants:\n"
@@ -330,8 +330,8 @@ def test_an_input_of_unknown_shape() -> None:
     work.require_shapes(model, Choice(shapes={name: (1, 7)}))
 
 
-def test_a_profile_whose_costs_nobody_measured(tmp_path: Path) -> None:
-    """The rest of the plan stands; that all of it fits cannot be said."""
+def test_a_profile_without_measured_costs(tmp_path: Path) -> None:
+    """The rest of the plan is still given, but its verdict is at best "perhaps"."""
     text = (ROOT / "targets/armv7.yaml").read_text().replace("optimise: size", "optimise: speed")
     path = tmp_path / "mine.yaml"
     path.write_text(text)

@@ -42,12 +42,12 @@ def facts(**more: object) -> Facts:
         (facts(), "armv6", STATIC, ""),
         (facts(machine="armv6l"), "armv7", STATIC, "its machine is armv6l"),
         (facts(features=("vfp",)), "armv7", STATIC, "its CPU lacks neon"),
-        # A board that says nothing of its CPU is tried.
+        # A board that does not describe its CPU is tried anyway.
         (facts(features=()), "armv7", STATIC, ""),
         (facts(libc="none", loaders=()), "armv7", DYNAMIC, "it has no glibc"),
         (facts(libc_version="2.31"), "armv7", DYNAMIC, "its glibc is 2.31, and the program needs 2.34"),
         (facts(libraries=()), "armv7", DYNAMIC, r"it has no libstdc\+\+.so.6"),
-        # A 64-bit kernel below a 32-bit system.
+        # A 64-bit kernel with a 32-bit user space.
         (facts(machine="aarch64", features=("asimd",)), "armv7", DYNAMIC, ""),
         (
             facts(machine="aarch64", loaders=("ld-linux-aarch64.so.1",)),
@@ -60,7 +60,9 @@ def facts(**more: object) -> Facts:
         (facts(machine="x86_64", features=("sse2",)), "x86_64", STATIC, "lacks popcnt, sse4_2"),
     ],
 )
-def test_what_fits_a_board(board: Facts, target: str, content: bytes, reason: str, tmp_path: Path) -> None:
+def test_programs_that_fit_a_board(
+    board: Facts, target: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
     program = tmp_path / "program"
     program.write_bytes(content)
     said = misfit(board, profiles.load(target), program)
@@ -78,8 +80,8 @@ def test_hosts(host: str) -> None:
 
 
 def test_an_owner_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
+    def fail() -> str:
         raise KeyError("getpwuid(): uid not found: 12345")
 
-    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", fail)
     assert lock.owner().startswith(f"user {os.getuid()}@")

@@ -25,7 +25,7 @@ def test_the_built_in_targets_are_the_files() -> None:
     assert set(profiles.available()) == {path.stem for path in (ROOT / "targets").glob("*.yaml")}
 
 
-def test_thumb_is_chosen_by_its_target() -> None:
+def test_thumb_is_selected_by_the_target() -> None:
     assert profiles.load("armv7").toolchains["zig"].target == "thumb-linux-musleabihf"
 
 
@@ -39,26 +39,26 @@ def test_thumb_is_chosen_by_its_target() -> None:
         ("rv64", "riscv64"),
     ],
 )
-def test_an_unknown_target_names_the_nearest(name: str, near: str) -> None:
+def test_an_unknown_target_suggests_the_nearest_name(name: str, near: str) -> None:
     with pytest.raises(UsageError, match="unknown target") as caught:
         profiles.load(name)
     assert near in caught.value.next_step
 
 
-def test_a_profile_by_its_path(tmp_path: Path) -> None:
+def test_a_profile_by_path(tmp_path: Path) -> None:
     path = tmp_path / "board.yaml"
     path.write_text((ROOT / "targets/armv7.yaml").read_text())
     assert profiles.load(str(path)).name == "board"
 
 
-def test_no_such_profile_file() -> None:
+def test_a_missing_profile_file() -> None:
     with pytest.raises(UsageError, match="no profile file"):
         profiles.load("boards/none.yaml")
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda p: p.stem)
-def test_an_invalid_profile_is_named(path: Path) -> None:
-    """The first line of each file says what the error must contain, parts separated by |."""
+def test_an_invalid_profile_is_an_error(path: Path) -> None:
+    """The first line of each file lists the parts that the error must contain, separated by |."""
     first = path.read_text().splitlines()[0]
     expected = [part.strip() for part in first.removeprefix("# error:").split("|")]
     with pytest.raises(UsageError) as caught:
@@ -90,7 +90,7 @@ def test_sizes(text: object, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "KB", "12 XB", "-3KB", "1e3", "0x10"])
-def test_no_sizes(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="a size such as"):
         units.parse_size(text)
 
@@ -128,7 +128,7 @@ def test_a_toolchain_with_its_linkage() -> None:
         ("armv7", "zig:dynamic", ["zig links statically"]),
     ],
 )
-def test_a_toolchain_that_cannot_be_used(target: str, toolchain: str, parts: list[str]) -> None:
+def test_an_unusable_toolchain(target: str, toolchain: str, parts: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         profiles.load(target).choose(toolchain)
     for part in parts:
@@ -142,13 +142,13 @@ def test_an_optimisation_is_a_level_and_flags_of_single_files() -> None:
     assert speed.name == "armv7"
 
 
-def test_flags_of_ones_own_for_a_file_win() -> None:
+def test_flags_in_the_profile_override_those_of_a_file() -> None:
     profile = profiles.load("aarch64")
     assert set(profile.source_flags) <= set(profile.flags_by_source)
     assert all(profile.flags_by_source[name] == flags for name, flags in profile.source_flags.items())
 
 
-def test_a_level_among_the_flags_gives_way_to_another_optimisation(tmp_path: Path) -> None:
+def test_another_optimisation_replaces_a_level_among_the_flags(tmp_path: Path) -> None:
     text = (
         (ROOT / "targets/armv7.yaml").read_text().replace("optimise: size", "flags: [-O1, -fno-math-errno]")
     )
@@ -159,7 +159,7 @@ def test_a_level_among_the_flags_gives_way_to_another_optimisation(tmp_path: Pat
     assert profile.optimised("speed").compile_flags == ("-O3", "-fno-math-errno")
 
 
-def test_an_unknown_optimisation_names_the_nearest() -> None:
+def test_an_unknown_optimisation_suggests_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="unknown optimisation 'sped'") as caught:
         profiles.load("armv7").optimised("sped")
     assert "speed" in caught.value.next_step

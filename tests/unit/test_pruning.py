@@ -37,7 +37,7 @@ def test_a_file_keeps_the_dtypes_of_the_ops_that_use_it(tmp_path: Path, registry
     assert kept[f"{KERNELS}/conv.cc"] == ("int32", "int8")
     assert kept[f"{KERNELS}/add.cc"] == ("float32",)
     made = pruning.prune(chosen, registry.runtime)
-    # Bits by TfLiteType: kTfLiteFloat32 is 1, kTfLiteInt32 2, kTfLiteInt8 9.
+    # Bits are numbered by TfLiteType: kTfLiteFloat32 is 1, kTfLiteInt32 is 2, kTfLiteInt8 is 9.
     assert "LITESMITH_DTYPES=0x204" in made.by_source[f"{KERNELS}/conv.cc"]
     assert made.by_source[f"{KERNELS}/add.cc"] == ("LITESMITH_DTYPES=0x2",)
 
@@ -59,7 +59,7 @@ def test_an_op_without_nodes_has_no_dtype(tmp_path: Path, registry: Registry) ->
 
 
 def test_only_selected_options_are_read(tmp_path: Path, registry: Registry) -> None:
-    """The table of selected ops names readers; upstream's switch keeps what only it reads."""
+    """The table of selected ops names the readers; upstream's switch keeps what only it reads."""
     renamed = "ParseOpData=ParseOpDataBySwitch"
     for ops, codes in (((Op(ADD), Op(RESHAPE)), "-1"), ((Op(ADD), Op(GELU)), str(GELU))):
         made = pruning.prune(select(tmp_path, registry, *ops), registry.runtime)
@@ -68,13 +68,13 @@ def test_only_selected_options_are_read(tmp_path: Path, registry: Registry) -> N
     assert nothing.by_source[CONVERSIONS] == (renamed, "LITESMITH_OPS=-1")
 
 
-def test_rows_of_depthwise_convolutions(registry: Registry, det: Selection) -> None:
+def test_row_kernels_of_depthwise_convolutions(registry: Registry, det: Selection) -> None:
     made = pruning.prune(det, registry.runtime)
     (rows,) = [d for d in made.by_source[f"{KERNELS}/depthwise_conv.cc"] if "ROWS" in d]
     assert rows.startswith("LITESMITH_DEPTHWISE_ROWS=1,24,1,")
 
 
-def test_unknown_shapes_keep_every_row(registry: Registry, det: Selection) -> None:
+def test_unknown_shapes_keep_every_row_kernel(registry: Registry, det: Selection) -> None:
     unknown = DepthwiseRow(stride_width=1, input_depth=-1, multiplier=-1)
     ops = tuple(
         dataclasses.replace(op, depthwise=(*op.depthwise, unknown)) if op.depthwise else op for op in det.ops
@@ -83,7 +83,7 @@ def test_unknown_shapes_keep_every_row(registry: Registry, det: Selection) -> No
     assert not any("ROWS" in define for define in made.by_source[f"{KERNELS}/depthwise_conv.cc"])
 
 
-def test_sparse_weights_are_read_where_a_model_has_them(registry: Registry, det: Selection) -> None:
+def test_sparse_weights_are_supported_if_a_model_has_them(registry: Registry, det: Selection) -> None:
     builder = "tensorflow/tensorflow/lite/core/interpreter_builder.cc"
     assert "LITESMITH_DENSE" in pruning.prune(det, registry.runtime).by_source[builder]
     sparse = dataclasses.replace(det, sparse=True)
@@ -116,18 +116,18 @@ def test_custom_ops_may_multiply_in_any_order(tmp_path: Path, registry: Registry
         "lstm_eval",
     ],
 )
-def test_files_that_see_tensors_of_other_nodes_are_whole(registry: Registry, name: str) -> None:
+def test_files_that_see_tensors_of_other_nodes_are_not_pruned(registry: Registry, name: str) -> None:
     assert f"{KERNELS}/{name}.cc" not in registry.runtime.dispatching
 
 
 @pytest.mark.parametrize(
     "name", ["conv", "depthwise_conv", "fully_connected", "add", "activations", "cast", "reshape", "lstm"]
 )
-def test_kernels_tell_dtypes_apart(registry: Registry, name: str) -> None:
+def test_kernels_that_dispatch_by_dtype(registry: Registry, name: str) -> None:
     assert f"{KERNELS}/{name}.cc" in registry.runtime.dispatching
 
 
-def test_custom_op_has_no_own_dtypes(tmp_path: Path, registry: Registry) -> None:
+def test_a_custom_op_has_no_dtypes_of_its_own(tmp_path: Path, registry: Registry) -> None:
     chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess"))
     assert list(pruning.kept_dtypes(chosen, registry.runtime.dispatching)) == [
         f"{KERNELS}/detection_postprocess.cc"
@@ -137,8 +137,8 @@ def test_custom_op_has_no_own_dtypes(tmp_path: Path, registry: Registry) -> None
 @pytest.mark.parametrize(
     "patch", [*TENSORFLOW_PRUNING, *RUY_PRUNING], ids=lambda p: f"{Path(p.path).name}-{p.find[:30]}"
 )
-def test_a_patch_leaves_stock_builds_alone(patch: Patch) -> None:
-    """What a patch changes lies behind a define of ours, or expands to upstream's own words."""
+def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
+    """A patch changes code only behind a LITESMITH_ define, or expands to upstream's own text."""
     guarded = re.search(r"#if(def| defined\() ?LITESMITH_", patch.replace)
     macro = re.search(r"LITESMITH_\w+\(|LITESMITH_TENSOR_TYPE", patch.replace)
     include = patch.replace.startswith("#include") or '#include "litesmith/' in patch.replace

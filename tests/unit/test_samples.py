@@ -15,7 +15,7 @@ from tests.models import build_model
 
 
 def two_signatures(folder: Path) -> Path:
-    """A model that doubles a vector of unknown length, and one that joins words."""
+    """A model with one signature that doubles a vector of unknown length, and one that joins strings."""
     g = Graph()
     x = g.input([1, 3], signature=[-1, 3])
     y = g.output()
@@ -44,7 +44,7 @@ def test_shapes(words: list[str], shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 @pytest.mark.parametrize("word", ["x", "=1x2", "x=1x", "x=a", "x=-1", "x=1,2", "x=1x2x"])
-def test_no_shapes(word: str) -> None:
+def test_invalid_shapes(word: str) -> None:
     with pytest.raises(UsageError, match="NAME=1x224x224x3"):
         entry_points.parse_shapes([word])
 
@@ -53,14 +53,14 @@ def test_the_parts_of_a_model(tmp_path: Path) -> None:
     model = contents.analyse(two_signatures(tmp_path))
     first, second = entry_points.parts(model)
     assert (first.signature, second.signature) == (None, "equal")
-    # In the order of the subgraph, whatever the order of the signature's names.
+    # In the order of the subgraph, regardless of the order of names in the signature.
     assert second.entry.inputs == ("first", "second")
     assert second.arguments() == ["--signature", "equal"]
     (only,) = entry_points.parts(model, Choice(signature="double"))
     assert only.entry.inputs == ("x",)
 
 
-def test_a_shape_by_either_name(tmp_path: Path) -> None:
+def test_a_shape_by_tensor_or_signature_name(tmp_path: Path) -> None:
     model = contents.analyse(two_signatures(tmp_path))
     for name in ("x", "t0"):
         part = entry_points.parts(model, Choice(signature="double", shapes={name: (5, 3)}))[0]
@@ -76,7 +76,9 @@ def test_a_shape_by_either_name(tmp_path: Path) -> None:
         (Choice(signature="double", shapes={"z": (1,)}), "no input 'z'"),
     ],
 )
-def test_what_a_model_does_not_have(tmp_path: Path, choice: Choice, message: str) -> None:
+def test_signatures_and_inputs_that_a_model_does_not_have(
+    tmp_path: Path, choice: Choice, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         entry_points.parts(contents.analyse(two_signatures(tmp_path)), choice)
 
@@ -101,7 +103,7 @@ def test_random_strings_and_empty_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0,), (), (3,), (2, 2)])
-def test_strings_there_and_back(shape: tuple[int, ...]) -> None:
+def test_string_round_trip(shape: tuple[int, ...]) -> None:
     words = tensors.as_strings(np.array(["", "ä", "x" * 300, "two words"])[: max(int(np.prod(shape)), 1)])
     made = words[: int(np.prod(shape))].reshape(shape)
     again = tensors.from_bytes(tensors.to_bytes(made), np.dtype(object), shape)
@@ -120,11 +122,11 @@ def test_strings_there_and_back(shape: tuple[int, ...]) -> None:
         np.array([1, 8, 12], np.int32).tobytes(),
     ],
 )
-def test_bytes_that_are_no_strings(raw: bytes) -> None:
+def test_bytes_that_are_not_strings(raw: bytes) -> None:
     assert tensors.from_bytes(raw, np.dtype(object), (1,)) is None
 
 
-def test_numbers_of_another_size() -> None:
+def test_numeric_bytes_of_the_wrong_size() -> None:
     assert tensors.from_bytes(b"123", np.dtype("int16"), (2,)) is None
 
 
@@ -135,7 +137,7 @@ def tried(model: ModelAnalysis, path: Path) -> dict[str, tuple[samples.Array, ..
 
 
 @pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
-def test_examples_are_tried_with_real_inputs(name: str) -> None:
+def test_examples_have_real_inputs(name: str) -> None:
     path = EXAMPLES / f"{name}.tflite"
     model = contents.analyse(path)
     found = tried(model, path)
@@ -164,7 +166,7 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path) -> None:
         tried(contents.analyse(path), path)
 
 
-def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
+def test_inputs_that_are_not_arrays(tmp_path: Path) -> None:
     path = tmp_path / "words.tflite"
     path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
     (tmp_path / "words.inputs.npz").write_bytes(b"nothing")
@@ -173,7 +175,7 @@ def test_inputs_that_are_no_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04" + bytes(40), b"\x93NUMPY"])
-def test_inputs_files_that_are_damaged(tmp_path: Path, content: bytes) -> None:
+def test_damaged_inputs_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "words.tflite"
     path.write_bytes((EXAMPLES / "words.tflite").read_bytes())
     (tmp_path / "words.inputs.npz").write_bytes(content)

@@ -43,12 +43,12 @@ def test_the_union_of_two_models(tmp_path: Path, registry: Registry) -> None:
     assert [model.path.rsplit("/", 1)[-1] for model in chosen.models] == ["m0.tflite", "m1.tflite"]
 
 
-def test_an_unused_code_is_selected(tmp_path: Path, registry: Registry) -> None:
+def test_an_unused_operator_code_is_selected(tmp_path: Path, registry: Registry) -> None:
     chosen = select(tmp_path, registry, [Op(ADD), Op(QUANTIZE, used=False)])
     assert [op.name for op in chosen.ops] == ["ADD", "QUANTIZE"]
 
 
-def test_the_dtype_mask_has_the_schemas_bits(tmp_path: Path, registry: Registry) -> None:
+def test_the_dtype_mask_uses_the_bits_of_the_schema(tmp_path: Path, registry: Registry) -> None:
     (op,) = select(tmp_path, registry, [Op(ADD, dtypes=(FLOAT32, INT32, INT8))]).ops
     assert op.dtype_mask == 1 << 0 | 1 << 2 | 1 << 9
 
@@ -64,7 +64,7 @@ def test_without_an_op(tmp_path: Path, registry: Registry) -> None:
     assert chosen.without("ADD").models == chosen.models
 
 
-def test_selection_json_has_the_contracts_keys(registry: Registry) -> None:
+def test_selection_json_has_the_documented_keys(registry: Registry) -> None:
     content = selection.select([contents.analyse(EXAMPLES / "det.tflite")], registry).to_json()
     assert set(content) == {"models", "ops", "sparse"}
     assert set(content["models"][0]) == {"path", "sha256"}
@@ -98,7 +98,7 @@ def test_upstream_paths(source: str, upstream: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["det", "gesture", "words"])
-def test_selection_json_is_all_that_a_build_reads(registry: Registry, name: str) -> None:
+def test_a_build_reads_only_selection_json(registry: Registry, name: str) -> None:
     chosen = selection.select([contents.analyse(EXAMPLES / f"{name}.tflite")], registry)
     text = json.dumps(chosen.to_json())
     assert Selection.from_json(json.loads(text), registry) == chosen

@@ -27,13 +27,13 @@ def test_a_folder(folder: Path) -> None:
     assert found.report.ops["ADD"].attributed == 100
     assert found.models == {"m.tflite": "0" * 64}
     assert found.made_with.line() == "armv7, zig 1, static, -Os, pruned"
-    # What is pruned depends on the models.
+    # Pruning depends on the models.
     assert "defines" not in found.made_with.flags
     assert snapshot.read_program(folder / "bin/m") == found
     assert snapshot.read_program(folder / "bin/m.debug") == found
 
 
-def test_a_report_survives_json() -> None:
+def test_a_report_json_round_trip() -> None:
     report = snapshots.snapshot(shared={("ADD", "MUL"): 30}).report
     assert SizeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
@@ -88,7 +88,7 @@ def test_a_manifest_of_another_program(folder: Path, text: str) -> None:
         snapshot.read_program(folder / "bin/m")
 
 
-def test_foreign_programs(tmp_path: Path, folder: Path) -> None:
+def test_programs_without_a_build(tmp_path: Path, folder: Path) -> None:
     stripped = elves.write(tmp_path / "foreign", [])
     with pytest.raises(UsageError, match=r"is stripped, and no manifest\.json"):
         snapshot.read_program(stripped)

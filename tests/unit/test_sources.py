@@ -25,7 +25,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the address under which it is served."""
+    """A folder and the URL at which it is served."""
     folder = tmp_path / "served"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
@@ -118,7 +118,7 @@ def test_a_deep_root_stops_at_its_end(served: tuple[Path, str], empty_cache: Pat
     assert empty_cache.is_dir()
 
 
-def test_the_second_origin_is_asked_when_the_first_does_not_answer(
+def test_the_second_origin_is_used_when_the_first_does_not_answer(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, address = served
@@ -133,7 +133,7 @@ def test_the_second_origin_is_asked_when_the_first_does_not_answer(
     assert empty_cache.is_dir()
 
 
-def test_a_wrong_digest_is_an_error_and_no_reason_to_ask_elsewhere(
+def test_a_wrong_digest_is_an_error_and_no_other_origin_is_tried(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, address = served
@@ -160,7 +160,7 @@ def test_no_network_names_the_file_and_all_origins(
     assert not list((empty_cache / "sources").iterdir())
 
 
-def test_an_http_error_is_named(
+def test_an_http_error_is_reported(
     served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, address = served
@@ -171,7 +171,7 @@ def test_an_http_error_is_named(
     assert empty_cache.is_dir()
 
 
-def test_nothing_is_fetched_twice(served: tuple[Path, str], empty_cache: Path) -> None:
+def test_sources_are_fetched_once(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     wanted = (component(upstream(f"{address}/t.tar", tar(folder / "t.tar", FILES))),)
     first = source_tree.source_tree(wanted)
@@ -189,7 +189,7 @@ def test_members_that_would_leave_the_folder_are_ignored(served: tuple[Path, str
     assert not list(empty_cache.rglob("evil"))
 
 
-def test_an_archive_without_our_files(served: tuple[Path, str], empty_cache: Path) -> None:
+def test_an_archive_without_the_required_files(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     digest = tar(folder / "t.tar", {"top/other": b"x"})
     with pytest.raises(SourceError, match="contains none of its files"):
@@ -197,7 +197,7 @@ def test_an_archive_without_our_files(served: tuple[Path, str], empty_cache: Pat
     assert not list((empty_cache / "sources").iterdir())
 
 
-def test_an_archive_that_is_none(served: tuple[Path, str], empty_cache: Path) -> None:
+def test_a_file_that_is_not_an_archive(served: tuple[Path, str], empty_cache: Path) -> None:
     folder, address = served
     (folder / "t.tar").write_bytes(b"hello" * 100)
     digest = hashlib.sha256((folder / "t.tar").read_bytes()).hexdigest()

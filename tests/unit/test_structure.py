@@ -26,7 +26,7 @@ Name = tuple[str, ...]
 
 
 def imports(path: Path) -> set[Name]:
-    """The modules of ours that a file imports, anywhere in it; a package's are those of its ``__init__``."""
+    """The litesmith modules that a file imports anywhere; for a package, those of its ``__init__``."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
@@ -46,7 +46,7 @@ def imports(path: Path) -> set[Name]:
 IMPORTS = {module: imports(path) for module, path in MODULES.items()}
 
 
-def test_every_module_stands_in_a_package_of_the_order() -> None:
+def test_every_module_is_in_an_ordered_package() -> None:
     assert {module[1] for module in MODULES} == {*ORDER, "__init__", "__main__"}
     assert {module for module in MODULES if len(module) == 2} == {
         ("litesmith", "__init__"),
@@ -64,7 +64,7 @@ def test_a_package_imports_only_from_packages_to_its_left() -> None:
     assert back == set()
 
 
-def test_no_imports_run_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     packages = {module[:depth] for module in MODULES for depth in range(1, len(module))}
     for package in packages:
         depth = len(package)
@@ -79,7 +79,7 @@ def test_no_imports_run_in_a_circle() -> None:
             pytest.fail(f"a circle in {'.'.join(package)}: {[name[-1] for name in error.args[1]]}")
 
 
-def test_lock_files_record_hashes_and_no_addresses() -> None:
+def test_lock_files_have_hashes_and_no_urls() -> None:
     for path in (ROOT / "requirements").glob("*.txt"):
         text = path.read_text()
         assert "://" not in text

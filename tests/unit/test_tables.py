@@ -14,7 +14,7 @@ from tests.models import CONV_2D, Op, build_model
 
 
 def operator(options_type: int = generated.BuiltinOptions.Conv2DOptions) -> Table:
-    """The operator of a model with one convolution."""
+    """The operator of a model that has one convolution."""
 
     def change(model: Any) -> None:
         options = generated.Conv2DOptionsT()
@@ -37,13 +37,13 @@ def test_fields_are_read_by_name() -> None:
     assert (options.integer("stride_h"), options.integer("dilation_w_factor")) == (2, 3)
 
 
-def test_a_field_that_the_file_leaves_out_has_the_default_of_the_schema() -> None:
+def test_an_absent_field_has_the_default_of_the_schema() -> None:
     options = operator().union("builtin_options")
     assert options is not None
     assert (options.integer("stride_w"), options.integer("dilation_h_factor")) == (0, 1)
 
 
-def test_a_table_that_the_file_does_not_have_has_all_defaults() -> None:
+def test_an_absent_table_has_all_defaults() -> None:
     options = Table.absent("Conv2DOptions")
     assert not options.present
     assert (options.integer("stride_w"), options.integer("dilation_h_factor")) == (0, 1)
@@ -55,14 +55,14 @@ def test_a_table_that_the_file_does_not_have_has_all_defaults() -> None:
     assert Table.absent("VarHandleOptions").text("container") == ""
 
 
-def test_options_of_another_op_are_as_good_as_none() -> None:
+def test_options_of_another_op_are_treated_as_absent() -> None:
     node = operator(generated.BuiltinOptions.Pool2DOptions)
     assert not node.union_as("builtin_options", "Conv2DOptions").present
     assert operator().union_as("builtin_options", "Conv2DOptions").integer("stride_h") == 2
 
 
 @pytest.mark.parametrize("number", [0, 127])
-def test_a_union_with_a_member_that_the_schema_does_not_know(number: int) -> None:
+def test_a_union_with_an_unknown_member(number: int) -> None:
     assert operator(number).union("builtin_options") is None
 
 
@@ -85,15 +85,15 @@ def test_a_union_with_a_member_that_the_schema_does_not_know(number: int) -> Non
         (lambda _: schema.enum("Paddings"), "no Paddings among its enums"),
     ],
 )  # fmt: skip
-def test_a_wrong_name_or_type_is_an_error_of_its_own(read: Any, message: str) -> None:
+def test_a_wrong_name_or_type_is_a_distinct_error(read: Any, message: str) -> None:
     with pytest.raises(NotInSchemaError, match=message) as raised:
         read(operator())
-    # Not one that is taken for a damaged model, or for shapes that do not fit.
+    # It must not be mistaken for a damaged model, or for invalid shapes.
     assert not isinstance(raised.value, ArithmeticError | LookupError | TypeError | ValueError)
 
 
-def test_slots_are_those_of_the_accessors_that_flatc_generates() -> None:
-    # inspect.getsource of a class reads the whole module each time: a minute for all of them.
+def test_slots_match_the_accessors_that_flatc_generates() -> None:
+    # inspect.getsource of a class parses the whole module each time, which would take a minute in all.
     _, *parts = re.split(r"^class (\w+)", inspect.getsource(generated), flags=re.MULTILINE)
     sources = dict(zip(parts[::2], parts[1::2], strict=True))
     for name in (

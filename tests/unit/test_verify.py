@@ -41,7 +41,7 @@ def test_integers_must_be_equal(dtype: str) -> None:
     assert error_of(expected, other) == 3.0
 
 
-def test_integers_at_the_ends_do_not_wrap() -> None:
+def test_extreme_integers_do_not_wrap() -> None:
     assert error_of(np.array([-128], np.int8), np.array([127], np.int8)) == 255.0
     least = np.array([np.iinfo(np.int64).min])
     assert error_of(least, np.array([np.iinfo(np.int64).max])) == float(2**64 - 1)
@@ -86,14 +86,16 @@ def test_complex_outputs() -> None:
     assert error_of(values, values + 0.5j) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_a_missing_emulator_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_emulator_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoExecutorError) as error:
         find_executor(profiles.load("armv7"))
     assert str(error.value) == "qemu-arm is not installed; apt-get install qemu-user"
 
 
-def test_the_build_machine_needs_no_emulator() -> None:
+def test_this_machine_needs_no_emulator() -> None:
     assert find_executor(profiles.load("x86_64")).argv == ()
 
 
@@ -118,7 +120,7 @@ def verdict(passed: bool | None, dtype: str = "int8") -> Verdict:
     )
 
 
-def test_the_line_of_a_verdict() -> None:
+def test_the_summary_line_of_a_verdict() -> None:
     assert verdict(False).line() == (
         "m.tflite: WRONG, 4 inputs, worst output 1 (scores) on real 0: error 2 steps, tolerance 0 steps, "
         "ran with qemu-arm"
@@ -137,14 +139,14 @@ def test_the_line_of_a_verdict() -> None:
         (Op(0), ""),
     ],
 )
-def test_what_cannot_be_compared_is_said(tmp_path: Path, op: Op, reason: str) -> None:
+def test_outputs_that_cannot_be_compared_are_reported(tmp_path: Path, op: Op, reason: str) -> None:
     (tmp_path / "m.tflite").write_bytes(build_model([op]))
     found = why_not(tmp_path / "m.tflite")
     assert reason in found
     assert bool(found) == bool(reason)
 
 
-def test_an_input_larger_than_the_machine(tmp_path: Path) -> None:
+def test_an_input_larger_than_memory(tmp_path: Path) -> None:
     def huge(model: object) -> None:
         model.subgraphs[0].tensors[0].shape = [2**31 - 1] * 4  # type: ignore[attr-defined]
 
@@ -160,11 +162,11 @@ def test_strings_are_compared_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(("factor", "least", "most"), [(1.0, 0.0, 1e-5), (1e5, 1e-3, 1.0)])
-def test_what_a_rounding_of_the_inputs_moves(
+def test_the_effect_of_rounding_the_inputs(
     monkeypatch: pytest.MonkeyPatch, factor: float, least: float, most: float
 ) -> None:
     def sines(questions: Sequence[Question]) -> list[dict[str, Answer]]:
-        """What the reference would answer for a model that computes sin(factor * x)."""
+        """The outputs of the reference for a model that computes sin(factor * x)."""
         (question,) = questions
         return [
             {
@@ -210,7 +212,7 @@ SAID = "ERROR: a.cc:1 INT8 != FLOAT32\nERROR: Node number 5 (ADD) failed to prep
         ("", "it printed no error message"),
     ],
 )
-def test_a_program_says_why_it_fails(stderr: str, reason: str) -> None:
+def test_the_error_of_a_failed_program_is_reported(stderr: str, reason: str) -> None:
     model = open_model(str(EXAMPLES / "digits.tflite"))
     (part,) = entry_points.parts(model.analysis)
     found = samples.samples(model.analysis, model.path, part)["zeros"]
@@ -302,7 +304,7 @@ def test_an_output_of_another_size_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp
     assert (found.worst.error, found.worst.tolerance) == (INCOMPARABLE, 0.0)
 
 
-def test_made_up_inputs_that_the_reference_rejects_are_left_out(
+def test_generated_inputs_that_the_reference_rejects_are_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     found = verified(monkeypatch, tmp_path, RIGHT, ["zeros", "random 1"])
@@ -316,7 +318,7 @@ def test_inputs_of_the_user_that_the_reference_rejects_are_an_error(
         verified(monkeypatch, tmp_path, RIGHT, ["real 0"])
 
 
-def test_a_verdict_is_read_as_it_was_written() -> None:
+def test_a_verdict_json_round_trip() -> None:
     for passed in (True, False, None):
         found = verdict(passed)
         assert Verdict.from_json(json.dumps(found.to_json())) == found

@@ -47,7 +47,7 @@ def test_int8_only(registry: Registry) -> None:
     )
 
 
-def test_a_requantization_stays(registry: Registry) -> None:
+def test_requantization_is_kept(registry: Registry) -> None:
     start = chosen(op("QUANTIZE", "int8", "uint8"))
     assert converting_to_int8(registry)(start).selection == start
 
@@ -57,12 +57,12 @@ def test_a_requantization_stays(registry: Registry) -> None:
     [
         ("ADD", [op("CONV_2D", "int32", "int8"), op("RESHAPE", "int8", "int32")], ("int8",)),
         ("ADD", [op("CONV_2D", "float32")], ("float32",)),
-        # All dtypes that the op has together, even those that the program does not have.
+        # All dtypes of the op together, even those that are not in the program.
         ("RFFT2D", [op("CONV_2D", "float32")], ("complex64", "float32", "int32")),
         ("LOGICAL_AND", [op("CONV_2D", "float32")], ("bool",)),
     ],
 )
-def test_an_added_op_has_dtypes_like_the_program(
+def test_an_added_op_has_the_dtypes_of_the_program(
     registry: Registry, name: str, program: list[SelectedOp], expected: tuple[str, ...]
 ) -> None:
     start = chosen(*program)
@@ -82,7 +82,7 @@ def test_an_op_of_the_program_gets_more_dtypes(registry: Registry) -> None:
     assert dtypes_of(adding_op("ADD:int8", registry, start)(start).selection) == {"ADD": ("float32", "int8")}
 
 
-def test_an_op_that_the_program_already_has(registry: Registry) -> None:
+def test_adding_an_op_that_the_program_already_has(registry: Registry) -> None:
     start = chosen(op("ADD", "float32", "int8"))
     edited = adding_op("add", registry, start)(start)
     assert dtypes_of(edited.selection) == dtypes_of(start)
@@ -92,13 +92,13 @@ def test_an_op_that_the_program_already_has(registry: Registry) -> None:
     )
 
 
-def test_dtypes_do_not_depend_on_the_program_that_is_edited(registry: Registry) -> None:
-    """Alone and together with other changes, the same op is added."""
+def test_dtypes_do_not_depend_on_other_changes(registry: Registry) -> None:
+    """The same op is added with and without other changes."""
     add = adding_op("ADD", registry, like=chosen(op("CONV_2D", "int8", "int32")))
     assert dtypes_of(add(chosen(op("CONV_2D", "float32"))).selection)["ADD"] == ("int8",)
 
 
-def test_rows_of_an_added_depthwise_convolution_are_unknown(registry: Registry) -> None:
+def test_row_kernels_of_an_added_depthwise_convolution_are_unknown(registry: Registry) -> None:
     start = chosen(op("ADD", "int8"))
     edited = adding_op("DEPTHWISE_CONV_2D", registry, start)(start)
     (added,) = [one for one in edited.selection.ops if one.name == "DEPTHWISE_CONV_2D"]
@@ -116,13 +116,13 @@ def test_dropping_an_op_that_the_program_does_not_have() -> None:
         dropping_op("SOFTMAKS")(chosen(op("SOFTMAX", "int8")))
 
 
-def test_a_part_of_one_name_is_enough(registry: Registry) -> None:
+def test_a_unique_part_of_a_name_is_enough(registry: Registry) -> None:
     start = chosen(op("CONV_2D", "float32"))
     edited = adding_op("FFT", registry, start)(start)
     assert "RFFT2D" in dtypes_of(edited.selection)
     assert edited.notes[0] == "FFT was taken for RFFT2D"
     assert dropping_op("softmax")(chosen(op("SOFTMAX", "int8"))).selection.ops == ()
-    # CONV_ is a part of several names.
+    # CONV_ is part of several names.
     with pytest.raises(UsageError, match="there is no op CONV_; perhaps you meant"):
         adding_op("CONV_", registry, start)
 

@@ -1,4 +1,4 @@
-"""Nodes → what they need of XNNPACK → files, micro-kernels and memory; who runs the nodes; its answers."""
+"""What delegated nodes require of XNNPACK (files, micro-kernels, memory), and the choice of kernels."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.conftest import EXAMPLES
 
 REGISTRY = op_registry.load()
 HALF = (0.5, 0)
-NOBODY = frozenset[Any]()
+NONE = frozenset[Any]()
 
 
 def node_of(g: Graph) -> RuntimeNode:
-    """The last node of a graph that the delegate takes as a whole."""
+    """The last node of a graph that is delegated as a whole."""
     model = contents.analyse_bytes(g.content(), "model")
     found = delegation.prepare(model, g.content(), REGISTRY)
     (part,) = found.subgraphs
@@ -124,7 +124,7 @@ def test_the_kind_of_micro_kernel(node: RuntimeNode, expected: tuple[str, str, i
 
 
 @pytest.mark.parametrize(("channels", "operator"), [(1, "qs8"), (16, "qs8_qc8w")])
-def test_scales_of_channels_are_another_operator(channels: int, operator: str) -> None:
+def test_per_channel_scales_use_another_operator(channels: int, operator: str) -> None:
     g = Graph()
     quant: Any = HALF if channels == 1 else ([0.5] * 16, [0] * 16, 0)
     bias: Any = (0.25, 0) if channels == 1 else ([0.25] * 16, [0] * 16, 0)
@@ -146,7 +146,7 @@ def test_scales_of_channels_are_another_operator(channels: int, operator: str) -
     assert requirements_of(node_of(g)).operators == {f"convolution2d_nhwc_{operator}"}
 
 
-def test_an_activation_is_another_operator() -> None:
+def test_an_activation_adds_an_operator() -> None:
     def added(activation: int) -> Requirements:
         g = Graph()
         g.op("ADD", [g.input([4]), g.input([4])], [g.output()], "Add", fusedActivationFunction=activation)
@@ -156,7 +156,7 @@ def test_an_activation_is_another_operator() -> None:
     assert {one.config for one in added(1).microkernels} == {"f32_vadd", "f32_clamp"}
 
 
-def test_every_delegated_node_has_needs() -> None:
+def test_every_delegated_node_has_requirements() -> None:
     without = set()
     for case in all_cases():
         model = contents.analyse_bytes(case.content, case.name)
@@ -173,7 +173,7 @@ def test_every_delegated_node_has_needs() -> None:
 def parts(
     *needs: RequiredMicrokernels,
     sets: tuple[str, ...] = ("sse4.1",),
-    operators: frozenset[str] = NOBODY,
+    operators: frozenset[str] = NONE,
     architecture: instruction_sets.Architecture = "x86_64",
 ) -> XnnpackLibrary:
     wanted = Requirements(operators=operators | {"convolution2d_nhwc_f32"}, microkernels=frozenset(needs))
@@ -189,7 +189,7 @@ def rows(found: XnnpackLibrary) -> set[str]:
     ("kind", "expected"),
     [("gemm1", "gemm 1"), ("gemm", "gemm 4"), ("igemm1", "igemm 1"), ("igemm", "igemm 4")],
 )
-def test_only_matrix_kernels_of_that_kind(kind: str, expected: str) -> None:
+def test_only_matrix_kernels_of_the_required_kind(kind: str, expected: str) -> None:
     assert rows(parts(RequiredMicrokernels(config="f32_gemm", kind=kind))) == {expected}
 
 
@@ -225,7 +225,7 @@ def test_kernels_for_few_channels(
         ((NARROW, WIDE), "x86_64", ("avx2",), False),
     ],
 )
-def test_convolutions_choose_by_their_channels(
+def test_convolutions_select_kernels_by_their_channels(
     needs: tuple[RequiredMicrokernels, ...],
     architecture: instruction_sets.Architecture,
     sets: tuple[str, ...],
@@ -257,7 +257,7 @@ def test_an_unneeded_kernel_is_a_null_pointer() -> None:
     assert not any("xnn_gemm_ukernel_fn" in line for line in cuts)
 
 
-def test_an_unneeded_operator_is_refused() -> None:
+def test_an_unneeded_operator_returns_an_error() -> None:
     found = parts(RequiredMicrokernels(config="f32_gemm", kind="gemm"))
     text = "xnn_create_convolution2d_nhwc_f32(a); xnn_create_convolution2d_nhwc_qu8(a);"
     cuts = "\n".join(wrappers.cuts(found, "src/subgraph/convolution-2d.c", text))
@@ -265,7 +265,7 @@ def test_an_unneeded_operator_is_refused() -> None:
     assert "nhwc_f32" not in cuts
 
 
-def test_every_source_of_a_kernel_is_known() -> None:
+def test_the_source_of_every_kernel_is_known() -> None:
     known = source_index.load()
     named = {
         symbol
@@ -282,7 +282,7 @@ def test_every_source_of_a_kernel_is_known() -> None:
     }
 
 
-def test_instruction_sets_bring_what_they_need() -> None:
+def test_instruction_sets_include_their_prerequisites() -> None:
     assert [one.name for one in instruction_sets.closed("x86_64", ["avx512"])] == ["sse4.1", "avx2", "avx512"]
     assert "use_x86_avx2" in instruction_sets.hardware("x86_64", ["avxvnni"])
     with pytest.raises(ValueError, match="armv7 has no instruction set 'avx2'; it has neon, vfpv4"):
@@ -328,7 +328,7 @@ def chosen(name: str, target: str, kernels: str) -> kernel_choice.KernelChoice:
     return kernel_choice.choose(profiles.load(target).with_kernels(kernels), [model], REGISTRY)
 
 
-def test_nothing_is_delegated_unless_it_is_asked_for() -> None:
+def test_nothing_is_delegated_by_default() -> None:
     found = chosen("digits", "armv7", "builtin")
     assert (found.delegated_ops, found.to_json()["chosen"]) == (None, "builtin")
 
@@ -341,7 +341,7 @@ def test_the_automatic_choice(name: str, target: str, result: str) -> None:
     assert chosen(name, target, "auto").to_json()["chosen"] == result
 
 
-def test_a_model_that_xnnpack_cannot_help(tmp_path: Any) -> None:
+def test_a_model_that_xnnpack_cannot_accelerate(tmp_path: Any) -> None:
     g = Graph()
     g.op("EXP", [g.input([4])], [g.output()])
     path = tmp_path / "exp.tflite"
@@ -352,7 +352,7 @@ def test_a_model_that_xnnpack_cannot_help(tmp_path: Any) -> None:
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
 
 
-def test_ops_keep_their_kernels_where_the_file_has_no_shapes(tmp_path: Any) -> None:
+def test_ops_keep_their_kernels_if_the_file_has_no_shapes(tmp_path: Any) -> None:
     def whole(shape: list[int]) -> frozenset[str]:
         g = Graph()
         g.op("ABS", [g.input([4])], [g.output(shape=shape)])
@@ -363,10 +363,10 @@ def test_ops_keep_their_kernels_where_the_file_has_no_shapes(tmp_path: Any) -> N
         assert found.delegated_ops is not None
         return found.delegated_ops.fully_delegated
 
-    assert (whole([4]), whole([])) == (frozenset({"ABS"}), NOBODY)
+    assert (whole([4]), whole([])) == (frozenset({"ABS"}), NONE)
 
 
-def test_unknown_kernels_are_named() -> None:
+def test_an_unknown_choice_of_kernels() -> None:
     with pytest.raises(UsageError, match="unknown kernels 'xnpack'") as error:
         profiles.load("armv7").with_kernels("xnpack")
     assert "xnnpack" in str(error.value.next_step)

@@ -53,7 +53,7 @@ ADD, MUL, GEMM, IGEMM = (
 
 
 def builtin() -> BuiltinCosts:
-    """Kernels of 100 bytes, of which ADD and MUL share 40."""
+    """Built-in kernels of 100 bytes each, of which ADD and MUL share 40."""
     entries = [
         Entry(op=op, dtypes=("float32",), rows="", classes=classes, rest=0)
         for op, classes in (("ADD", (0, 1)), ("MUL", (0, 2)), ("ABS", (3,)))
@@ -70,7 +70,7 @@ def builtin() -> BuiltinCosts:
 
 
 def own() -> XnnpackCosts:
-    """A delegate of 5000 bytes, of which the kernel of ABS has 7, too."""
+    """A delegate of 5000 bytes, 7 of which are also in the kernel of ABS."""
     return XnnpackCosts(
         key={},
         made_with="test",
@@ -106,7 +106,7 @@ def estimate(names: Selection, found: DelegatedOps) -> Estimate:
     return xnnpack_costs.estimate(builtin(), own(), names, found, RUNTIME)
 
 
-def test_an_atom_is_what_nodes_ask_for() -> None:
+def test_an_atom_is_the_requirements_of_nodes() -> None:
     one = Requirements(
         files=frozenset({"src/subgraph/convolution-2d.c"}),
         operators=frozenset({"convolution2d_nhwc_f32"}),
@@ -121,7 +121,7 @@ def test_an_atom_is_what_nodes_ask_for() -> None:
 
 
 @pytest.mark.parametrize(("size", "taps"), [(1, 3), (3, 3), (4, 4), (5, 9), (9, 9), (10, 25), (25, 25)])
-def test_numbers_of_taps_that_run_the_same_kernel_are_the_same(size: int, taps: int) -> None:
+def test_tap_counts_with_the_same_kernel_share_an_atom(size: int, taps: int) -> None:
     need = RequiredMicrokernels(config="f32_dwconv", kind="dwconv", taps=size)
     atom = Atom.of("DEPTHWISE_CONV_2D", Requirements(microkernels=frozenset({need})))
     assert atom.needs == (f"f32_dwconv.dwconv{taps}",)
@@ -134,29 +134,29 @@ def test_the_delegate_counts_once() -> None:
     assert (found.approximate, found.error, found.base, found.kernels) == ((), 0.02, 1000, "xnnpack")
 
 
-def test_without_its_only_op_the_program_has_no_delegate() -> None:
+def test_the_only_delegated_op_has_the_cost_of_the_delegate() -> None:
     found = estimate(chosen("ABS", "ADD"), delegated_ops(ADD=ADD))
     assert found.ops["ADD"] == found.code - 1100
 
 
-def test_what_a_kernel_brings_counts_once() -> None:
+def test_code_shared_with_a_builtin_kernel_counts_once() -> None:
     assert estimate(chosen("ABS", "ADD"), delegated_ops(ADD=ADD)).code == 1000 + 100 + 4993 + 300 - 3
-    # Without XNNPACK's nodes that is what it weighs anyway.
+    # Without delegated nodes the size is that of the built-in kernels.
     assert estimate(chosen("ABS"), delegated_ops(ADD=ADD)).code == 1100
 
 
-def test_an_op_of_which_other_nodes_stay_has_its_kernel_too() -> None:
+def test_a_partly_delegated_op_also_has_its_builtin_kernel() -> None:
     both = estimate(chosen("ADD"), delegated_ops(whole=False, ADD=ADD)).code
     assert both == estimate(chosen("ADD"), delegated_ops(ADD=ADD)).code + 100
 
 
-def test_an_atom_that_was_not_measured_is_like_the_nearest() -> None:
+def test_an_unmeasured_atom_has_the_cost_of_the_nearest() -> None:
     found = estimate(chosen("CONV"), delegated_ops(CONV=IGEMM))
     assert found.code == estimate(chosen("CONV"), delegated_ops(CONV=GEMM)).code
     assert (found.approximate, found.error) == (("CONV",), 0.2)
 
 
-def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
+def test_approximate_builtin_kernels_add_to_the_error() -> None:
     add = dataclasses.replace(chosen("ABS").ops[0], dtypes=("int8",))
     found = estimate(
         Selection(models=(), ops=(add, *chosen("MUL").ops), sparse=False), delegated_ops(MUL=MUL)
@@ -165,25 +165,25 @@ def test_other_kernels_make_it_as_uncertain_as_they_are() -> None:
     assert found.error == pytest.approx(0.3 * 1100 / found.code)
 
 
-def test_an_op_that_was_not_measured() -> None:
+def test_an_op_without_measurements() -> None:
     with pytest.raises(UsageError, match="no costs of XNNPACK have been measured for the op NEG"):
         estimate(chosen("NEG"), delegated_ops(NEG=needs("f32_neg")))
 
 
-def test_the_file_and_back() -> None:
+def test_the_costs_file_round_trip() -> None:
     text = xnnpack_costs.to_text(own())
     assert xnnpack_costs.from_json(json.loads(text)) == own()
     assert len(text.splitlines()) < 40
 
 
 def seen(*parts: int, others: dict[str, int] | None = None) -> tuple[dict[str, int], int]:
-    """Symbols and code of a program whose ``visit`` has a part for each op, and with 10 bytes of headers."""
+    """Symbols and code of a program whose ``visit`` has a part for each op, and 10 bytes of headers."""
     symbols = {"core": 50, "delegate": 500, "visit": 30 + sum(parts), **(others or {})}
     return symbols, sum(symbols.values()) + 10
 
 
-def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
-    """Of a table, programs of several ops have the larger one; of a dispatching function all parts."""
+def test_parts_for_each_op_add_up_and_tables_do_not() -> None:
+    """A program of several ops has the larger of two tables, but all parts of a dispatching function."""
     base = {"core": 50}
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(100, others={"table": 80}), mul: seen(40, others={"table": 120})}
@@ -198,7 +198,7 @@ def test_a_part_for_each_op_adds_up_and_the_rest_does_not() -> None:
     assert [made.classes[number] for number in made.kernels[OpVariant(op="ABS", dtypes=())]] == [80]
 
 
-def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None:
+def test_unpacking_counts_in_addition_to_the_consuming_op() -> None:
     densify, gemm = Atom(op="DENSIFY", needs=()), atoms.COMPANION
     alone = {gemm: seen(100, others={"gemm": 900}), densify: seen(120, others={"gemm": 900, "unpack": 70})}
     made = shared_code.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[densify])])
@@ -206,7 +206,7 @@ def test_what_is_unpacked_while_loading_counts_on_top_of_what_takes_it() -> None
     assert not set(made.atoms[densify]) & set(made.atoms[gemm])
 
 
-def test_what_is_smaller_beside_other_ops_is_cut() -> None:
+def test_code_that_is_smaller_with_other_ops_counts_as_the_smaller_size() -> None:
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(others={"init": 300}), mul: seen(others={"init": 310})}
     both = (frozenset(alone), *seen(others={"init": 210}))
@@ -214,7 +214,7 @@ def test_what_is_smaller_beside_other_ops_is_cut() -> None:
     assert sum(made.classes[number] for number in made.atoms[add]) == 500 + 30 + 210
 
 
-def test_a_few_bytes_are_no_class_of_their_own() -> None:
+def test_a_few_bytes_do_not_form_a_class() -> None:
     add, mul = Atom.of("ADD", ADD), Atom.of("MUL", MUL)
     alone = {add: seen(others={"padding": 3}), mul: seen(others={"padding": 9})}
     made = shared_code.costs_of(({"core": 50}, 60), alone, {}, [(frozenset(alone), *alone[mul])])
@@ -242,7 +242,7 @@ def wanted() -> atoms.Atoms:
 
 @pytest.mark.parametrize("path", paths_of_costs(), ids=lambda path: path.stem)
 def test_costs_in_the_repository(path: Path, registry: Registry, wanted: atoms.Atoms) -> None:
-    """Everything is there, they belong to the profile of today, and estimates are as good as asked for."""
+    """They are complete, belong to the current profile, and give estimates of the required accuracy."""
     target, toolchain, linkage, _ = path.name.split(".")
     profile, name = profiles.load(target).choose(f"{toolchain}:{linkage}")
     known = xnnpack_costs.load(profile, load_toolchain(name))
@@ -258,8 +258,8 @@ def test_costs_in_the_repository(path: Path, registry: Registry, wanted: atoms.A
         assert all(0 <= number < len(known.classes) for number in classes)
 
 
-def test_other_models_are_thought_of(wanted: atoms.Atoms) -> None:
-    """What these ask for exists in XNNPACK, and has nothing in it that another dtype asks for."""
+def test_atoms_cover_other_models(wanted: atoms.Atoms) -> None:
+    """Their requirements exist in XNNPACK, and none belongs to another dtype."""
     known = xnnpack_registry.load()
     configs = {config for kinds in known.hardware.values() for config in kinds}
     for atom, need in wanted.items():
@@ -294,7 +294,7 @@ def test_estimates_of_an_example(target: str, registry: Registry) -> None:
     assert all(-500 < marginal < 60_000 for marginal in made.ops.values())
 
 
-def test_a_request_says_who_runs_the_nodes() -> None:
+def test_a_request_chooses_the_kernels() -> None:
     model = str(EXAMPLES / "det.tflite")
     plain, xnnpack = (
         estimated(Request(target="armv7", models=(model,), kernels=kernels))
@@ -333,7 +333,9 @@ def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
     assert estimated(dataclasses.replace(request, kernels="builtin")).code > 0
 
 
-def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_with_xnnpack_is_measured_with_xnnpack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked: list[tuple[str, str]] = []
 
     def measured(profile: profiles.Profile, toolchain: str) -> CostsReport:
@@ -349,8 +351,8 @@ def test_a_profile_with_xnnpack_has_xnnpack_measured(monkeypatch: pytest.MonkeyP
     assert asked == [("xnnpack", "zig"), ("xnnpack", "gcc")]
 
 
-def test_an_op_without_a_kernel_has_a_name_only() -> None:
-    """Its registration is that of all others without one."""
+def test_an_op_without_a_kernel_costs_only_its_registration() -> None:
+    """It shares its registration with all other ops that have no kernel."""
     one: SelectedOp = chosen("ADD").ops[0]
     assert delegated_ops(ADD=ADD).without_kernels(chosen("ADD")).ops[0] == dataclasses.replace(
         one, registration="litesmith::OnlyDelegated", sources=()

@@ -1,4 +1,4 @@
-"""How far a program with XNNPACK may be from the reference."""
+"""How far the outputs of a program with XNNPACK may differ from the reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOAT = np.array([0.0, 0.5, 1.0], np.float32)
 
 
 def accepted(known: Array, upstream: Array | None, actual: Array, written: Index = ...) -> bool:
-    """Whether an output passes, when upstream's build with XNNPACK gives ``upstream``."""
+    """Whether an output passes if upstream's build with XNNPACK gives ``upstream``."""
     output = UpstreamOutput(reference=known, xnnpack=upstream, written=written)
     found = xnnpack_tolerance("zeros", {"zeros": output}, actual)
     assert found.reason
@@ -53,7 +53,7 @@ def test_integers_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None
         (FLOAT + 0.01, FLOAT + np.float32(0.01), True),
         (FLOAT + 0.01, FLOAT + np.float32(0.02), False),
         (FLOAT, FLOAT + np.float32(0.01), False),
-        # Elements that no node writes can hold anything, in both of upstream's programs.
+        # Elements that no node writes can have any value, in both of upstream's programs.
         (np.array([0, 0.5, 1e9], np.float32), FLOAT + np.float32(0.01), False),
     ],
 )
@@ -62,7 +62,7 @@ def test_floats_from_xnnpack(upstream: Any, actual: Any, passes: bool) -> None:
 
 
 @pytest.mark.parametrize(("row", "passes"), [(0, False), (1, True)])
-def test_rows_behind_the_last_detection_are_not_compared(row: int, passes: bool) -> None:
+def test_rows_after_the_last_detection_are_not_compared(row: int, passes: bool) -> None:
     boxes = np.full([1, 2, 4], 0.5, np.float32)
     boxes[0, 0] = 0.25
     actual = boxes.copy()
@@ -78,7 +78,7 @@ def test_outputs_with_a_row_per_detection() -> None:
     assert [detection_counts(analysis, part) for part in entry_points.parts(analysis)] == [{}]
 
 
-def test_tolerances_are_usual_for_float_models(tmp_path: Any) -> None:
+def test_float_models_have_the_usual_tolerance(tmp_path: Any) -> None:
     g = Graph()
     g.op("ABS", [g.input([4])], [g.output()], "Abs")
     path = tmp_path / "abs.tflite"
@@ -86,7 +86,7 @@ def test_tolerances_are_usual_for_float_models(tmp_path: Any) -> None:
     assert not XnnpackReference(open_model(str(path)), []).quantised
 
 
-def test_upstreams_outputs_are_computed_once_and_found_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upstreams_outputs_are_computed_once_and_looked_up_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     model = open_model(str(EXAMPLES / "det.tflite"))
     (part,) = entry_points.parts(model.analysis)
     boxes, classes, count = np.zeros([1, 9, 4]), np.zeros([1, 9]), np.array([2.0])

@@ -1,4 +1,4 @@
-"""What XNNPACK's workspace takes: graphs made by hand, with what programs printed as ``workspace_bytes``."""
+"""The size of XNNPACK's workspace: handmade graphs, with the ``workspace_bytes`` that programs printed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Net(Graph):
         return made
 
     def conv(self, source: int, shape: Sequence[int] = IMAGE, *, same: bool = True, stride: int = 1) -> int:
-        """3×3."""
+        """A 3×3 convolution."""
         channels = self.current.tensors[source].shape[-1]
         weights = self.const(np.zeros((shape[-1], 3, 3, channels)))
         bias = self.const(np.zeros(shape[-1]))
@@ -67,7 +67,7 @@ class Net(Graph):
 
 
 def chain() -> Net:
-    """Each result takes the place of the one before."""
+    """Each result reuses the memory of the previous one."""
     net = Net()
     value = net.conv(net.input(IMAGE))
     for name in ("ABS", "NEG", "FLOOR"):
@@ -76,7 +76,7 @@ def chain() -> Net:
 
 
 def reshaped() -> Net:
-    """So does another shape of the same bytes, and a softmax."""
+    """A reshape and a softmax also reuse the memory of their inputs."""
     net = Net()
     flat = net.node(
         "RESHAPE", [net.conv(net.input(IMAGE)), net.const([1, 144], "int32")], (1, 144), "Reshape"
@@ -87,7 +87,7 @@ def reshaped() -> Net:
 
 
 def read_twice() -> Net:
-    """A value with two readers keeps its place."""
+    """The memory of a value with two readers is not reused by the first."""
     net = Net()
     first = net.conv(net.input(IMAGE))
     second = net.node("ABS", [first])
@@ -95,21 +95,21 @@ def read_twice() -> Net:
 
 
 def two_readers() -> Net:
-    """Results of two readers do not take the place of what they read."""
+    """The results of two readers do not reuse the memory of their input."""
     net = Net()
     first = net.node("ABS", [net.conv(net.input(IMAGE))])
     return net.returns(net.add(net.conv(first), net.conv(first)))
 
 
 def transposed() -> Net:
-    """Neither does that of an op that reads in another order."""
+    """The result of an op that reads in another order does not reuse the memory of its input."""
     net = Net()
     value = net.node("TRANSPOSE", [net.conv(net.input(IMAGE)), net.const([0, 2, 1, 3], "int32")])
     return net.returns(net.conv(value))
 
 
 def clamped() -> Net:
-    """The activation of a sum is another node, whose input is a value of its own."""
+    """The activation of a sum is a separate node, whose input is a separate value."""
     net = Net()
     source = net.input(IMAGE)
     return net.returns(net.add(source, source, activation=1))
@@ -123,7 +123,7 @@ def clamped_and_kept() -> Net:
 
 
 def fused() -> Net:
-    """A convolution clamps its own result, also through two nodes and a pool of one pixel."""
+    """Activations are fused into a convolution, even two of them and a pool of one pixel."""
     net = Net()
     value = net.node("RELU", [net.conv(net.input(IMAGE))])
     value = net.node("RELU6", [value])
@@ -132,7 +132,7 @@ def fused() -> Net:
 
 
 def padded(*, same: bool = False, stride: int = 1, channels: tuple[int, int] = (0, 0)) -> Callable[[], Net]:
-    """A convolution takes over zeros around its image, unless it computes its own padding."""
+    """A padding with zeros is fused into a convolution, unless that computes its own padding."""
 
     def made() -> Net:
         net = Net()
@@ -145,7 +145,7 @@ def padded(*, same: bool = False, stride: int = 1, channels: tuple[int, int] = (
 
 
 def padded_integers(point: int) -> Callable[[], Net]:
-    """Of eight bits with a sign only where zero is no negative number."""
+    """A padding of int8 is fused only if the zero point is not negative."""
 
     def made() -> Net:
         net = Net()
@@ -174,7 +174,7 @@ def padded_integers(point: int) -> Callable[[], Net]:
 
 
 def averaged(*, same: bool, size: int = 4) -> Callable[[], Net]:
-    """More than nine pixels are summed up in the workspace; four times over where nothing is padded."""
+    """Pools of more than nine pixels need a buffer in the workspace, four times as large without padding."""
 
     def made() -> Net:
         net = Net()
@@ -204,7 +204,7 @@ def reduced() -> Net:
 
 
 def connected(*, computed: bool) -> Callable[[], Net]:
-    """Weights that are no constants are packed in each run."""
+    """Weights that are not constant are packed in each run."""
 
     def made() -> Net:
         net = Net()
@@ -223,7 +223,7 @@ def connected(*, computed: bool) -> Callable[[], Net]:
 
 
 def quantised() -> Net:
-    """A value of fewer bytes does not take the place of a larger one, nor the other way round."""
+    """Values of different sizes do not reuse each other's memory in place."""
     net = Net()
     value = net.node("QUANTIZE", [net.conv(net.input(IMAGE))], dtype="int8", quant=HALF)
     return net.returns(net.conv(net.node("DEQUANTIZE", [value])))
@@ -240,7 +240,7 @@ def split_and_joined() -> Net:
 
 
 def unwanted() -> Net:
-    """Nobody wants the absolute values, so that they have no place."""
+    """An unused result takes no memory."""
     net = Net()
     source = net.input(IMAGE)
     net.node("ABS", [source])
@@ -248,7 +248,7 @@ def unwanted() -> Net:
 
 
 def partitions() -> Net:
-    """All partitions share the workspace: the first needs less than the second."""
+    """All partitions share the workspace; the first needs less than the second."""
     net = Net()
     value = net.node("ABS", [net.conv(net.conv(net.input(IMAGE)))])
     value = net.node("COS", [value])
@@ -261,7 +261,7 @@ def partitions() -> Net:
 
 
 def gaps() -> Net:
-    """Values of other sizes and lifetimes: each goes into the smallest gap."""
+    """Values of different sizes and lifetimes: each goes into the smallest gap."""
     net = Net()
     value = net.conv(net.input((1, 16, 16, 4)), (1, 16, 16, 4))
     kept = [value]
@@ -277,7 +277,7 @@ def gaps() -> Net:
 
 
 def many_alike(steps: int) -> Callable[[], Net]:
-    """More values of a few sizes than C libraries sort alike."""
+    """So many values of a few sizes that C libraries order them differently."""
 
     def made() -> Net:
         net = Net()
@@ -305,7 +305,7 @@ def many_alike(steps: int) -> Callable[[], Net]:
 
 
 def unpacked() -> Net:
-    """Weights that are only written in another way are constants."""
+    """Weights that are stored as float16 are constants."""
     net = Net()
     half = net.const(np.zeros((4, 3, 3, 4)), "float16")
     weights = net.node("DEQUANTIZE", [half], (4, 3, 3, 4))
@@ -322,7 +322,7 @@ def unpacked() -> Net:
 
 
 def branches() -> Net:
-    """Each subgraph has a workspace of its own, whether it runs or not."""
+    """Each subgraph has its own workspace, whether it runs or not."""
     net = Net()
     main, condition, source = net.current, net.input((1,), "bool"), net.input(IMAGE)
     for name in ("then", "else"):
@@ -375,7 +375,7 @@ def prepared(net: Net) -> Delegation:
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_workspaces_are_as_large_as_programs_print(name: str) -> None:
+def test_workspaces_have_the_sizes_that_programs_print(name: str) -> None:
     make, x86_64, aarch64 = PRINTED[name]
     found = prepared(make())
     assert any(one.nodes for one in found.subgraphs)
@@ -383,7 +383,7 @@ def test_workspaces_are_as_large_as_programs_print(name: str) -> None:
     assert workspace_bytes(found, "aarch64") == aarch64
 
 
-def test_32_bit_arm_has_the_alignment_of_64_bit_arm() -> None:
+def test_32_bit_arm_has_the_same_alignment_as_64_bit_arm() -> None:
     assert [workspace_bytes(prepared(make()), "armv7") for make in (gaps, reduced)] == [5120, 208]
 
 
@@ -405,7 +405,7 @@ def test_glibc_leaves_values_of_the_same_size_in_their_order() -> None:
         ("x86_64", [], 4896),
     ],
 )
-def test_the_most_of_all_instruction_sets_counts(
+def test_the_maximum_of_all_instruction_sets_counts(
     architecture: Architecture, levels: Sequence[str], size: int
 ) -> None:
     assert workspace_bytes(prepared(connected(computed=True)()), architecture, levels) == size

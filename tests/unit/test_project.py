@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> SourceTree:
-    """A tree whose folders have plain names; nothing is read from it."""
+    """A source tree with short folder names; no file in it is read."""
     return SourceTree(
         root=tmp_path,
         sources={c.name: Source(component=c, folder=f"{c.name}-x", origin=c.origins[0]) for c in COMPONENTS},
@@ -48,13 +48,13 @@ def project(det: Selection, tree: SourceTree, target: str = "armv7", embedded: P
 
 
 def files_of(made: Project, tree: SourceTree, target: str = "armv7") -> dict[str, str]:
-    """All files of a project, those that build it by hand among them."""
+    """All files of a project, including those for building it by hand."""
     profile, toolchain = profiles.load(target), load_toolchain("zig")
     return {**made.files, **cmake_project.cmake_files(made, profile, toolchain, tree)}
 
 
 def setting(text: str, path: str, name: str) -> list[str]:
-    """The values of a property that CMake gives to a file."""
+    """The values of a property that CMake sets for a file."""
     for files, values in re.findall(
         rf'set_source_files_properties\(\n([^)]*?)\n  PROPERTIES {name} "(.*)"\)', text
     ):
@@ -66,7 +66,7 @@ def setting(text: str, path: str, name: str) -> list[str]:
 @pytest.mark.parametrize(
     "name", ["registration.cc", "selected_ops.cc", "toolchain.cmake", "README.md", "CMakeLists.txt"]
 )
-def test_generated_files_are_the_golden_ones(det: Selection, tree: SourceTree, name: str) -> None:
+def test_generated_files_match_the_golden_files(det: Selection, tree: SourceTree, name: str) -> None:
     """After a deliberate change: write the new text into tests/data/golden and review the diff."""
     made = files_of(project(det, tree), tree)[name]
     assert made == (GOLDEN / name).read_text()
@@ -79,14 +79,14 @@ def test_files_of_a_project(det: Selection, tree: SourceTree) -> None:
     assert len(set(made.sources)) == len(made.sources)
 
 
-def test_a_project_names_no_absolute_path(det: Selection, tree: SourceTree) -> None:
+def test_a_project_contains_no_absolute_path(det: Selection, tree: SourceTree) -> None:
     for name, text in files_of(project(det, tree), tree).items():
         assert str(tree.root) not in text, name
         assert str(EXAMPLES.parent) not in text, name
 
 
-def test_every_file_has_the_defines_that_it_is_built_with(det: Selection, tree: SourceTree) -> None:
-    """What CMake gives to a file, shared and its own, is what the builder gives to it."""
+def test_cmake_and_the_builder_use_the_same_defines_and_flags(det: Selection, tree: SourceTree) -> None:
+    """CMake compiles each file with the same defines and flags as the builder."""
     profile, toolchain = profiles.load("armv7"), load_toolchain("zig")
     made = project(det, tree)
     text = files_of(made, tree)["CMakeLists.txt"]
@@ -99,14 +99,14 @@ def test_every_file_has_the_defines_that_it_is_built_with(det: Selection, tree: 
         assert setting(text, path, "COMPILE_OPTIONS") == list(unit.flags), unit.source
 
 
-def test_the_size_of_an_embedded_model_is_known(det: Selection, tree: SourceTree) -> None:
+def test_an_embedded_model_is_included_with_its_size(det: Selection, tree: SourceTree) -> None:
     made = project(det, tree, embedded=EXAMPLES / "det.tflite")
     size = (EXAMPLES / "det.tflite").stat().st_size
     assert f"kEmbeddedModelSize = {size};" in made.files["selected_ops.cc"]
     assert r".incbin \"model.tflite\"" in made.files["selected_ops.cc"]
 
 
-def test_without_an_op_only_its_own_sources_go(det: Selection, tree: SourceTree) -> None:
+def test_removing_an_op_removes_only_its_own_sources(det: Selection, tree: SourceTree) -> None:
     whole = project(det, tree)
     smaller = whole.reduced(det.without("CONV_2D"))
     gone = set(whole.sources) - set(smaller.sources)
@@ -129,7 +129,7 @@ def test_registrations_of_fewer_ops(det: Selection) -> None:
     assert "(void)resolver;" in bodies["none"]
 
 
-def test_no_op_at_all(det: Selection, tree: SourceTree) -> None:
+def test_a_project_without_ops(det: Selection, tree: SourceTree) -> None:
     empty = project(dataclasses.replace(det, ops=()), tree)
     assert "kSelectedOpCount = 0;" in empty.files["selected_ops.cc"]
     assert "(void)resolver;" in empty.files["registration.cc"]
@@ -145,7 +145,7 @@ def test_x86_files_have_their_own_instruction_sets(det: Selection, tree: SourceT
         assert setting(text, path, "COMPILE_OPTIONS") == flags
 
 
-def test_flags_of_single_files() -> None:
+def test_compile_flags_of_single_files() -> None:
     flags = load_toolchain("zig").compile_flags(profiles.load("x86_64"))
     assert flags.optimisation == "-Os"
     assert flags.for_source("tensorflow/tensorflow/lite/kernels/conv.cc") == ("-O2",)

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
-from litesmith.base.errors import UsageError
-from litesmith.model import zoo
 from litesmith.study.bench import ruy_kernels
 
 
@@ -23,16 +19,3 @@ def test_kernels_in_a_log() -> None:
 def test_the_portable_kernel_in_a_log() -> None:
     log = "IN: _ZN3ruy9RunKernelINS_6KernelILNS_4PathE2EaaiaEEE3RunENS_6TuningE\n"
     assert ruy_kernels.kernels_in_log(log) == ("portable C++",)
-
-
-@pytest.mark.parametrize(
-    ("name", "short"), [("vww", "vww"), ("visual_wake_words", "vww"), ("keyword_spotting", "kws")]
-)
-def test_zoo_names(name: str, short: str) -> None:
-    assert zoo.find(name).name == short
-
-
-def test_an_unknown_zoo_model() -> None:
-    with pytest.raises(UsageError, match="no model 'vvw'") as caught:
-        zoo.find("vvw")
-    assert caught.value.next_step == "perhaps you meant 'vww'"

@@ -32,14 +32,14 @@ from tests.conftest import ROOT
         ("write /var/lib/docker/tmp/x: no space left on device", "no disk space"),
     ],
 )
-def test_what_the_clients_messages_mean(text: str, message: str) -> None:
+def test_messages_of_the_client_are_explained(text: str, message: str) -> None:
     error = docker_client._explained(text)
     assert error is not None
     assert message in error.message
     assert error.next_step
 
 
-def test_a_message_that_explains_itself() -> None:
+def test_a_message_that_needs_no_explanation() -> None:
     assert docker_client._explained("E: Unable to locate package g++-nonsense") is None
 
 
@@ -65,13 +65,13 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         *(("CPUS", value) for value in ("all", "0", "-2", "nan", "inf")),
     ],
 )
-def test_limits_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_invalid_limits(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LITESMITH_DOCKER_{name}", value)
     with pytest.raises(UsageError, match=f"{name}.*{value}"):
         docker_client.default_limits()
 
 
-def test_no_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="docker is not installed") as caught:
         docker_client.require()
@@ -88,7 +88,7 @@ def test_every_image_pins_its_base() -> None:
         assert "--no-install-recommends" in path.read_text()
 
 
-def test_the_tag_is_the_content(tmp_path: Path) -> None:
+def test_the_tag_depends_on_the_content(tmp_path: Path) -> None:
     path = tmp_path / "My Board.Dockerfile"
     path.write_text("ARG BASE\nFROM ${BASE}\n")
     first = toolchain_images.tag_of(path)
@@ -117,7 +117,7 @@ def test_an_unknown_image() -> None:
     assert caught.value.next_step == "perhaps you meant 'armhf'"
 
 
-def test_a_dockerfile_by_its_path() -> None:
+def test_a_dockerfile_by_path() -> None:
     assert toolchain_images.dockerfile(str(ROOT / "docker/armhf.Dockerfile")).name == "armhf.Dockerfile"
 
 
@@ -137,7 +137,7 @@ def test_why_an_image_was_not_built(log: str, cause: str) -> None:
     assert toolchain_images._cause(log).startswith(cause)
 
 
-def test_what_kills_a_compiler() -> None:
+def test_a_killed_compiler_is_recognised() -> None:
     assert docker_client._KILLED.search("g++: fatal error: Killed signal terminated program cc1plus")
     assert docker_client._KILLED.search("collect2: fatal error: ld terminated with signal 9 [Killed]")
     assert not docker_client._KILLED.search(
