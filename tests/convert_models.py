@@ -19,7 +19,7 @@ RNG = np.random.default_rng(1)
 
 
 def classifier() -> keras.Model:
-    """Nearly all of its weights are in dense layers; trained, so that its answers differ."""
+    """Nearly all of its weights are in dense layers; it is trained, so that its outputs differ."""
     image = keras.Input((12, 12, 3), name="image")
     x = layers.Conv2D(16, 3, strides=2, activation="relu")(image)
     x = layers.DepthwiseConv2D(3, use_bias=False)(x)
@@ -29,7 +29,7 @@ def classifier() -> keras.Model:
 
 
 def images(labels: Any) -> Any:
-    """A bright square somewhere for each class, on noise."""
+    """Noise with a bright square, whose place depends on the class."""
     made = RNG.uniform(0, 0.3, (len(labels), 12, 12, 3)).astype(np.float32)
     for picture, label in zip(made, labels, strict=True):
         row, column = divmod(int(label), 4)
@@ -60,7 +60,7 @@ def save(module: tf.Module, folder: Path) -> None:
 
 
 def with_custom_op() -> tf.Module:
-    """A function that stands for a custom op, beside a variable."""
+    """A function that stands for a custom op, next to a variable."""
     implements = 'name: "MyOp" attr { key: "tfl_fusable_op" value { b: true } }'
 
     @tf.function(experimental_implements=implements)
@@ -87,7 +87,7 @@ def with_state() -> tf.Module:
 
 
 def old_graph(frozen: bool) -> bytes:
-    """As TensorFlow 1 programs wrote them, with an input of which only the depth is known."""
+    """A graph as written by TensorFlow 1, with an input of which only the depth is known."""
     values = RNG.normal(size=(4, 6)).astype(np.float32)
     with tf.Graph().as_default() as graph:
         picture = tf.compat.v1.placeholder(tf.float32, [None, 4], name="picture")

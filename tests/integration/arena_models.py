@@ -1,4 +1,4 @@
-"""Models of several ops, and of paths within kernels that the models of single ops do not take."""
+"""Models of several ops, and of code paths in kernels that the models of single ops do not reach."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _states(g: Graph, *widths: int) -> list[int]:
 
 
 def four_bit_layer(units: int, depth: int, batch: int) -> Graph:
-    """A layer with 4-bit weights, which has a kernel of its own when it is large enough."""
+    """A layer with 4-bit weights, which has a separate kernel when it is large enough."""
     g = Graph()
     data = bytes(math.ceil(units * depth / 2))
     weights = g.tensor([units, depth], "int4", quant=(0.1, 0), data=data)
@@ -35,7 +35,7 @@ def four_bit_layer(units: int, depth: int, batch: int) -> Graph:
 
 
 def _make_sparse(g: Graph, index: int, rows: int, blocks: int) -> None:
-    """Rows of the tensor have one block of 16 numbers each, in the format that the kernels know."""
+    """Gives each row of the tensor one block of 16 numbers, in the format that the kernels support."""
     tensor = g.current.tensors[index]
     sparsity = schema.SparsityParametersT()
     sparsity.traversalOrder, sparsity.blockMap = [0, 1, 2], [1]
@@ -84,7 +84,7 @@ def projected_lstm(op: str, kind: str, dtype: str) -> Graph:
 
 
 def basic_lstm() -> Graph:
-    """The kernel of five inputs and four outputs: states go in and out."""
+    """The kernel with five inputs and four outputs, which include the states."""
     g = Graph()
     x, activation = g.input([_BATCH, _INPUT]), g.input([_BATCH, _UNITS])
     weights, bias = g.const(np.ones((4 * _UNITS, _INPUT + _UNITS))), g.const(np.zeros(4 * _UNITS))
@@ -94,7 +94,7 @@ def basic_lstm() -> Graph:
 
 
 def bidirectional_lstm(*, auxiliary: bool, merged: bool, dtype: str) -> Graph:
-    """Both directions, each with an auxiliary input or without."""
+    """Both directions, each with or without an auxiliary input."""
     g = Graph()
     x = g.input([_STEPS, _BATCH, _INPUT])
     more = [-1] * 9
@@ -128,7 +128,7 @@ def bidirectional_rnn() -> Graph:
 
 
 def constants() -> Graph:
-    """Kernels that compute before anything runs, and results that lie in no arena."""
+    """Kernels that compute before the first inference, and results outside the arena."""
     g = Graph()
     x = g.input([2, 6])
     shape = g.tensor([2], "int32")
@@ -158,7 +158,7 @@ def constants() -> Graph:
 
 
 def growing_loop() -> Graph:
-    """A loop that makes its tensor longer: nobody can say how long."""
+    """A loop that makes its tensor longer; its final length is unknown."""
     g = Graph()
     g.op(
         "WHILE",
@@ -184,7 +184,7 @@ def _condition(g: Graph) -> None:
 
 
 def branch_in_a_loop() -> Graph:
-    """A loop whose body has a branch: whether it is ever taken is not known."""
+    """A loop whose body has a branch; whether it is ever taken is unknown."""
     g = Graph()
     outputs = [g.output("int32", []), g.output("float32", [3])]
     inputs = [g.const(0, "int32"), g.input([3])]
@@ -204,7 +204,7 @@ def branch_in_a_loop() -> Graph:
 
 
 def counter() -> Graph:
-    """A scalar variable, which could be a tensor of any shape as far as its kernel knows."""
+    """A scalar variable; for its kernel it could be a tensor of any shape."""
     g = Graph()
     x = g.input([2, 3])
     g.op("CALL_ONCE", [], [], "CallOnce", initSubgraphIndex=1)
@@ -249,7 +249,7 @@ def rare() -> dict[str, Graph]:
 
 
 class _Growing:
-    """A random graph in the making, with the shapes that its tensors really have."""
+    """A random graph under construction, with the actual shapes of its tensors."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -263,7 +263,7 @@ class _Growing:
             self.pool.append(index)
 
     def tensor(self, shape: list[int], dtype: str = "float32") -> int:
-        """A tensor whose shape the file may not have: kernels size it in any case."""
+        """A tensor whose shape may be missing from the file; kernels determine it in any case."""
         index = self.g.tensor(shape if self.rng.random() < 0.7 else [], dtype)
         self.shapes[index] = list(shape)
         return index
@@ -303,7 +303,7 @@ def _reshape(r: _Growing, x: int, s: list[int]) -> None:
 
 
 def _computed_reshape(r: _Growing, x: int, s: list[int]) -> None:
-    """What converters make of a reshape that keeps an unknown batch size."""
+    """A reshape that keeps an unknown batch size, as converters write it."""
     shape, batch, packed = r.tensor([len(s)], "int32"), r.tensor([], "int32"), r.tensor([2], "int32")
     rest = math.prod(s[1:])
     r.g.op("SHAPE", [x], [shape], "Shape", outType=2)
@@ -397,7 +397,7 @@ _STEPS_OF_GROWTH: tuple[Callable[[_Growing, int, list[int]], None], ...] = (
 
 
 def random_graph(seed: int, steps: int) -> Graph:
-    """A graph that hangs together at random, of ops whose tensors come, go and take each other's place."""
+    """A random graph of ops whose tensors are allocated, freed and reuse each other's memory."""
     r = _Growing(seed)
     for _ in range(steps):
         x, shape = r.pick()
@@ -411,6 +411,6 @@ def random_graph(seed: int, steps: int) -> Graph:
 
 
 def random_graphs() -> Iterator[tuple[str, Graph]]:
-    """Small ones and large ones."""
+    """Small and large random graphs."""
     for seed in range(40):
         yield f"random {seed}", random_graph(seed, 150 if seed % 8 == 0 else 15)

@@ -1,4 +1,4 @@
-"""A page as a headless browser shows it, and what that asks the network for."""
+"""Loads a page in a headless browser and records its network requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def look(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
-    """A page's content after its scripts have run, and all that the network was asked for."""
+    """The content of a page after its scripts have run, and all network requests."""
     log = folder / "net.json"
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
     done = subprocess.run(
@@ -25,6 +25,6 @@ def look(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
     )
     assert done.returncode == 0, done.stderr
     asked = set(re.findall(r'"url":"((?:http|ws|ftp)[^"]+)"', log.read_text()))
-    # The browser's own updates, clock and accounts; switches do not silence all of them.
+    # The browser's own requests for updates, time and accounts; its switches do not turn off all of them.
     own = re.compile(r"https?://[\w.-]+\.(google|googleapis|gvt1)\.com[/:]")
     return done.stdout, {url for url in asked if not own.match(url)}

@@ -29,7 +29,7 @@ DET = EXAMPLES / "det.tflite"
 
 @dataclass(frozen=True)
 class Built:
-    """A built program and how to run it here."""
+    """A built program and how to run it on this machine."""
 
     folder: Path
     program: Path
@@ -48,9 +48,9 @@ Build = Callable[..., Built]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds through the pipeline; programs come from the cache when they are there.
+    """Builds through the pipeline; programs come from the cache if they have been built before.
 
-    Of two workers that want the same program, one builds it and the other waits.
+    If two workers need the same program, one of them builds it and the other waits.
     """
     locks = tmp_path_factory.getbasetemp().parent
 
@@ -84,7 +84,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def build_by_hand(project: Path, **environment: str) -> None:
-    """Builds a generated project by the line of its own README."""
+    """Builds a generated project with the command in its own README."""
     readme = (project / "README.md").read_text().splitlines()
     (line,) = [x.strip() for x in readme if x.startswith("    cmake ")]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -101,7 +101,7 @@ def build_by_hand(project: Path, **environment: str) -> None:
 
 
 def share(cache: Path, *names: str) -> None:
-    """Lets a cache of a test's own have these folders of the usual one, which may still be empty."""
+    """Links folders of the default cache, which may still be empty, into the private cache of a test."""
     for name in names:
         usual = paths.cache_folder() / name
         usual.mkdir(parents=True, exist_ok=True)
@@ -110,12 +110,12 @@ def share(cache: Path, *names: str) -> None:
 
 
 def default_sigint() -> None:
-    """For children that get Ctrl-C: a background job, and so perhaps the whole test run, ignores it."""
+    """Restores SIGINT in a child that gets Ctrl-C: background jobs, so perhaps the test run, ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def require_or_skip(problem: str) -> None:
-    """Skips a test whose tools are missing; in CI that is a failure."""
+    """Skips a test whose tools are missing; in CI the test fails."""
     if problem and os.environ.get("CI"):
         pytest.fail(problem)
     elif problem:
@@ -124,7 +124,7 @@ def require_or_skip(problem: str) -> None:
 
 @pytest.fixture(scope="session")
 def docker_engine() -> None:
-    """A Docker engine that answers, with a base for the toolchain images."""
+    """A running Docker engine that has the base of the toolchain images."""
     try:
         docker_client.require()
     except EngineError as error:
@@ -133,7 +133,7 @@ def docker_engine() -> None:
 
 @pytest.fixture(scope="session")
 def root() -> None:
-    """Privileges: to become another user, to start an engine, to mount a small disk."""
+    """Root privileges, to switch users, start a Docker engine, and mount a small disk."""
     require_or_skip("" if os.getuid() == 0 else "only root can do this")
 
 

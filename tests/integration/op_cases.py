@@ -1,4 +1,4 @@
-"""Models of single ops with their inputs and what the reference answers, and programs for many of them."""
+"""Models of single ops with their inputs and reference outputs, and programs for many of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ DIFFERENT_ON_AARCH64 = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """A case on disk, with its inputs and what the reference answers."""
+    """A case on disk, with its inputs and the outputs of the reference."""
 
     op: str
     path: Path
@@ -66,9 +66,9 @@ class Prepared:
     answers: Mapping[str, Answer]
 
     def inputs_to_try(self, target: str) -> Sequence[str]:
-        """Names of the inputs that the reference runs; under an emulator, where starts take time, one."""
+        """Names of the inputs that the reference runs; only one under an emulator, which is slow to start."""
         names = [name for name in self.tried if not self.answers[name].error]
-        # Inputs made for the op, where zeros and random numbers make no sense to it.
+        # Inputs made for the op, if zeros and random numbers are not meaningful for it.
         chosen = [name for name in names if name.startswith("real")] or names
         return chosen if target == "x86_64" else chosen[-1:]
 
@@ -98,7 +98,7 @@ def prepare(folder: Path) -> list[Prepared]:
 
 @dataclass
 class Round:
-    """Cases that one pruned program can run, every kernel file with the dtypes of each of them alone."""
+    """Cases that one pruned program can run; each kernel file has exactly the dtypes of each case."""
 
     dtypes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     cases: list[Prepared] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Round:
 
 
 def rounds(cases: Sequence[Prepared]) -> list[Round]:
-    """As few programs as it takes to run each case with kernels of its own dtypes, largest first."""
+    """A small number of programs that run each case with exactly its own dtypes, largest first."""
     found: list[Round] = []
     for case in cases:
         chosen = selection.select([case.analysis], REGISTRY)
@@ -128,7 +128,7 @@ def rounds(cases: Sequence[Prepared]) -> list[Round]:
 def build_program(
     target: str, cases: Sequence[Prepared], *, pruned: bool, defines: tuple[str, ...] = ()
 ) -> tuple[Path, LocalExecutor]:
-    """A program for all ``cases``, and how it runs here; ``defines`` go to all upstream files."""
+    """A program for all ``cases``, and its executor; ``defines`` are set for all upstream files."""
     binary = build_binary(target, cases, pruned=pruned, defines=defines)
     executor = find_executor(profiles.load(target))
     return binary.program, executor
@@ -142,7 +142,7 @@ def build_binary(
     defines: tuple[str, ...] = (),
     kernels: str = "builtin",
 ) -> Binary:
-    """The same, with its objects."""
+    """Like ``build_program``, but returns the objects too."""
     profile, name = profiles.load(target).with_kernels(kernels).choose(None)
     models = [Model(analysis=case.analysis, path=case.path) for case in cases]
     delegated_ops = kernel_choice.choose(profile, models, REGISTRY).delegated_ops
@@ -163,7 +163,7 @@ def build_binary(
 def compared(
     program: Path, executor: LocalExecutor, case: Prepared, name: str, expected: Sequence[Array]
 ) -> list[ComparedOutput]:
-    """The outputs of a program for the inputs ``name`` of a case, beside the expected ones."""
+    """Compares the outputs of a program for the inputs ``name`` of a case with the expected ones."""
     under_test = ProgramUnderTest(executor=executor, path=str(program), model=str(case.path))
     inputs = case.tried[name].inputs
     tried = Case(part=case.part, sample=name, inputs=inputs, expected=expected)
@@ -171,7 +171,7 @@ def compared(
 
 
 def check(program: Path, executor: LocalExecutor, case: Prepared, target: str) -> str:
-    """What is wrong with the answers of one case; nothing when all is right."""
+    """What is wrong with the outputs of one case; empty if all are right."""
     names = case.inputs_to_try(target)
     if not names:
         return f"{case.path.stem}: the reference runs none of its inputs"
@@ -186,12 +186,12 @@ def check(program: Path, executor: LocalExecutor, case: Prepared, target: str) -
 
 
 def is_different(case: Prepared, target: str) -> bool:
-    """Whether the reference is known to answer otherwise than this version of the runtime."""
+    """Whether the reference is known to differ from this version of the runtime."""
     return case.path.stem in DIFFERENT or (target == "aarch64" and case.path.stem in DIFFERENT_ON_AARCH64)
 
 
 def output_bytes(program: Path, executor: LocalExecutor, case: Prepared, name: str) -> list[bytes]:
-    """The outputs of a case on the inputs ``name``, byte by byte."""
+    """The raw outputs of a case for the inputs ``name``."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         arguments = ["--model", str(case.path), *case.part.arguments()]

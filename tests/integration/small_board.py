@@ -1,4 +1,4 @@
-"""A board with nothing but busybox and dropbear: the least that embedded systems have."""
+"""A board with only busybox and dropbear, the minimum of embedded systems."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LIBRARY = re.compile(r"(/\S+) \(0x")
 
 @contextlib.contextmanager
 def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
-    """The entry of an inventory for a board of this architecture, in a root of its own.
+    """Runs a board of this architecture in its own root and yields its entry of an inventory.
 
-    With ``password`` that is the way in, from the environment's BENCH_PASSWORD, in place of a key.
+    With ``password``, clients log in with the password from BENCH_PASSWORD instead of a key.
     """
     root = folder / "root"
     for name in ("bin", "etc", "root/.ssh", "proc", "dev", "tmp"):

@@ -1,4 +1,4 @@
-"""A real OpenSSH server on this machine, for each test that wants a board."""
+"""A real OpenSSH server on this machine, for each test that needs a board."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 
 @dataclass
 class Server:
-    """A server that runs; ``stop`` and ``start`` are what a power cut is to a board."""
+    """A running server; ``stop`` and ``start`` simulate a power cut of the board."""
 
     folder: Path
     port: int
@@ -43,7 +43,7 @@ class Server:
         raise AssertionError((self.folder / "log").read_text())
 
     def stop(self) -> None:
-        """Ends the server and all of its sessions."""
+        """Stops the server and all of its sessions."""
         if self.process is not None:
             subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
             self.process.kill()
@@ -51,7 +51,7 @@ class Server:
             self.process = None
 
     def board(self, folder: Path, **more: object) -> dict[str, object]:
-        """An entry of an inventory."""
+        """The entry of an inventory for this server."""
         return {
             "host": "127.0.0.1",
             "port": self.port,
@@ -72,7 +72,7 @@ def write_inventory(path: Path, **boards: dict[str, object]) -> Path:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    """A server with keys of its own."""
+    """A server with its own keys."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

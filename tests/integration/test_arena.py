@@ -1,4 +1,4 @@
-"""The predicted arena against what built programs report."""
+"""The predicted arena compared with what built programs report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONVERTED = ROOT / "tests" / "data" / "converted"
 
 @dataclass(frozen=True)
 class Model:
-    """A model on disk and what is predicted for it."""
+    """A model on disk and its predicted arena."""
 
     name: str
     path: Path
@@ -110,7 +110,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
 
 @pytest.fixture(scope="module")
 def program(made: list[Model]) -> list[str]:
-    """One program for all of them."""
+    """One program for all models."""
     profile, name = profiles.load("x86_64").choose(None)
     toolchain, tree, runtime = load_toolchain(name), source_tree.source_tree(), REGISTRY.runtime
     analyses = [contents.analyse(one.path) for one in made]
@@ -135,7 +135,7 @@ def test_rare_paths_and_random_graphs(made: list[Model], program: list[str]) -> 
     assert doubtful == {"growing loop": (False, False), "branch in a loop": (True, True)}
 
 
-def test_inputs_of_another_size(program: list[str], tmp_path: Path) -> None:
+def test_inputs_of_other_sizes(program: list[str], tmp_path: Path) -> None:
     tried = 0
     for seed in range(100, 180):
         content = random_graph(seed, 10).content()
@@ -147,7 +147,7 @@ def test_inputs_of_another_size(program: list[str], tmp_path: Path) -> None:
         words = [*program, "--model", str(path), "--json", "--input-shape"]
         done = process.run([*words, f"{tensor.name}={'x'.join(map(str, shape))}"], timeout=60)
         if done.code != 0:
-            continue  # constants of the graph do not fit any more
+            continue  # the graph's constants no longer fit
         plan = prediction.predict(model, content, Choice(shapes={tensor.name: shape}), registry=REGISTRY)
         assert plan.exact
         assert plan.bytes == json.loads(done.stdout)["arena_bytes"], seed

@@ -1,4 +1,4 @@
-"""One clear line, the right exit code, nothing half-written, and the next run works."""
+"""Errors: one clear line, the right exit code, no partial output, and the next run works."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def test_bad_models(cli: Cli, tmp_path: Path, content: bytes, name: str, expecte
     assert leftovers(tmp_path) == [name]
 
 
-def test_a_model_that_the_runtime_cannot_run_ends_in_3_before_anything_is_built(
-    cli: Cli, tmp_path: Path
-) -> None:
+def test_an_unsupported_model_exits_with_3_before_the_build(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(build_model([Op(CUSTOM, custom="FlexErf")]))
     done = cli(
         "build", "--target", "armv7", "--model", "m.tflite", env={"LITESMITH_CACHE": str(tmp_path / "c")}
@@ -109,7 +107,7 @@ def test_a_model_that_the_runtime_cannot_run_ends_in_3_before_anything_is_built(
     assert "cannot run: FlexErf" in analysed.stdout
 
 
-def test_no_network_names_what_was_tried(cli: Cli, tmp_path: Path) -> None:
+def test_no_network_names_the_origins_that_were_tried(cli: Cli, tmp_path: Path) -> None:
     proxy = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1")
     done = cli(
         "build", "--target", "armv7", "--model", DIGITS, env={**proxy, "LITESMITH_CACHE": str(tmp_path / "c")}
@@ -136,7 +134,7 @@ def test_no_network_for_the_zoo(cli: Cli, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_a_missing_emulator_is_no_error(cli: Cli, tmp_path: Path) -> None:
+def test_a_missing_emulator_is_not_an_error(cli: Cli, tmp_path: Path) -> None:
     only_python = tmp_path / "bin"
     only_python.mkdir()
     done = cli("build", "--target", "armv7", "--model", DIGITS, env={"PATH": str(only_python)})
@@ -165,7 +163,7 @@ def test_a_cpu_that_zig_does_not_know(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_full_disk(cli: Cli, tmp_path: Path) -> None:
-    """The output folder is on a file system of 300 KB, in a mount namespace of the test's own."""
+    """The output folder is on a file system of 300 KB, in a private mount namespace."""
     out = tmp_path / "out"
     out.mkdir()
     command = [
@@ -216,8 +214,8 @@ def test_a_read_only_folder(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.full
 @pytest.mark.usefixtures("det_armv7")
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 2.0, 4.0])
-def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path, seconds: float) -> None:
-    """Ctrl-C while it compiles (sources and libraries are there, objects are not)."""
+def test_interrupted_builds_leave_no_partial_files(cli: Cli, tmp_path: Path, seconds: float) -> None:
+    """Ctrl-C during compilation (sources and libraries are cached, objects are not)."""
     cache = tmp_path / "cache"
     cache.mkdir()
     share(cache, "sources", "toolchains", "zig", "reference")
@@ -251,7 +249,7 @@ def test_interrupted_builds_leave_nothing_half_written(cli: Cli, tmp_path: Path,
         assert done.returncode == 0, done.stderr
 
 
-def test_a_folder_with_other_things_is_not_overwritten(cli: Cli, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "home/bin").mkdir(parents=True)
     (tmp_path / "home/bin/mine").write_text("precious")
     done = cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "home")
@@ -260,14 +258,14 @@ def test_a_folder_with_other_things_is_not_overwritten(cli: Cli, tmp_path: Path)
     assert (tmp_path / "home/bin/mine").read_text() == "precious"
 
 
-def test_a_verdict_of_an_earlier_build_does_not_stay(cli: Cli, tmp_path: Path) -> None:
+def test_a_verdict_of_an_earlier_build_is_removed(cli: Cli, tmp_path: Path) -> None:
     assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "o").returncode == 0
     assert (tmp_path / "o/verify.json").exists()
     assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "o", "--no-verify").returncode == 0
     assert not (tmp_path / "o/verify.json").exists()
 
 
-def test_an_output_folder_on_a_file_system_of_its_own(tmp_path: Path) -> None:
+def test_an_output_folder_on_a_separate_file_system(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     command = [sys.executable, "-m", "litesmith", "build", "--target", "x86_64", "--model", str(DIGITS)]
@@ -291,15 +289,15 @@ def test_names_that_look_like_markup(cli: Cli, tmp_path: Path) -> None:
     assert "[/b]x" in done.stdout
 
 
-def test_samples_that_make_no_sense_to_a_model_are_left_out(cli: Cli, tmp_path: Path) -> None:
-    """A shape of zeros cannot be: nothing can be compared, and that is said."""
+def test_samples_that_a_model_rejects_are_skipped(cli: Cli, tmp_path: Path) -> None:
+    """A shape must not contain zeros: no outputs can be compared, and the verdict says so."""
     (tmp_path / "m.tflite").write_bytes(build_model([Op(RESHAPE, dtypes=(FLOAT32, INT32, FLOAT32))]))
     done = cli("build", "--target", "x86_64", "--model", "m.tflite")
     assert done.returncode == 0, done.stderr
     assert "not verified: the reference interpreter cannot run it" in done.stdout
 
 
-def test_a_failed_build_leaves_the_old_one(cli: Cli, tmp_path: Path) -> None:
+def test_a_failed_build_keeps_the_previous_one(cli: Cli, tmp_path: Path) -> None:
     assert cli("build", "--target", "x86_64", "--model", DIGITS, "--out", "out").returncode == 0
     before = {name: (tmp_path / name).read_bytes() for name in leftovers(tmp_path)}
     (tmp_path / "bad.tflite").write_bytes(b"nothing")
@@ -308,7 +306,7 @@ def test_a_failed_build_leaves_the_old_one(cli: Cli, tmp_path: Path) -> None:
     assert after == before
 
 
-def test_paths_with_spaces_and_other_letters(cli: Cli, tmp_path: Path) -> None:
+def test_paths_with_spaces_and_non_ascii_letters(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "Modelle für später"
     folder.mkdir()
     shutil.copy(DIGITS, folder / "zwei ziffern é.tflite")

@@ -1,4 +1,4 @@
-"""The files of the checkout, and what the first steps of a command import."""
+"""The files of the checkout, and the modules that the first steps of a command import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GCC's commands are asked before a build."""
+"""Checks of the GCC commands before a build."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litesmith.toolchain.registry import load as load_toolchain
 pytestmark = pytest.mark.build
 
 
-def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("sh", "true"):
         (tmp_path / name).symlink_to(shutil.which(name) or "")
     monkeypatch.setenv("PATH", str(tmp_path))

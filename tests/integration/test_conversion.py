@@ -1,4 +1,4 @@
-"""Conversions by a process that stands for the one with TensorFlow."""
+"""Conversions with a fake in place of the process that runs TensorFlow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def result_of(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stands for the Python that has TensorFlow: gives these events and copies this model."""
+    """Replaces the Python that has TensorFlow: reports the given events and copies the given model."""
 
     def make(*events: dict[str, Any], model: Path = EXAMPLES / "digits.tflite", code: str = "") -> None:
         lines = "".join(f"{json.dumps(event)}\n" for event in events)
@@ -60,7 +60,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> ConversionRequest:
+def requested(tmp_path: Path) -> ConversionRequest:
     out = tmp_path / "out"
     out.mkdir()
     data = npz(tmp_path, x=np.zeros(3))
@@ -73,47 +73,47 @@ def wanted(tmp_path: Path) -> ConversionRequest:
     )
 
 
-def names(wanted: ConversionRequest) -> list[str]:
-    return sorted(path.name for path in wanted.out.parent.iterdir())
+def names(requested: ConversionRequest) -> list[str]:
+    return sorted(path.name for path in requested.out.parent.iterdir())
 
 
-def test_files_appear_whole(fake: Any, wanted: ConversionRequest) -> None:
+def test_files_are_written_atomically(fake: Any, requested: ConversionRequest) -> None:
     fake(
         {"event": "step", "text": "reading"},
         {"event": "progress", "what": "calibrating", "done": 1, "total": 1},
         result_of(),
     )
-    found = conversion.run(wanted, "armv7")
-    assert names(wanted) == ["m.inputs.npz", "m.tflite"]
+    found = conversion.run(requested, "armv7")
+    assert names(requested) == ["m.inputs.npz", "m.tflite"]
     assert found.to_json()["after"]["saved"] == found.saved
     assert found.saved == 1 - sum(found.made.weights.values()) / 4000
     assert "CONV_2D" in found.notes[0]
     json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_samples_of_the_user_stay(fake: Any, wanted: ConversionRequest) -> None:
+def test_samples_of_the_user_are_kept(fake: Any, requested: ConversionRequest) -> None:
     fake(result_of())
-    npz(wanted.samples.parent, wanted.samples.name, mine_0=np.ones(2))
-    before = wanted.samples.read_bytes()
-    found = conversion.run(wanted, "armv7")
-    assert wanted.samples.read_bytes() == before
+    npz(requested.samples.parent, requested.samples.name, mine_0=np.ones(2))
+    before = requested.samples.read_bytes()
+    found = conversion.run(requested, "armv7")
+    assert requested.samples.read_bytes() == before
     assert any("was not written by a conversion: it stays" in note for note in found.notes)
-    wanted.samples.write_bytes(b"no archive")
-    conversion.run(wanted, "armv7")
-    assert wanted.samples.read_bytes() == b"no archive"
+    requested.samples.write_bytes(b"no archive")
+    conversion.run(requested, "armv7")
+    assert requested.samples.read_bytes() == b"no archive"
 
 
-def test_samples_of_an_earlier_conversion_go(fake: Any, wanted: ConversionRequest) -> None:
+def test_samples_of_an_earlier_conversion_are_removed(fake: Any, requested: ConversionRequest) -> None:
     import dataclasses
 
     fake(result_of())
-    conversion.run(wanted, "armv7")
-    conversion.run(dataclasses.replace(wanted, representative=None, quantize="none"), "armv7")
-    assert names(wanted) == ["m.tflite"]
+    conversion.run(requested, "armv7")
+    conversion.run(dataclasses.replace(requested, representative=None, quantize="none"), "armv7")
+    assert names(requested) == ["m.tflite"]
 
 
-def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
-    fake: Any, wanted: ConversionRequest, tmp_path: Path
+def test_unsupported_ops_are_refused_and_no_files_are_written(
+    fake: Any, requested: ConversionRequest, tmp_path: Path
 ) -> None:
     import dataclasses
 
@@ -121,24 +121,26 @@ def test_what_the_runtime_lacks_is_refused_and_nothing_is_written(
     model.write_bytes(build_model([Op(CUSTOM, custom="MyOp"), Op(9, version=12)]))
     fake(result_of(), model=model)
     with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED has version 12.*MyOp") as caught:
-        conversion.run(wanted, "armv7")
-    assert str(wanted.source) in caught.value.message
+        conversion.run(requested, "armv7")
+    assert str(requested.source) in caught.value.message
     assert "LITESMITH_CONVERTER" in caught.value.next_step
     model.write_bytes(build_model([Op(CUSTOM, custom="MyOp")]))
     with pytest.raises(UnsupportedModelError, match="MyOp is a custom op"):
-        conversion.run(wanted, "armv7")
-    assert names(wanted) == []
-    found = conversion.run(dataclasses.replace(wanted, custom_ops=frozenset({"MyOp"})), "armv7")
+        conversion.run(requested, "armv7")
+    assert names(requested) == []
+    found = conversion.run(dataclasses.replace(requested, custom_ops=frozenset({"MyOp"})), "armv7")
     assert found.price is None
     assert any("no estimate of the program" in note for note in found.notes)
 
 
-def test_variables_without_values_are_refused(fake: Any, wanted: ConversionRequest, tmp_path: Path) -> None:
+def test_variables_without_values_are_refused(
+    fake: Any, requested: ConversionRequest, tmp_path: Path
+) -> None:
     model = tmp_path / "x.tflite"
     model.write_bytes(build_model([Op(142), Op(143)]))
     fake(result_of(frozen=False), model=model)
     with pytest.raises(UnsupportedModelError, match="lost the values of its variables"):
-        conversion.run(wanted, "armv7")
+        conversion.run(requested, "armv7")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_variables_without_values_are_refused(fake: Any, wanted: ConversionReque
 )
 def test_a_converter_that_fails(
     fake: Any,
-    wanted: ConversionRequest,
+    requested: ConversionRequest,
     events: list[dict[str, Any]],
     code: str,
     kind: type[Exception],
@@ -171,17 +173,17 @@ def test_a_converter_that_fails(
 ) -> None:
     fake(*events, code=code)
     with pytest.raises(kind) as caught:
-        conversion.run(wanted, "armv7")
+        conversion.run(requested, "armv7")
     assert expected in str(caught.value)
-    assert names(wanted) == []
+    assert names(requested) == []
 
 
 def test_an_interpreter_without_tensorflow(
-    wanted: ConversionRequest, monkeypatch: pytest.MonkeyPatch
+    requested: ConversionRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(environment.VARIABLE, sys.executable)
     with pytest.raises(ToolError, match=r"has no TensorFlow.*LITESMITH_CONVERTER"):
-        conversion.run(wanted, "armv7")
+        conversion.run(requested, "armv7")
 
 
 def test_no_network(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

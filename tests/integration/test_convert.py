@@ -1,4 +1,4 @@
-"""Models of every form, converted by TensorFlow itself, built and run."""
+"""Models of every input format, converted by TensorFlow itself, built and run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.conftest import Cli, one_error_line
 from tests.integration.conftest import Build, require_or_skip
 
 MAKER = Path(__file__).parent.parent / "convert_models.py"
-# Formats differ in the order of a few additions.
+# The formats differ in the order of a few additions.
 ROUNDING = 1e-5
 
 
 @pytest.fixture(scope="session")
 def converter() -> Path:
-    """The Python that has TensorFlow; its environment is made where there is none yet."""
+    """The Python that has TensorFlow; its environment is created if it does not exist."""
     try:
         return environment.interpreter()
     except LitesmithError as error:
@@ -36,7 +36,7 @@ def converter() -> Path:
 
 @pytest.fixture(scope="session")
 def saved(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models in all forms."""
+    """A folder of models in all input formats."""
     folder = tmp_path_factory.mktemp("saved")
     done = subprocess.run(
         [str(converter), str(MAKER), str(folder)],
@@ -51,7 +51,7 @@ def saved(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def convert(saved: Path, tmp_path: Path) -> Any:
-    """Converts one of them in a folder of its own."""
+    """Converts one of these models in a separate folder."""
 
     def run(name: str, quantize: str = "none", **options: Any) -> Conversion:
         wanted = conversion_request.check(
@@ -75,7 +75,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["small.keras", "small.h5", "small_saved", "small.pb"])
-def test_every_form(convert: Any, tmp_path: Path, name: str) -> None:
+def test_every_input_format(convert: Any, tmp_path: Path, name: str) -> None:
     found = convert(name)
     assert only(found).largest_of_range < ROUNDING
     assert (only(found).top1, found.comparison.samples) == (1.0, 60)
@@ -84,7 +84,7 @@ def test_every_form(convert: Any, tmp_path: Path, name: str) -> None:
     assert abs(found.saved) < 0.01
     assert [op.name for op in found.ops if op.new] == []
     assert names(tmp_path) == ["m.inputs.npz", "m.tflite"]
-    # Fixed to a batch of one: nothing computes shapes.
+    # Fixed to a batch of one, so that no op computes shapes.
     assert {op.name for op in found.ops} == {
         *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "RESHAPE", "SOFTMAX")
     }
@@ -111,11 +111,13 @@ def test_every_quantisation_is_smaller_and_runs(
     assert only(found).top1 > 0.9
     (verdict,) = build("x86_64", tmp_path / "m.tflite").json("verify.json")["verdicts"]
     assert verdict["passed"] is True
-    # Four of the representative data, zeros, and three random ones.
+    # Four from the representative data, zeros, and three random ones.
     assert verdict["samples"] == 8
 
 
-def test_quantised_samples_are_those_of_the_data(convert: Any, saved: Path, tmp_path: Path) -> None:
+def test_quantised_samples_come_from_the_representative_data(
+    convert: Any, saved: Path, tmp_path: Path
+) -> None:
     convert("small.keras", "int8", io="int8", representative=str(saved / "indexed.npz"))
     model = model_file.open_model(str(tmp_path / "m.tflite"))
     (part,) = entry_points.parts(model.analysis)
@@ -160,7 +162,7 @@ def test_ops_whose_int8_is_too_new_stay_in_float(convert: Any, tmp_path: Path) -
     assert only(found).largest_of_range < 0.05
 
 
-def test_a_model_that_keeps_a_state(convert: Any, build: Build, tmp_path: Path) -> None:
+def test_a_model_with_state(convert: Any, build: Build, tmp_path: Path) -> None:
     found = convert("state", representative=None)
     assert only(found).largest_of_range < ROUNDING
     assert {"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"} <= {op.name for op in found.ops}
@@ -168,7 +170,7 @@ def test_a_model_that_keeps_a_state(convert: Any, build: Build, tmp_path: Path) 
     assert verdict["passed"] is True
 
 
-def test_a_custom_op_of_ones_own(convert: Any, tmp_path: Path) -> None:
+def test_a_custom_op_of_the_user(convert: Any, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="MyOp is a custom op"):
         convert("custom", representative=None)
     text = "ops:\n  - name: MyOp\n    registration: my::Register_MyOp\n    sources: [my.cc]\n"
@@ -178,7 +180,7 @@ def test_a_custom_op_of_ones_own(convert: Any, tmp_path: Path) -> None:
     assert "custom ops" in found.comparison.reason
 
 
-def test_shapes_that_are_asked_for(convert: Any) -> None:
+def test_requested_shapes(convert: Any) -> None:
     with pytest.raises(
         UsageError, match=r"\?x\?x\?x3, with unknown dimensions; give them with --input-shape"
     ) as caught:
@@ -188,7 +190,7 @@ def test_shapes_that_are_asked_for(convert: Any) -> None:
     assert found.inputs[0]["shape"] == [1, 9, 7, 3]
 
 
-def test_ends_of_a_frozen_graph(convert: Any) -> None:
+def test_inputs_and_outputs_of_a_frozen_graph(convert: Any) -> None:
     found = convert("old.pb", representative=None)
     assert [entry["name"] for entry in found.inputs] == ["picture"]
     assert [output.name for output in found.comparison.outputs] == ["scores", "halves", "halves:1"]
@@ -201,7 +203,7 @@ def test_ends_of_a_frozen_graph(convert: Any) -> None:
     assert "FULLY_CONNECTED" not in {op.name for op in cut.ops}
 
 
-def test_the_header_is_that_of_tensorflows_own_tool(
+def test_the_header_matches_that_of_tensorflows_own_tool(
     convert: Any, converter: Path, saved: Path, tmp_path: Path
 ) -> None:
     convert("small.pb", header=str(tmp_path / "ops_to_register.h"))
@@ -244,8 +246,8 @@ def test_what_cannot_be_converted(
     assert names(tmp_path) == []
 
 
-def test_a_crash_of_the_converter_is_said(convert: Any, tmp_path: Path, saved: Path) -> None:
-    """The calibration of loops, in TensorFlow 2.21."""
+def test_a_crash_of_the_converter_is_reported(convert: Any, tmp_path: Path, saved: Path) -> None:
+    """TensorFlow 2.21 crashes when it calibrates loops."""
     data = saved / "sequences.npz"
     np.savez(data, np.zeros((4, 6, 4), np.float32))
     with pytest.raises(ToolError, match="SIGSEGV while calibrating; LSTM and GRU"):

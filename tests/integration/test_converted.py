@@ -1,4 +1,4 @@
-"""Models that the newest TensorFlow converted: refused with the way out, or run with equal answers."""
+"""Models converted by the newest TensorFlow: refused with a next step, or run with the same outputs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CONVERTED = Path(__file__).parent.parent / "data" / "converted"
 @pytest.mark.parametrize(
     "name", ["dense_dynamic_range_per_tensor", "dense_float16", "dense_int16", "dense_int8", "lstm"]
 )
-def test_what_runs(build: Build, target: str, name: str) -> None:
+def test_supported_models(build: Build, target: str, name: str) -> None:
     (verdict,) = build(target, CONVERTED / f"{name}.tflite").json("verify.json")["verdicts"]
     assert verdict["passed"] is True
 
 
 def small(name: str, folder: Path) -> Path:
-    """Models that no public converter writes, in the form in which others do."""
+    """Models that no public converter writes, in the format of other converters."""
     g = Graph()
     if name == "delegate_only":
         g.custom_op("Convolution2DTransposeBias", [g.input([1, 4, 4, 2])], [g.output()])
@@ -53,7 +53,7 @@ def small(name: str, folder: Path) -> Path:
         ("int4_matrix", "BATCH_MATMUL with the dtype int4 has no kernel", "int8 weights"),
     ],
 )
-def test_what_is_refused(cli: Cli, tmp_path: Path, name: str, what: str, way_out: str) -> None:
+def test_unsupported_models(cli: Cli, tmp_path: Path, name: str, what: str, way_out: str) -> None:
     stored = CONVERTED / f"{name}.tflite"
     model = stored if stored.exists() else small(name, tmp_path)
     done = cli("build", "--target", "armv7", "--model", model, "--out", "out")

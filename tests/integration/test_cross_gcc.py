@@ -1,4 +1,4 @@
-"""Debian's cross GCC, on this machine and in containers: right answers, the same bytes."""
+"""Debian's cross GCC on this machine and in containers: right answers, and the same bytes from both."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TARGETS = ("armv7", "aarch64", "riscv64", "x86_64")
 
 
 def own_cache(name: str) -> Path:
-    """A kept cache that shares no objects with the usual one.
+    """A persistent cache that shares no objects with the default one.
 
-    Host and container would share objects otherwise, and equal bytes would prove nothing.
+    Otherwise host and container would share objects, and equal bytes would prove nothing.
     """
     folder = paths.cache_folder() / "tests" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def own_cache(name: str) -> Path:
 
 @pytest.fixture
 def containers_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache in which every object was compiled in a container; kept, because it takes minutes."""
+    """A cache whose objects were all compiled in a container; persistent, because that takes minutes."""
     monkeypatch.setenv("LITESMITH_CACHE", str(own_cache("containers")))
 
 
@@ -50,8 +50,8 @@ def check(built: Built, linkage: str) -> None:
     attributed = sum(op["attributed"] for op in size["ops"].values())
     assert size["core"] + sum(size["buckets"].values()) + attributed == size["binary"]["loaded"]
     assert size["core"] > 20_000
-    # Less than nothing is possible: the linker's stubs for an erratum of the Cortex-A53 fill whole
-    # pages, and whether there are any depends on where the code happens to lie.
+    # Marginal costs can be negative: the linker's stubs for an erratum of the Cortex-A53 fill whole
+    # pages, and whether any are needed depends on the addresses of the code.
     assert all(op["marginal"] > -4096 for op in size["ops"].values())
     assert sum(op["marginal"] > 0 for op in size["ops"].values()) >= len(size["ops"]) - 2
 
@@ -90,7 +90,7 @@ def test_container_and_host_give_the_same_bytes(
 
 @pytest.mark.usefixtures("containers_cache")
 @pytest.mark.parametrize("target", TARGETS)
-def test_static_programs_need_nothing(build: Build, target: str) -> None:
+def test_static_programs_have_no_dependencies(build: Build, target: str) -> None:
     static = build(target, "zoo:vww", toolchain="docker:static")
     check(static, "static")
     assert "-static" in static.json("manifest.json")["flags"]["link"]
@@ -123,8 +123,8 @@ def test_an_existing_program_is_verified_with_its_own_libraries(build: Build, cl
     assert "gcc-aarch64-linux-gnu" in done.stdout
 
 
-def test_the_project_is_built_by_the_line_of_its_own_readme(build: Build, tmp_path: Path) -> None:
-    """The one of the toolchain docker: its compiler runs in a container, as its build's did."""
+def test_the_project_is_built_with_the_command_in_its_readme(build: Build, tmp_path: Path) -> None:
+    """The project of the toolchain docker compiles in a container, like the build that generated it."""
     built = build("armv7", path_of("gesture"), toolchain="docker")
     project = tmp_path / "project, äö"
     shutil.copytree(built.folder / "project", project)

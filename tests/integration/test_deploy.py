@@ -1,4 +1,4 @@
-"""Deployments to a real SSH server, with faults that really happen."""
+"""Deployments to a real SSH server, with realistic faults."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def deployed(cli: Cli, model: Path = GESTURE, *more: str | Path) -> dict[str, An
 
 
 def runs(board: Path) -> str:
-    """The release that the board runs, having run it."""
+    """Runs the current release of the board and returns its name."""
     current = (board / "current").resolve()
     model = current / "model-0.tflite"
     done = subprocess.run(
@@ -89,7 +89,7 @@ def test_a_deployment(cli: Cli, board: Path, tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "build/x86_64/gesture/deploy.json").read_text())
     assert stored["failed"] == []
 
-    # Nothing travels twice, and only what is new travels at all.
+    # Files are sent once, and only new files are sent.
     assert deployed(cli)["sent"] == 0
     second = deployed(cli, DIGITS)
     assert (second["before"], runs(board)) == (first["release"], second["release"])
@@ -100,12 +100,12 @@ def test_a_deployment(cli: Cli, board: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("inventory")
-def test_a_model_alone_travels_alone(cli: Cli, tmp_path: Path) -> None:
-    """The same ops, other weights: the program is there already."""
+def test_only_a_new_model_is_sent(cli: Cli, tmp_path: Path) -> None:
+    """The same ops, other weights: the program is already on the board."""
     deployed(cli)
     other = tmp_path / "gesture.tflite"
     content = bytearray(GESTURE.read_bytes())
-    # A byte of the description changes the digest, and nothing else.
+    # Changing a byte of the description affects only the digest.
     content[content.index(b"MLIR")] = ord("m")
     other.write_bytes(content)
     sent = deployed(cli, other)["sent"]
@@ -113,7 +113,7 @@ def test_a_model_alone_travels_alone(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("inventory")
-def test_old_releases_go(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+def test_old_releases_are_removed(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, keep=1))
     releases = []
     for letter in "abc":
@@ -133,7 +133,7 @@ def test_old_releases_go(cli: Cli, server: Server, board: Path, tmp_path: Path) 
 
 
 class Proxy:
-    """Stands between client and board, and cuts the wire after so many bytes of the client."""
+    """A proxy between client and board that drops the connection after ``limit`` bytes from the client."""
 
     def __init__(self, port: int, limit: int | None, *, stall: bool = False) -> None:
         self.passed = 0
@@ -167,7 +167,7 @@ class Proxy:
                         if not self._stall:
                             self._cut()
                             return
-                        # The wire is there, and nothing comes over it any more.
+                        # The connection stays open, but carries no more data.
                         continue
                 target.sendall(data)
         for end in (source, target):
@@ -180,7 +180,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Cuts what is left, and leaves nothing open."""
+        """Drops the remaining connections and closes all sockets."""
         self._cut()
         for thread in self._threads:
             thread.join()
@@ -201,8 +201,8 @@ def through(
     return proxy
 
 
-def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """After each cut the board runs what it ran before, and the next deployment succeeds."""
+def test_a_connection_that_is_lost_anywhere(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """After each lost connection the board runs its previous release, and the next deployment succeeds."""
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     before = deployed(cli)["release"]
     after = deployed(cli, DIGITS)["release"]
@@ -210,7 +210,7 @@ def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_
     shutil.copytree(board, tmp_path / "saved", symlinks=True)
 
     def restore() -> None:
-        # Shells on the board notice within moments that their other end is gone.
+        # Shells on the board notice within moments that the connection is lost.
         for _ in range(600):
             if subprocess.run(["pgrep", "-f", str(board)], capture_output=True).returncode:
                 break
@@ -240,7 +240,7 @@ def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_
         assert one_error_line(done).startswith("error: bench, ")
         steps.add(fared["step"])
         assert runs(board) == (before if fared["step"] != "switch" else runs(board))
-    # The wire was cut while it connected, while it sent, and while it ran.
+    # The connection was lost during connect, during transfer, and during the run.
     assert steps >= {"connect", "upload", "smoke run"}
 
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
@@ -249,8 +249,8 @@ def test_a_wire_that_is_cut_anywhere(cli: Cli, server: Server, board: Path, tmp_
     assert leftovers(board) == []
 
 
-def test_a_wire_that_falls_silent(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """Nothing comes any more, and nobody says so: each step has its end."""
+def test_a_connection_that_stalls(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """The connection stalls without being closed: each step has a timeout."""
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     before = deployed(cli)["release"]
     proxy = through(tmp_path, server, board, None)
@@ -291,13 +291,13 @@ def test_a_client_that_is_killed(cli: Cli, board: Path, tmp_path: Path) -> None:
 
 
 def shell(name: str) -> str:
-    """A script as boards get it."""
+    """A script as it is sent to boards."""
     folder = Path(__file__).parents[2] / "templates/board"
     return "".join((folder / f"{part}.sh").read_text() for part in ("prelude", name))
 
 
 def hold(board: Path, owner: str, token: str = "token") -> subprocess.Popen[bytes]:
-    """A shell that has the lock, for as long as its input is open."""
+    """A shell that holds the lock as long as its input is open."""
     holder = subprocess.Popen(
         ["sh", "-c", shell("lock"), "sh", str(board), token, owner, "20", "8"],
         stdin=subprocess.PIPE,
@@ -311,7 +311,7 @@ def hold(board: Path, owner: str, token: str = "token") -> subprocess.Popen[byte
 @pytest.mark.usefixtures("inventory")
 def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
     deployed(cli)
-    # A deployer that lives: it holds the lock and gives signs of life.
+    # A live deployer: it holds the lock and renews its heartbeat.
     holder = hold(board, "ann@desk, process 7")
     assert holder.stdout is not None
     assert holder.stdin is not None
@@ -340,8 +340,8 @@ def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
 
 
 @pytest.mark.usefixtures("inventory")
-def test_a_lock_of_the_dead(cli: Cli, board: Path) -> None:
-    """Of another boot, or silent for long: it is taken over."""
+def test_a_stale_lock(cli: Cli, board: Path) -> None:
+    """A lock from another boot, or without a heartbeat for long, is taken over."""
     deployed(cli)
     own = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     for boot in ("00000000", own):
@@ -350,8 +350,8 @@ def test_a_lock_of_the_dead(cli: Cli, board: Path) -> None:
         assert leftovers(board) == []
 
 
-def test_one_of_many_takes_the_lock_of_the_dead(tmp_path: Path) -> None:
-    """All wait for a lock whose owner is dead; one after the other gets it, and never two at a time."""
+def test_clients_take_over_a_stale_lock_one_at_a_time(tmp_path: Path) -> None:
+    """Several clients wait for a lock whose owner is dead; they get it one after the other."""
     board = tmp_path / "board"
     board.mkdir()
     (board / ".lock").symlink_to("gone 00000000 1 bob")
@@ -385,7 +385,7 @@ def test_one_of_many_takes_the_lock_of_the_dead(tmp_path: Path) -> None:
 
 
 def test_a_deployer_that_lost_its_lock(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """It slept for so long that another one took over: it changes nothing any more."""
+    """It was suspended for so long that another deployer took over: it makes no further changes."""
     slow = ["sh", "-c", 'sleep 6; exec "$@"', "sh"]
     sshd.write_inventory(
         tmp_path / "boards.yaml",
@@ -413,7 +413,7 @@ def test_a_deployer_that_lost_its_lock(cli: Cli, server: Server, board: Path, tm
     assert leftovers(board) == []
 
 
-def test_ways_in_that_are_shut(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+def test_connections_that_are_refused(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
     changed = tmp_path / "changed"
@@ -474,7 +474,7 @@ def test_a_board_that_is_full(cli: Cli, server: Server, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "bench, space: " in one_error_line(done)
         assert runs(board) == before
-        # Full to the last byte, whatever df says.
+        # Full to the last byte, regardless of what df reports.
         with contextlib.suppress(OSError), (disk / "filler").open("wb") as filler:
             while filler.write(bytes(1024)):
                 pass
@@ -493,10 +493,10 @@ def test_a_board_that_is_full(cli: Cli, server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("inventory")
-def test_a_program_of_another_architecture(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+def test_a_program_for_another_architecture(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
     done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
     assert "its target in the inventory is x86_64, and the program is for armv7" in one_error_line(done)
-    # The inventory is wrong: the board itself says what it is.
+    # The inventory is wrong: the board reports its real architecture.
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, target="armv7"))
     done = cli("deploy", "--target", "armv7", "--model", GESTURE, "--board", "bench")
     assert "bench, probe: its machine is x86_64, and armv7 is for armv7l, armv8l" in one_error_line(done)
@@ -506,7 +506,7 @@ def test_a_program_of_another_architecture(cli: Cli, server: Server, board: Path
 
 
 def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) -> None:
-    """Fifteen that are well are not delayed and not spoilt by five that are not."""
+    """Five faulty boards neither delay nor affect fifteen good ones."""
     key = str(tmp_path / "none")
     silent = socket.create_server(("127.0.0.1", 0))
     hangs = {"port": silent.getsockname()[1], "timeout": 3}
@@ -532,7 +532,7 @@ def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) ->
         assert runs(tmp_path / f"g{n}") == fared["boards"]["good-0"]["deployment"]["release"]
 
 
-def test_a_name_that_would_like_to_be_a_command(cli: Cli, server: Server, tmp_path: Path) -> None:
+def test_a_name_that_looks_like_a_command(cli: Cli, server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "a;touch PWNED $(touch PWNED2) 'b"
     sshd.write_inventory(tmp_path / "boards.yaml", **{"a;rm -rf": server.board(folder)})
     done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--board", "a;rm -rf")
@@ -543,8 +543,8 @@ def test_a_name_that_would_like_to_be_a_command(cli: Cli, server: Server, tmp_pa
     assert not list(home.glob("PWNED*"))
 
 
-def test_a_secret_stays_secret(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """The password of the environment is in no output and no file, not even with --debug."""
+def test_a_password_is_never_printed_or_stored(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
+    """The password from the environment is in no output and no file, even with --debug."""
     secret = "correct-horse-battery"
     entry = {**server.board(board), "password_env": "BENCH_PASSWORD"}
     sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
@@ -560,7 +560,7 @@ def test_a_secret_stays_secret(cli: Cli, server: Server, board: Path, tmp_path: 
 
 @pytest.fixture
 def small(tmp_path: Path, root: None) -> Path:
-    """A folder for a board that has busybox and dropbear alone."""
+    """A folder for a board that has only busybox and dropbear."""
     del root
     missing = [name for name in ("busybox", "dropbear", "dropbearkey") if not shutil.which(name)]
     require_or_skip(
@@ -572,7 +572,7 @@ def small(tmp_path: Path, root: None) -> Path:
 
 
 def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
-    """The right one, and a wrong one after which the board runs what it ran before."""
+    """The right one, and a wrong one after which the board still runs its previous release."""
     words = ("deploy", "--target", "x86_64", "--board", "bench", "--json", "--model")
     with small_board.running(small, "correct-horse") as entry:
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
@@ -588,7 +588,7 @@ def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
 
 
 def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path) -> None:
-    """Neither coreutils nor bash nor OpenSSH: a shell, sha256sum and what else busybox has."""
+    """No coreutils, bash or OpenSSH: only a shell, sha256sum and the other tools of busybox."""
     with small_board.running(small) as entry:
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
         board = small / "root/data/litesmith"
@@ -608,7 +608,7 @@ def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path
 
 
 def test_a_program_that_never_ends(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """It is ended on the board, which goes on with what it ran before."""
+    """It is terminated on the board, which keeps its previous release."""
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     before = deployed(cli)["release"]
     stuck = ["sh", "-c", "exec sleep 4321", "sh"]
@@ -623,7 +623,7 @@ def test_a_program_that_never_ends(cli: Cli, server: Server, board: Path, tmp_pa
 
 
 def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """Ctrl-C in the smoke run: at once, nothing is switched, and deploy.json says so."""
+    """Ctrl-C in the smoke run stops at once, the release is not switched, and deploy.json says so."""
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     before = deployed(cli)["release"]
     slow = ["sh", "-c", 'sleep 5; exec "$@"', "sh"]
@@ -652,7 +652,7 @@ def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_pa
 
 
 def test_failed_deployments_leave_no_files(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
-    """What was never released goes with the next deployment, whether or not that works."""
+    """The next deployment removes files that were never released, whether or not it succeeds."""
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     deployed(cli)
     kept = {path.name for path in (board / "files").iterdir()}
@@ -667,7 +667,7 @@ def test_failed_deployments_leave_no_files(cli: Cli, server: Server, board: Path
 
 
 @pytest.mark.usefixtures("inventory")
-def test_no_way_back_to_a_broken_release(cli: Cli, board: Path) -> None:
+def test_no_rollback_to_a_broken_release(cli: Cli, board: Path) -> None:
     first = deployed(cli)["release"]
     second = deployed(cli, DIGITS)["release"]
     (board / "releases" / first / "model-0.tflite").resolve().unlink()
@@ -677,8 +677,8 @@ def test_no_way_back_to_a_broken_release(cli: Cli, board: Path) -> None:
     assert runs(board) == second
 
 
-def test_a_board_that_greets(cli: Cli, server: Server, tmp_path: Path) -> None:
-    """A login shell that speaks before our scripts do; and a folder with what shells and tools treat."""
+def test_a_login_shell_with_a_greeting(cli: Cli, server: Server, tmp_path: Path) -> None:
+    """A login shell that prints a greeting first, and a folder whose name has special characters."""
     shell = tmp_path / "greeting"
     shell.write_text('#!/bin/sh\necho Welcome to the board\nexec /bin/sh "$@"\n')
     shell.chmod(0o755)
@@ -700,7 +700,7 @@ def test_a_board_that_greets(cli: Cli, server: Server, tmp_path: Path) -> None:
 
 
 def test_known_hosts_are_only_added_to(cli: Cli, server: Server, tmp_path: Path) -> None:
-    """Many boards at once, a file with lines of all kinds: all of it stays, and one line comes."""
+    """Many boards at once, a file with lines of all kinds: they are kept, and one line is added."""
     known = tmp_path / "known"
     before = (
         "# mine\n@cert-authority *.example ssh-ed25519 AAAA\nnonsense\n"
@@ -715,7 +715,7 @@ def test_known_hosts_are_only_added_to(cli: Cli, server: Server, tmp_path: Path)
     lines = known.read_text().splitlines()
     assert lines[:4] == before.splitlines()
     assert set(lines[4:]) == {(server.folder / "known_hosts").read_text().strip()}
-    # From now on it is a known board: another key is refused.
+    # The board is known now: another key is refused.
     other = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
     key = (tmp_path / "other.pub").read_text().split()

@@ -1,4 +1,4 @@
-"""The toolchain docker with a real engine: containers, images, and everything that goes wrong."""
+"""The toolchain docker with a real engine: containers, images and their failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ USER = 12345
 LIMITS = Limits(memory=256 << 20, cpus=0.5)
 
 
-def our_containers() -> list[str]:
+def litesmith_containers() -> list[str]:
     done = docker_client.call("ps", "--all", "--quiet", "--filter", f"label={docker_client.LABEL}")
     return done.stdout.decode().split()
 
@@ -40,14 +40,14 @@ def image() -> str:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of the test's own that shares sources and references with the usual one."""
+    """A private cache that shares sources and references with the default one."""
     folder = tmp_path / "cache äö, with 'spaces'"
     folder.mkdir()
     share(folder, "sources", "reference", "toolchains")
     return folder
 
 
-def test_what_a_container_may_do(image: str, tmp_path: Path) -> None:
+def test_permissions_of_a_container(image: str, tmp_path: Path) -> None:
     readable, writable = tmp_path / "read, only", tmp_path / 'scratch "äö"'
     readable.mkdir()
     writable.mkdir()
@@ -76,7 +76,7 @@ def test_what_a_container_may_do(image: str, tmp_path: Path) -> None:
         assert found["HostConfig"]["NanoCpus"] == 5 * 10**8
         assert found["HostConfig"]["CapDrop"] == ["ALL"]
         assert found["HostConfig"]["PidsLimit"] > 0
-    assert our_containers() == []
+    assert litesmith_containers() == []
 
 
 def test_a_compiler_without_memory_is_explained(image: str, tmp_path: Path) -> None:
@@ -90,14 +90,14 @@ def test_a_compiler_without_memory_is_explained(image: str, tmp_path: Path) -> N
     assert "LITESMITH_DOCKER_MEMORY" in caught.value.next_step
 
 
-def test_a_time_out_leaves_nothing(image: str, tmp_path: Path) -> None:
+def test_a_timeout_leaves_no_container(image: str, tmp_path: Path) -> None:
     container = Container(image, readable=[], writable=[tmp_path], limits=LIMITS)
     with pytest.raises(ToolError, match="did not end within 1 s"), contextlib.closing(container):
         container.run(["sleep", "1000"], tmp_path, 1)
-    assert our_containers() == []
+    assert litesmith_containers() == []
 
 
-def test_a_container_that_is_taken_away(image: str, tmp_path: Path) -> None:
+def test_a_container_that_is_removed(image: str, tmp_path: Path) -> None:
     container = Container(image, readable=[], writable=[tmp_path], limits=LIMITS)
     with contextlib.closing(container):
         docker_client.call("rm", "--force", container.name)
@@ -106,7 +106,7 @@ def test_a_container_that_is_taken_away(image: str, tmp_path: Path) -> None:
     assert "already compiled are kept" in caught.value.next_step
 
 
-def test_another_compiler_in_the_image_is_missing(cli: Cli, tmp_path: Path) -> None:
+def test_a_compiler_missing_from_the_image(cli: Cli, tmp_path: Path) -> None:
     profile = (ROOT / "targets/armv7.yaml").read_text().replace("image: armhf", "image: arm64")
     (tmp_path / "board.yaml").write_text(profile)
     done = cli("build", "--target", "board.yaml", "--toolchain", "docker", "--model", GESTURE)
@@ -116,7 +116,7 @@ def test_another_compiler_in_the_image_is_missing(cli: Cli, tmp_path: Path) -> N
 
 
 def as_user(*groups: int) -> list[str]:
-    """Words that run a command as a user without privileges, who may read where this test lives."""
+    """Arguments that run a command as an unprivileged user, who may read this checkout."""
     listed = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
     reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", *listed, *reading]
@@ -139,7 +139,7 @@ def test_a_user_builds_and_owns_everything(cache: Path, tmp_path: Path) -> None:
     home.mkdir()
     for folder in (tmp_path, cache, home):
         os.chown(folder, USER, USER)
-    # What the user cannot write into is copied or left out.
+    # Folders that the user cannot write to are copied or left out.
     for shared in ("reference", "toolchains"):
         (cache / shared).unlink()
     done = subprocess.run(
@@ -155,7 +155,7 @@ def test_a_user_builds_and_owns_everything(cache: Path, tmp_path: Path) -> None:
     assert len(made) > 100
     assert {path.stat().st_uid for path in made} == {USER}
     assert not list((cache / "work").iterdir())
-    assert our_containers() == []
+    assert litesmith_containers() == []
 
 
 @needs_root
@@ -211,7 +211,7 @@ def test_an_image_that_does_not_build(cli: Cli, tmp_path: Path) -> None:
     assert "bad.Dockerfile cannot be built: E: Unable to locate package g++-nonsense" in line
     log = Path(line.rpartition("complete log of the engine is ")[2])
     assert "apt-get update" in log.read_text()
-    assert our_containers() == []
+    assert litesmith_containers() == []
 
 
 def start_build(out: Path, cache: Path, **more: str) -> subprocess.Popen[str]:
@@ -235,19 +235,19 @@ def wait_for_objects(cache: Path, count: int) -> None:
 
 def wait_until_gone() -> None:
     deadline = time.monotonic() + 30
-    while our_containers():
+    while litesmith_containers():
         assert time.monotonic() < deadline, "a container is still there"
         time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("image")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_build_that_is_ended_takes_its_container_along(
+def test_a_terminated_build_removes_its_container(
     cache: Path, tmp_path: Path, ending: signal.Signals
 ) -> None:
     child = start_build(tmp_path / "out", cache)
     wait_for_objects(cache, 2)
-    assert len(our_containers()) == 1
+    assert len(litesmith_containers()) == 1
     child.send_signal(ending)
     stderr = child.communicate(timeout=60)[1]
     wait_until_gone()
@@ -265,15 +265,15 @@ def test_two_builds_at_once(cache: Path, tmp_path: Path) -> None:
     children = [start_build(tmp_path / name, cache) for name in ("one", "two")]
     wait_for_objects(cache, 1)
     deadline = time.monotonic() + 60
-    while len(our_containers()) < 2:
+    while len(litesmith_containers()) < 2:
         assert time.monotonic() < deadline, "they do not run at once"
         time.sleep(0.05)
     for child in children:
         stderr = child.communicate(timeout=600)[1]
         assert child.returncode == 0, stderr
     assert (tmp_path / "one/bin/gesture").read_bytes() == (tmp_path / "two/bin/gesture").read_bytes()
-    assert our_containers() == []
-    # A second model compiles only what is new.
+    assert litesmith_containers() == []
+    # A second model compiles only new files.
     before = set((cache / "objects").glob("*/*.o"))
     done = subprocess.run(
         [*build_words(tmp_path / "three", "--no-verify", "--model", str(EXAMPLES / "digits.tflite"))],
@@ -288,7 +288,7 @@ def test_two_builds_at_once(cache: Path, tmp_path: Path) -> None:
 
 
 class PrivateEngine:
-    """A second engine of the test's own, which it may stop and fill up."""
+    """A separate Docker engine that the tests can stop and whose disk they can fill."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
@@ -297,7 +297,7 @@ class PrivateEngine:
 
     def start(self) -> None:
         words = [
-            # In a network of its own: two engines would take each other's bridge away.
+            # In a separate network namespace: two engines would remove each other's bridge.
             *("unshare", "--net", "dockerd", f"--host={self.address}", f"--data-root={self.root}"),
             *(f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"),
             *("--bridge=none", "--iptables=false", "--ip-masq=false"),
@@ -339,7 +339,7 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]
 
 
 @needs_root
-def test_an_engine_that_stops_in_the_middle(
+def test_an_engine_that_stops_during_a_build(
     image: str, private: PrivateEngine, cache: Path, tmp_path: Path
 ) -> None:
     private.load(image)
@@ -353,7 +353,7 @@ def test_an_engine_that_stops_in_the_middle(
     assert "the Docker engine stopped during the build" in line
     assert "start it again" in line
     assert not (tmp_path / "out").exists()
-    # The advice holds: the engine starts again, and the build goes on where it was.
+    # The next step works: the engine starts again, and the build continues where it stopped.
     kept = len(list((cache / "objects").glob("*/*.o")))
     assert kept >= 2
     private.start()
@@ -412,11 +412,11 @@ def test_no_disk_space_for_the_cache(tmp_path: Path, cli: Cli, toolchain: str) -
     assert "no disk space" in line or "No space left" in line
     assert "LITESMITH_CACHE" in line
     assert not (tmp_path / "build").exists()
-    assert our_containers() == []
+    assert litesmith_containers() == []
 
 
 @needs_root
-def test_a_base_is_made_and_named(cli: Cli, private: PrivateEngine) -> None:
+def test_a_base_is_created_and_tagged(cli: Cli, private: PrivateEngine) -> None:
     assert shutil.which("debootstrap"), "apt-get install debootstrap"
     done = cli("docker.base", env={"DOCKER_HOST": private.address})
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Signatures, inputs of unknown size, strings, and custom ops of the user's own."""
+"""Signatures, inputs of unknown size, strings, and custom ops of the user."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_strings_in_and_booleans_out(built: tuple[Built, Path], tmp_path: Path) 
     "content",
     [b"", b"abc", np.array([2, 16, 17, 99], np.int32).tobytes(), np.array([9] * 6, np.int32).tobytes()],
 )
-def test_damaged_strings_end_in_2(built: tuple[Built, Path], tmp_path: Path, content: bytes) -> None:
+def test_damaged_strings_exit_with_2(built: tuple[Built, Path], tmp_path: Path, content: bytes) -> None:
     program, model = built
     (tmp_path / "in.bin").write_bytes(content)
     done = program.run("--model", model, "--signature", "equal", "--input", tmp_path / "in.bin")
@@ -81,7 +81,9 @@ def test_damaged_strings_end_in_2(built: tuple[Built, Path], tmp_path: Path, con
         (("--signature",), "--signature needs a value"),
     ],
 )
-def test_what_the_program_refuses(built: tuple[Built, Path], words: tuple[str, ...], expected: str) -> None:
+def test_arguments_that_the_program_refuses(
+    built: tuple[Built, Path], words: tuple[str, ...], expected: str
+) -> None:
     program, model = built
     done = program.run("--model", model, *words)
     assert done.returncode == 2

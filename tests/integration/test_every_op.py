@@ -1,4 +1,4 @@
-"""Every op with every combination of dtypes, in one program, beside the reference."""
+"""Every op with every combination of dtypes, in one program, compared with the reference."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_answers(prepared: list[Prepared], program: tuple[Path, LocalExecutor], 
 
 
 def test_all_dtypes_of_kernels_are_tried(prepared: list[Prepared]) -> None:
-    """Not every op has every dtype, but the common ones have the common ones."""
+    """Not every op supports every dtype, but common ops support common dtypes."""
     selected = selection.select([one.analysis for one in prepared], REGISTRY)
     dtypes = {op.name: set(op.dtypes) for op in selected.ops}
     common = {"float32", "int8", "uint8", "int16"}
@@ -67,7 +67,7 @@ def test_all_dtypes_of_kernels_are_tried(prepared: list[Prepared]) -> None:
 
 
 def test_each_op_links_alone(prepared: list[Prepared]) -> None:
-    """One program for each op: its sources in the registry are complete."""
+    """One program per op proves that its sources in the registry are complete."""
     profile, name = profiles.load("x86_64").choose(None)
     toolchain, tree, runtime = load_toolchain(name), source_tree.source_tree(), REGISTRY.runtime
     chosen = selection.select([one.analysis for one in prepared], REGISTRY)
@@ -79,5 +79,5 @@ def test_each_op_links_alone(prepared: list[Prepared]) -> None:
     sizes = {op: path.stat().st_size for op, path in alone.items()}
     assert set(sizes) == set(EVERY_OP)
     assert min(sizes.values()) > 100_000
-    # Nothing but the op and what it needs: no program is near that with all ops.
+    # Only the op and its dependencies: no program is close to the size with all ops.
     assert max(sizes.values()) < 1_000_000

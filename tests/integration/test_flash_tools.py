@@ -1,4 +1,4 @@
-"""The runner gdb-remote and a real gdb, at the gdb server of an emulator."""
+"""The flash tool gdb-remote and a real gdb, with the gdb server of an emulator."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _tools() -> None:
 
 
 def make_blank(program: Path, path: Path) -> Path:
-    """A board for a program: memory at its addresses that can be written, and zeros in it."""
+    """A blank board for a program: writable memory at its addresses, filled with zeros."""
     data = bytearray(program.read_bytes())
     wide = data[4] == 2
     start = struct.unpack_from("<Q" if wide else "<I", data, 32 if wide else 28)[0]
@@ -47,7 +47,7 @@ def make_blank(program: Path, path: Path) -> Path:
         )
         if kind == 1:
             data[position + flags_at] |= 2
-            # What a kernel reads of the file itself stays.
+            # The part of the file that the kernel reads is kept.
             first = max(offset, start + count * size)
             data[first : offset + length] = bytes(max(offset + length - first, 0))
     path.write_bytes(data)
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Without connecting: the first who does is the emulator's debugger."""
+    """Waits without connecting: the first connection becomes the emulator's debugger."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
@@ -128,7 +128,7 @@ def fared(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_a_deployment(cli: Cli, blank: Path, tmp_path: Path) -> None:
-    """What waits there has no program in it: what runs and ends well came over the wire."""
+    """The waiting board contains no program, so the one that runs and succeeds was transferred."""
     alone = subprocess.run(["qemu-arm", "-cpu", "cortex-a7", str(blank)], capture_output=True, timeout=60)
     assert alone.returncode != 0
     with emulated(blank) as emulator:
@@ -147,7 +147,7 @@ def test_a_deployment(cli: Cli, blank: Path, tmp_path: Path) -> None:
     assert cli("boards").stdout.count("gdb-remote") == 1
 
 
-def test_a_program_that_fails_there(cli: Cli, blank: Path, tmp_path: Path) -> None:
+def test_a_program_that_fails_on_the_board(cli: Cli, blank: Path, tmp_path: Path) -> None:
     with emulated(blank, "--bogus") as emulator:
         write_boards(tmp_path, **{"probe-1": probe(emulator.port)})
         done = deploy(cli)
@@ -155,8 +155,8 @@ def test_a_program_that_fails_there(cli: Cli, blank: Path, tmp_path: Path) -> No
     assert "probe-1, run: gdb-multiarch: [Inferior 1 (process 1) exited with code 02]" in one_error_line(done)
 
 
-def test_what_was_not_written_is_not_run(cli: Cli, blank: Path, tmp_path: Path) -> None:
-    """A runner of a profile that leaves out the loading."""
+def test_a_program_that_was_not_written_is_not_run(cli: Cli, blank: Path, tmp_path: Path) -> None:
+    """A flash tool of a profile that omits the load command."""
     own = (ROOT / "targets/runners/gdb-remote.yaml").read_text().replace("  - load\n", "")
     own = "".join(line for line in own.splitlines(True) if not line.startswith(("  connect:", "  flash:")))
     text = (ROOT / "targets/armv7.yaml").read_text()
@@ -174,7 +174,7 @@ def test_what_was_not_written_is_not_run(cli: Cli, blank: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
-def test_an_endpoint_that_is_something_else(cli: Cli, tmp_path: Path, answer: bytes) -> None:
+def test_an_endpoint_that_is_not_a_gdb_server(cli: Cli, tmp_path: Path, answer: bytes) -> None:
     def serve(server: socket.socket) -> None:
         end, _ = server.accept()
         with end:
@@ -189,7 +189,7 @@ def test_an_endpoint_that_is_something_else(cli: Cli, tmp_path: Path, answer: by
     assert (done.returncode, one_error_line(done).startswith("error: probe-1, connect: ")) == (1, True)
 
 
-def test_nobody_listens(cli: Cli, tmp_path: Path) -> None:
+def test_a_port_without_a_server(cli: Cli, tmp_path: Path) -> None:
     port = free_port()
     write_boards(tmp_path, **{"probe-1": probe(port)})
     done = deploy(cli)
@@ -213,14 +213,14 @@ def test_a_board_that_hangs(cli: Cli, blank: Path, tmp_path: Path) -> None:
 
 
 class Deadly(Proxy):
-    """Kills the emulator where another proxy would cut the wire."""
+    """Kills the emulator at the point where the base class would drop the connection."""
 
     def __init__(self, emulator: Emulator, limit: int | None) -> None:
         self._emulator = emulator
         super().__init__(emulator.port, limit)
 
     def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        # gdb sends small packets, and waits for the answer to each.
+        # gdb sends small packets and waits for the reply to each.
         target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super()._pump(source, target, counted)
 
@@ -229,7 +229,7 @@ class Deadly(Proxy):
         super()._cut()
 
 
-def test_an_emulator_that_dies_anywhere(cli: Cli, blank: Path, tmp_path: Path) -> None:
+def test_an_emulator_that_dies_at_any_point(cli: Cli, blank: Path, tmp_path: Path) -> None:
     def through(limit: int | None) -> tuple[subprocess.CompletedProcess[str], int]:
         with emulated(blank) as emulator:
             proxy = Deadly(emulator, limit)
@@ -264,7 +264,7 @@ def test_an_emulator_that_dies_anywhere(cli: Cli, blank: Path, tmp_path: Path) -
         {"remote": "x:1", "arguments": ["-ex", "shell touch PWNED"]},
     ],
 )
-def test_an_inventory_of_a_stranger(cli: Cli, tmp_path: Path, entry: dict[str, Any]) -> None:
+def test_an_untrusted_inventory(cli: Cli, tmp_path: Path, entry: dict[str, Any]) -> None:
     evil = {"evil": {"description": "x", "tools": ["touch"], "install": "x", "image": "elf"}}
     evil["evil"] |= {"arguments": ["PWNED", "{image}"], "capabilities": ["flash"], "version": ["PWNED"]}  # type: ignore[dict-item]
     text = (ROOT / "targets/armv7.yaml").read_text()
@@ -279,7 +279,7 @@ def test_an_inventory_of_a_stranger(cli: Cli, tmp_path: Path, entry: dict[str, A
 
 
 def test_gdb_reads_no_scripts(cli: Cli, blank: Path, tmp_path: Path) -> None:
-    """Not the user's, and not those that lie around."""
+    """Neither the user's own scripts nor those in the working folder."""
     for name in (".gdbinit", ".gdbearlyinit", "program.elf-gdb.gdb", "gesture-gdb.gdb", "commands"):
         (tmp_path / name).write_text(f"shell touch {tmp_path}/PWNED\n")
     with emulated(blank) as emulator:
@@ -296,7 +296,7 @@ def cache() -> Path:
 
 
 def test_both_kinds_of_boards(cli: Cli, build: Build, tmp_path: Path) -> None:
-    """One gets the program and the model as files, the other one program with the model inside."""
+    """One gets the program and the model as files, the other a program with an embedded model."""
     found = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
     require_or_skip("" if found else "there is no sshd; apt-get install openssh-server")
     program = build("x86_64", GESTURE, embed_model=True).program

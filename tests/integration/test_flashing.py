@@ -1,4 +1,4 @@
-"""Boards that a script on the PATH flashes, and the images that it is given."""
+"""Boards flashed by a script on the PATH, and the images that it gets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Tool = Callable[[str], None]
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> Tool:
-    """Installs ``my-loader``: a script of the shell that says what it was started with."""
+    """Installs ``my-loader``, a shell script that records its arguments."""
     del empty_cache
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -82,7 +82,7 @@ def failed(board: FlashBoard, package: Package) -> BoardError:
     return caught.value
 
 
-def test_a_tool_gets_the_program_and_nothing_else(tool: Tool, program: Path, tmp_path: Path) -> None:
+def test_a_tool_gets_only_the_program(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f'printf "%s|" "$@" > {tmp_path}/words; ls -A > {tmp_path}/there; cmp "$3" {program}')
     verdict, steps = flashed(board(), package(program, {}))
     assert verdict == "flashed, not verified: my-loader 7.1 returns no outputs"
@@ -116,7 +116,7 @@ EVIDENCE = {
         (r"printf 'E: \033[2Jgone\007\n'; exit 1", "connect", "my-loader: E:  [2Jgone "),
     ],
 )
-def test_what_a_tool_says_is_what_counts(
+def test_the_output_of_a_tool_is_the_evidence(
     tool: Tool, program: Path, script: str, step: str, message: str
 ) -> None:
     tool(script)
@@ -202,7 +202,7 @@ def test_a_tool_that_does_not_start(tool: Tool, program: Path, tmp_path: Path) -
     assert "cannot be started" in flashing.examine(board(), package(program, {}).profile).problem
 
 
-def test_two_at_one_board_wait_for_each_other(tool: Tool, program: Path, tmp_path: Path) -> None:
+def test_two_clients_of_a_board_wait_for_each_other(tool: Tool, program: Path, tmp_path: Path) -> None:
     tool(f"mkdir {tmp_path}/busy || exit 1; sleep 0.3; rmdir {tmp_path}/busy")
     made = package(program, {})
     done: list[str] = []
@@ -216,7 +216,7 @@ def test_two_at_one_board_wait_for_each_other(tool: Tool, program: Path, tmp_pat
 
 
 def with_segments(path: Path, *segments: tuple[int, bytes], size: int | None = None) -> Elf:
-    """An Arm program that has segments at these physical addresses, and no sections."""
+    """An Arm program with segments at the given physical addresses and no sections."""
     start = 52 + 32 * len(segments)
     header = struct.pack(
         "<4sBBB9xHHIIIIIHHHHHH",
@@ -238,8 +238,8 @@ def test_an_image_has_the_segments_at_their_physical_addresses(tmp_path: Path) -
     assert flashing.flat_image(elf) == b"code!" + b"\xff" * 11 + b"data"
 
 
-def test_images_that_cannot_be(tmp_path: Path) -> None:
-    # Two gigabytes lie between the two.
+def test_impossible_images(tmp_path: Path) -> None:
+    # The two are two gigabytes apart.
     elf = with_segments(tmp_path / "p", (0, b"code"), (0x8000_0000, b"data"))
     made = package(elf.path, {"image": "bin", "tools": ["/bin/true"], "version": []})
     assert "flash of a armv7" in failed(board(), made).message

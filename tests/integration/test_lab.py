@@ -1,4 +1,4 @@
-"""Virtual boards: a foreign root file system under emulation, with a real SSH server each."""
+"""Virtual boards: emulated root file systems of other architectures, each with a real SSH server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIGITS = EXAMPLES / "digits.tflite"
 
 
 def traces(label: str = root_file_system.LABEL) -> list[str]:
-    """Containers and networks of labs."""
+    """The containers and networks of labs."""
     found = []
     for words in (("ps", "--all"), ("network", "ls")):
         found += docker_client.call(*words, "--quiet", f"--filter=label={label}").stdout.decode().split()
@@ -35,7 +35,7 @@ def traces(label: str = root_file_system.LABEL) -> list[str]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two armv7 boards; afterwards nothing of them is left."""
+    """Two armv7 boards, which are removed completely afterwards."""
     missing = [name for name in ("qemu-arm-static", "debootstrap") if not shutil.which(name)]
     require_or_skip(f"no {', '.join(missing)}; './inv doctor' has the packages" if missing else "")
     inventory = tmp_path_factory.mktemp("lab") / "boards.yaml"
@@ -56,13 +56,13 @@ def here(bench: Lab, tmp_path: Path) -> Path:
 
 
 def inside(bench: Lab, number: int, script: str) -> str:
-    """What a shell on a board says, asked past the SSH server."""
+    """The output of a shell on a board, run without its SSH server."""
     container = bench.boards[number].container
     return docker_client.call("exec", container, "sh", "-c", script).stdout.decode().strip()
 
 
 def current(bench: Lab, number: int) -> str:
-    """The release that a board runs, having run it there."""
+    """Runs the current release of a board and returns its name."""
     folder = f"{root_file_system.FOLDER}/current"
     said = inside(bench, number, f"{folder}/program --model {folder}/model-0.tflite --json")
     assert "latency_ms" in json.loads(said)
@@ -73,7 +73,7 @@ def inventory_option(bench: Lab) -> tuple[str, str]:
     return ("--boards", str(bench.inventory))
 
 
-def test_boards_say_what_they_are(cli: Cli, bench: Lab) -> None:
+def test_boards_report_their_properties(cli: Cli, bench: Lab) -> None:
     done = cli("boards", "--probe", "--json", *inventory_option(bench))
     assert done.returncode == 0, done.stdout + done.stderr
     seen = json.loads(done.stdout)
@@ -89,7 +89,7 @@ def test_a_deployment_to_the_lab(cli: Cli, bench: Lab) -> None:
     first = fared["armv7-1"]["deployment"]
     assert [current(bench, n) for n in (0, 1)] == [first["release"]] * 2
     assert "verified" in first["verdict"]
-    # A program that is linked dynamically needs the board's own libraries.
+    # A dynamically linked program needs the board's own libraries.
     dynamic = cli(*words, "--model", GESTURE, "--toolchain", "gcc")
     assert dynamic.returncode == 0, dynamic.stderr
     assert current(bench, 0) != first["release"]
@@ -111,7 +111,7 @@ def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     took = report["latency_ms"]
     assert 0 < took["min"] <= took["median"] <= took["p90"] <= took["max"]
     assert report["peak_rss_bytes"] > report["arena_bytes"] > 0
-    # Every node of the model ran once in each inference; all of them make the whole.
+    # Every node of the model ran once in each inference; together they take all of the time.
     analysed = json.loads(cli("analyse", "--model", GESTURE, "--json").stdout)
     wanted = {op["name"]: op["count"] for op in analysed["ops"]}
     assert {op["op"]: op["nodes"] for op in report["ops"]} == wanted
@@ -121,8 +121,8 @@ def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     assert compared["differences"] == {"runs": ["10", "20"]}
 
 
-def test_a_reboot_in_the_middle(cli: Cli, bench: Lab, tmp_path: Path) -> None:
-    """The power goes while the new program is tried: the board runs what it ran before."""
+def test_a_reboot_during_a_deployment(cli: Cli, bench: Lab, tmp_path: Path) -> None:
+    """The power fails during the smoke run of the new program: the board keeps its previous release."""
     words = ["deploy", "--target", "armv7", "--board", "armv7-2", "--json", *inventory_option(bench)]
     done = cli(*words, "--model", GESTURE)
     assert done.returncode == 0, done.stderr
@@ -150,7 +150,7 @@ def test_a_reboot_in_the_middle(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     assert hidden == ""
 
 
-def test_another_lab_comes_and_goes(cli: Cli, bench: Lab, tmp_path: Path) -> None:
+def test_a_second_lab_is_started_and_stopped(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     done = cli("lab.up", "--boards", "armv7:1", "--json")
     assert done.returncode == 0, done.stderr
     (board,) = json.loads(done.stdout)["boards"]
@@ -166,7 +166,7 @@ def test_another_lab_comes_and_goes(cli: Cli, bench: Lab, tmp_path: Path) -> Non
     assert inside(bench, 0, "uname -m") == "armv7l"
 
 
-def test_labs_that_cannot_be(cli: Cli, tmp_path: Path) -> None:
+def test_impossible_labs(cli: Cli, tmp_path: Path) -> None:
     for boards, message in (
         ("armv7", "'armv7' is not TARGET:COUNT"),
         ("armv7:0", "'armv7:0' is not TARGET:COUNT"),

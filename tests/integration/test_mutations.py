@@ -1,4 +1,4 @@
-"""Models of random bytes changed, in a process whose memory and time are measured."""
+"""Models with random bytes changed, in a process whose memory and time are measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.build
 
 
 def test_two_thousand_mutated_models() -> None:
-    """In a process of its own, so that memory can be measured; see mutations.py."""
+    """In a separate process, so that its memory can be measured; see mutations.py."""
     script = Path(__file__).parent.parent / "mutations.py"
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

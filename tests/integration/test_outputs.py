@@ -1,4 +1,4 @@
-"""The files of a build: contracts, reproducibility, the project by hand, upstream's drop-in."""
+"""The files of a build: their contents, reproducible builds, the project, use with upstream's resolver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def digest_tree(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_files_of_the_contract(det_armv7: Built) -> None:
+def test_the_documented_files(det_armv7: Built) -> None:
     names = set(digest_tree(det_armv7.folder))
     assert {
         "bin/det",
@@ -85,7 +85,7 @@ def test_the_notice_lists_licences(det_armv7: Built) -> None:
     assert "farmhash" not in notice
 
 
-def test_sizes_equal_those_of_other_tools(det_armv7: Built) -> None:
+def test_sizes_match_those_of_other_tools(det_armv7: Built) -> None:
     reported = det_armv7.json("size.json")["binary"]
     assert reported["file"] == det_armv7.program.stat().st_size
     assert reported["code"] == reported["text"] + reported["rodata"] + reported["data"]
@@ -122,7 +122,7 @@ def test_the_debug_program_has_the_same_code_and_symbols(det_armv7: Built) -> No
         ("det", "RESHAPE"),
     ],
 )
-def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, name: str, op: str) -> None:
+def test_a_marginal_cost_matches_a_program_built_without_the_op(build: Build, name: str, op: str) -> None:
     from litesmith.build.project import Project, ProjectOptions
     from litesmith.runtime import selection
 
@@ -130,7 +130,7 @@ def test_a_marginal_cost_is_that_of_a_program_made_without_the_op(build: Build, 
     profile, registry = profiles.load("armv7"), op_registry.load()
     toolchain, tree = load_toolchain("zig"), source_tree.source_tree()
     model = model_file.open_model(str(EXAMPLES / f"{name}.tflite"))
-    # A project generated for the smaller selection from the start.
+    # A project generated for the smaller selection.
     smaller = selection.select([model.analysis], registry).without(op)
     project = Project.of(
         smaller, ProjectOptions(name=name), profile=profile, tree=tree, runtime=registry.runtime
@@ -149,7 +149,7 @@ def test_two_builds_have_the_same_bytes(build: Build, target: str) -> None:
 def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
     build: Build, tmp_path: Path, cli: Cli
 ) -> None:
-    """Another folder, another cache for objects and programs; sources and libraries are shared."""
+    """Another folder and another cache of objects and programs, but the same sources and libraries."""
     clone = tmp_path / "another folder äöü"
     clone.mkdir()
     for name in ("litesmith", "targets", "templates", "ops_registry", "examples"):
@@ -176,21 +176,21 @@ def test_a_copy_of_the_project_elsewhere_builds_the_same_bytes(
 
 
 @pytest.mark.full
-def test_the_project_is_built_by_the_line_of_its_own_readme(det_armv7: Built, tmp_path: Path) -> None:
+def test_the_project_is_built_with_the_command_in_its_readme(det_armv7: Built, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(det_armv7.folder / "project", project)
     build_by_hand(project)
     by_hand = Built(folder=project, program=project / "out/det", runner=det_armv7.runner)
     result = by_hand.run("--model", DET, "--output-dir", tmp_path)
     assert result.returncode == 0, result.stderr
-    (tmp_path / "ours").mkdir()
-    det_armv7.run("--model", DET, "--output-dir", tmp_path / "ours")
+    (tmp_path / "direct").mkdir()
+    det_armv7.run("--model", DET, "--output-dir", tmp_path / "direct")
     for name in ("out0.bin", "out1.bin", "out2.bin", "out3.bin"):
-        assert (tmp_path / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (tmp_path / "direct" / name).read_bytes()
 
 
-def test_the_glue_drops_into_upstreams_resolver(digits_x86: Built, tmp_path: Path) -> None:
-    """TensorFlow Lite's create_op_resolver_with_selected_ops.cc with our registration.cc alone."""
+def test_the_registration_works_in_upstreams_resolver(digits_x86: Built, tmp_path: Path) -> None:
+    """TensorFlow Lite's create_op_resolver_with_selected_ops.cc with only the generated registration.cc."""
     tree = source_tree.source_tree()
     profile = profiles.load("x86_64")
     toolchain = load_toolchain("zig")
@@ -226,7 +226,7 @@ def _symbols(path: Path) -> dict[str, set[str]]:
 
 
 def test_models_of_the_same_ops_share_all_but_their_row_kernels(build: Build) -> None:
-    """kws and vww use the same ops, versions and dtypes, in other shapes."""
+    """kws and vww use the same ops, versions and dtypes, but different shapes."""
     kws, vww = build("armv7", "zoo:kws"), build("armv7", "zoo:vww")
     defines = [built.json("manifest.json")["pruning"]["defines"] for built in (kws, vww)]
     different = {source for source in defines[0] if defines[0][source] != defines[1][source]}
@@ -235,7 +235,7 @@ def test_models_of_the_same_ops_share_all_but_their_row_kernels(build: Build) ->
 
 
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
-def test_a_model_of_other_shapes_runs_the_general_kernels(build: Build, target: str) -> None:
+def test_a_model_with_other_shapes_runs_the_general_kernels(build: Build, target: str) -> None:
     built, model, profile = build(target, "zoo:vww"), model_file.open_model("zoo:kws"), profiles.load(target)
     verdict = verification.verify(built.program, profile, model)
     assert verdict.passed
@@ -249,7 +249,7 @@ def test_the_registry_agrees_with_the_pinned_sources() -> None:
 
     derived = Deriver(source_tree.source_tree()).registry()
     folder = paths.data_folder("ops_registry")
-    # What was measured has tests of its own, and so has what is derived of XNNPACK.
+    # Measured costs and the data derived for XNNPACK have their own tests.
     files = [p for p in folder.rglob("*.json") if not {"costs", "xnnpack"} & set(p.relative_to(folder).parts)]
     stored = {str(p.relative_to(folder)): json.loads(p.read_text()) for p in files}
     assert stored == derived

@@ -1,4 +1,4 @@
-"""Plans, held against what programs report, and looked at in a browser."""
+"""Plans, compared with what programs report and opened in a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def planned(cli: Cli, *words: str | Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: Path(model).stem)
-def test_a_plan_is_what_the_program_says(cli: Cli, build: Build, model: str, target: str) -> None:
+def test_a_plan_matches_what_the_program_reports(cli: Cli, build: Build, model: str, target: str) -> None:
     found = planned(cli, "--target", target, "--model", model)
     built = build(target, model)
     path = found["model_file"]
@@ -55,7 +55,7 @@ def test_a_budget_that_is_too_small(cli: Cli) -> None:
     assert (table.returncode, "does not fit" in table.stdout) == (0, True)
 
 
-def test_no_plan_without_sense(cli: Cli, tmp_path: Path) -> None:
+def test_invalid_requests_for_plans(cli: Cli, tmp_path: Path) -> None:
     det = EXAMPLES / "det.tflite"
     for words, message in (
         (("--target", "armv7"), "give either --model or --menu"),
@@ -79,7 +79,7 @@ def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
     found = planned(cli, "--target", "armv7", "--model", model, "--fps", "5", "--html", "plan.html")
     dom, asked = look(chromium, tmp_path / "plan.html", tmp_path)
     assert asked == set()
-    # Every layer with its MACs, and every tensor with its bytes.
+    # Every layer has its MACs, and every tensor its bytes.
     for node in found["nodes"]:
         assert f"<td>{node['macs']:,}</td>" in dom
     assert len(re.findall(r"<rect [^>]*><title>[^<]+ bytes \((?:input|output|activation|scratch)", dom)) > 15
@@ -87,7 +87,7 @@ def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_the_page_and_the_picture_of_a_menu(chromium: str, cli: Cli, tmp_path: Path) -> None:
+def test_the_page_and_the_chart_of_a_menu(chromium: str, cli: Cli, tmp_path: Path) -> None:
     words = ("--target", "armv7", "--menu", "mobilenet_v1", "--fps", "5", "--flash", "1000KB")
     found = planned(cli, *words, "--flops", "500M", "--html", "menu.html", "--plot", "menu.png")
     assert (found["best"], found["best_arithmetic"]) == ("0.25_224", "int8")
@@ -100,7 +100,7 @@ def test_the_page_and_the_picture_of_a_menu(chromium: str, cli: Cli, tmp_path: P
 
 
 def test_a_calibration(cli: Cli, tmp_path: Path) -> None:
-    """Two models on this machine: the profile has their throughput, and plans with it."""
+    """Two models on this machine: their throughput is added to the profile, and plans use it."""
     models = ("--model", "zoo:kws", "--model", EXAMPLES / "words.tflite")
     done = cli("calibrate", "--target", "x86_64", *models, "--runs", "5", "--out", "mine.yaml", "--json")
     assert done.returncode == 0, done.stderr
@@ -115,7 +115,7 @@ def test_a_calibration(cli: Cli, tmp_path: Path) -> None:
     assert found["latency_ms"]["low"] < found["latency_ms"]["high"]
 
 
-def test_calibrations_that_cannot_be(cli: Cli, tmp_path: Path) -> None:
+def test_impossible_calibrations(cli: Cli, tmp_path: Path) -> None:
     for words, message in (
         (("--target", "armv7", "--runs", "0"), "--runs 0 is too few"),
         (("--target", "armv7", "--out", "x.txt"), "is not a YAML file"),

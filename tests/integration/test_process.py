@@ -35,7 +35,7 @@ def test_words_are_not_interpreted_by_a_shell(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_environment_is_added_to_ours() -> None:
+def test_the_given_environment_extends_the_current_one() -> None:
     done = process.run(["sh", "-c", "echo $ONE $PATH"], env={"ONE": "1"})
     assert done.stdout.decode().strip() == f"1 {os.environ['PATH']}"
 
@@ -49,7 +49,7 @@ def test_a_missing_program() -> None:
         process.run(["no-such-program"])
 
 
-def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
+def test_a_timeout_ends_the_whole_process_group(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     started = time.monotonic()
     with pytest.raises(ToolError, match="sh did not end within 1 s"):
@@ -62,8 +62,8 @@ def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
     assert not alive(child)
 
 
-def test_a_ctrl_c_that_python_drops_comes_again() -> None:
-    """One that arrives while a destructor or an import's callback runs is only printed by Python."""
+def test_a_ctrl_c_that_python_drops_is_sent_again() -> None:
+    """Python only prints a KeyboardInterrupt in a destructor or in a callback of an import."""
     code = """
 import signal, time, weakref
 from litesmith.cli import error_handling
@@ -93,7 +93,7 @@ except BaseException as error:
     assert "error: interrupted" in done.stderr
 
 
-def test_lines_are_seen_as_they_come() -> None:
+def test_lines_are_passed_on_as_they_are_printed() -> None:
     seen: list[tuple[str, float]] = []
     script = (
         "import sys, time; print('a', flush=True); time.sleep(1); print('b'); sys.stderr.write('e' * 200000)"
@@ -130,6 +130,6 @@ def test_an_error_of_the_listener_ends_the_program() -> None:
 
 
 @pytest.mark.parametrize("word", ["a b", "$(touch x)", "a'b", '"', ";rm -rf /", "", "\\", "*", "-n"])
-def test_everything_is_quoted(word: str) -> None:
+def test_arguments_are_quoted(word: str) -> None:
     line = command_line('printf "%s|" "$@"', [word, "end"])
     assert subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout == f"{word}|end|"

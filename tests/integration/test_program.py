@@ -24,7 +24,7 @@ pytestmark = pytest.mark.build
 DIGITS = EXAMPLES / "digits.tflite"
 
 
-def test_json_has_the_contracts_content(det_armv7: Built) -> None:
+def test_json_has_the_documented_content(det_armv7: Built) -> None:
     done = det_armv7.run("--model", DET, "--runs", "3", "--threads", "2", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -41,20 +41,20 @@ def test_json_has_the_contracts_content(det_armv7: Built) -> None:
     assert (result["runs"], result["threads"]) == (3, 2)
 
 
-def test_the_memory_of_what_starts_a_program_is_not_its_own(digits_x86: Built) -> None:
-    ours = bytearray(b"x" * 64_000_000)
+def test_memory_of_the_parent_process_is_not_counted(digits_x86: Built) -> None:
+    allocated = bytearray(b"x" * 64_000_000)
     result = json.loads(digits_x86.run("--model", DIGITS, "--json").stdout)
-    assert 100_000 < result["peak_rss_bytes"] < len(ours)
+    assert 100_000 < result["peak_rss_bytes"] < len(allocated)
 
 
-def test_text_for_people(digits_x86: Built) -> None:
+def test_human_readable_output(digits_x86: Built) -> None:
     done = digits_x86.run("--model", DIGITS)
     assert done.returncode == 0
     assert "out0: " in done.stdout
     assert "latency ms: min " in done.stdout
 
 
-def test_a_drawn_digit_is_read(digits_x86: Built, tmp_path: Path) -> None:
+def test_a_drawn_digit_is_recognised(digits_x86: Built, tmp_path: Path) -> None:
     from litesmith.workflow.demo import drawing
 
     shapes = drawing()
@@ -71,8 +71,8 @@ def test_a_drawn_digit_is_read(digits_x86: Built, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["subgraphs", "buffers"])
-def test_a_model_without_its_parts_is_damaged(digits_x86: Built, tmp_path: Path, missing: str) -> None:
-    """Sound as a flatbuffer: every part of a table may be absent."""
+def test_a_model_without_required_parts_is_damaged(digits_x86: Built, tmp_path: Path, missing: str) -> None:
+    """A valid flatbuffer: every field of a table may be absent."""
     model = schema.ModelT.InitFromPackedBuf(DIGITS.read_bytes(), 0)
     setattr(model, missing, None)
     builder = flatbuffers.Builder(1024)
@@ -124,7 +124,7 @@ def test_an_embedded_model_under_the_emulator(build: Build) -> None:
         (["--model", DIGITS, "--output-dir", "/nonexistent"], "/nonexistent/out0.bin: No such file"),
     ],
 )
-def test_bad_arguments_and_files_end_in_2(digits_x86: Built, arguments: list[str], expected: str) -> None:
+def test_bad_arguments_and_files_exit_with_2(digits_x86: Built, arguments: list[str], expected: str) -> None:
     expected = expected.replace("43776", str(DIGITS.stat().st_size))
     done = digits_x86.run(*arguments)
     assert done.returncode == 2
@@ -138,7 +138,7 @@ def test_help(digits_x86: Built) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"\0" * 64, b"\x1c\0\0\0TFL3" + b"\xff" * 64])
-def test_no_model_ends_in_2(digits_x86: Built, tmp_path: Path, content: bytes) -> None:
+def test_a_missing_model_exits_with_2(digits_x86: Built, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.tflite").write_bytes(content)
     done = digits_x86.run("--model", tmp_path / "m.tflite")
     assert done.returncode == 2
@@ -158,7 +158,7 @@ def test_no_model_ends_in_2(digits_x86: Built, tmp_path: Path, content: bytes) -
         ),
     ],
 )
-def test_a_model_that_the_program_was_not_built_for_ends_in_3(
+def test_a_model_that_the_program_was_not_built_for_exits_with_3(
     digits_x86: Built, tmp_path: Path, ops: list[Op], expected: str
 ) -> None:
     (tmp_path / "m.tflite").write_bytes(build_model(ops))
@@ -167,11 +167,11 @@ def test_a_model_that_the_program_was_not_built_for_ends_in_3(
     assert expected in done.stderr
 
 
-def test_an_int8_model_in_a_float_program_ends_in_3(digits_x86: Built) -> None:
+def test_an_int8_model_in_a_float_program_exits_with_3(digits_x86: Built) -> None:
     assert digits_x86.run("--model", EXAMPLES / "words.tflite").returncode == 3
 
 
-def test_a_node_with_a_wrong_tensor_ends_in_2(digits_x86: Built, tmp_path: Path) -> None:
+def test_a_node_with_an_invalid_tensor_exits_with_2(digits_x86: Built, tmp_path: Path) -> None:
     def change(model: object) -> None:
         model.subgraphs[0].operators[0].inputs = [77]  # type: ignore[attr-defined]
 
@@ -183,7 +183,7 @@ def test_a_node_with_a_wrong_tensor_ends_in_2(digits_x86: Built, tmp_path: Path)
 
 @pytest.mark.parametrize("end", ["inputs", "outputs"])
 @pytest.mark.parametrize("index", [-1, 99])
-def test_a_model_whose_ends_do_not_exist_ends_in_2(
+def test_a_model_whose_inputs_or_outputs_do_not_exist_exits_with_2(
     digits_x86: Built, tmp_path: Path, end: str, index: int
 ) -> None:
     def change(model: object) -> None:
@@ -195,7 +195,7 @@ def test_a_model_whose_ends_do_not_exist_ends_in_2(
     assert f"tensor {index} does not exist" in done.stderr
 
 
-def test_a_constant_input_ends_in_2(digits_x86: Built, tmp_path: Path) -> None:
+def test_a_constant_input_exits_with_2(digits_x86: Built, tmp_path: Path) -> None:
     def change(model: object) -> None:
         data = schema.BufferT()
         data.data = list(bytes(16))
@@ -220,7 +220,7 @@ MUTATED = 1000
 
 
 def test_mutated_models_never_crash_the_program(build: Build, tmp_path: Path) -> None:
-    """Under the emulator, each in its own program: no crash, no hang, and an error line for what fails."""
+    """Under the emulator, each in its own program: no crash, no hang, and an error line for each failure."""
     programs = {name: build("armv7", EXAMPLES / f"{name}.tflite") for name in ("det", "digits", "words")}
     rng = random.Random(7)
 
@@ -239,7 +239,7 @@ def test_mutated_models_never_crash_the_program(build: Build, tmp_path: Path) ->
         results = list(pool.map(lambda job: run(*job), jobs))
     codes = Counter(code for code, _ in results)
     assert set(codes) <= {0, 2, 3, 4}, codes
-    # Damage is found, models with a changed weight run, and some want another program.
+    # Damage is detected, models with a changed weight run, and some need another program.
     assert codes[2] > MUTATED // 4
     assert codes[0] > MUTATED // 10
     assert codes[3] > 0
@@ -247,8 +247,8 @@ def test_mutated_models_never_crash_the_program(build: Build, tmp_path: Path) ->
         assert code == 0 or "error: " in stderr.lower(), stderr
 
 
-def test_a_scale_that_makes_no_sense_is_an_error(build: Build, tmp_path: Path) -> None:
-    """Upstream's kernels end the process on it; the program says so and ends in 4."""
+def test_an_invalid_scale_is_an_error(build: Build, tmp_path: Path) -> None:
+    """Upstream's kernels would abort; the program reports the error and exits with 4."""
     built = build("armv7", DET)
     model = schema.ModelT.InitFromPackedBuf(DET.read_bytes(), 0)
     for tensor in model.subgraphs[0].tensors:

@@ -1,4 +1,4 @@
-"""Pruned programs of whole models beside the stock selective ones: the same answers, fewer bytes.
+"""Pruned programs of whole models compared with selective stock programs: same outputs, fewer bytes.
 
 On x86_64; in the tier ``exhaustive`` on four targets.
 """
@@ -72,18 +72,18 @@ def test_sizes_with_zig(tmp_path: Path) -> None:
     assert found.without_ops <= 115_000
 
 
-def test_the_manifest_says_what_was_kept(tmp_path: Path) -> None:
+def test_the_manifest_lists_what_was_kept(tmp_path: Path) -> None:
     outcome("x86_64", VWW, tmp_path / "b", prune=True)
     pruning = json.loads((tmp_path / "b/manifest.json").read_text())["pruning"]
     assert pruning["enabled"]
     assert pruning["dtypes"]["tensorflow/lite/kernels/conv.cc"] == ["int32", "int8"]
     assert pruning["dtypes"]["tensorflow/lite/kernels/quantize.cc"] == ["float32", "int8"]
     defines = pruning["defines"]["tensorflow/lite/core/api/flatbuffer_conversions.cc"]
-    # No op of the model is read by upstream's own switch.
+    # Upstream's own switch reads no op of the model.
     assert defines == ["ParseOpData=ParseOpDataBySwitch", "LITESMITH_OPS=-1"]
 
 
-def test_without_pruning_it_is_upstreams_code(tmp_path: Path) -> None:
+def test_without_pruning_the_code_is_upstreams(tmp_path: Path) -> None:
     outcome("x86_64", VWW, tmp_path / "b", prune=False)
     manifest = json.loads((tmp_path / "b/manifest.json").read_text())
     assert manifest["pruning"] == {"enabled": False, "dtypes": {}, "defines": {}}
@@ -91,7 +91,7 @@ def test_without_pruning_it_is_upstreams_code(tmp_path: Path) -> None:
     assert "LITESMITH_PRUNED" not in (tmp_path / "b/project/CMakeLists.txt").read_text()
 
 
-def test_what_was_saved_is_the_last_line(cli: Cli) -> None:
+def test_the_last_line_gives_the_saving(cli: Cli) -> None:
     done = cli("build", "--target", "x86_64", "--model", VWW, "--compare-stock", "--no-verify")
     assert done.returncode == 0, done.stderr
     last = done.stdout.strip().splitlines()[-1]
@@ -100,7 +100,7 @@ def test_what_was_saved_is_the_last_line(cli: Cli) -> None:
     stock, pruned, saved = (int(number.replace(",", "")) for number in match.groups()[:3])
     assert stock - pruned == saved
     assert saved / stock > 0.5
-    # Now that the stock program is in the cache, nobody needs to ask.
+    # The stock program is now in the cache, so that the option is not needed.
     again = cli("build", "--target", "x86_64", "--model", VWW, "--no-verify")
     assert again.stdout.strip().splitlines()[-1] == last
     unpruned = cli("build", "--target", "x86_64", "--model", VWW, "--no-verify", "--no-prune", "--json")
@@ -109,7 +109,7 @@ def test_what_was_saved_is_the_last_line(cli: Cli) -> None:
 
 
 def with_sparse_weights(content: bytes) -> bytes:
-    """A model whose first constant tensor claims to be sparse."""
+    """The model with its first constant tensor marked as sparse."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     tensor = next(t for t in model.subgraphs[0].tensors if model.buffers[t.buffer].data is not None)
     tensor.sparsity = schema.SparsityParametersT()
@@ -119,7 +119,7 @@ def with_sparse_weights(content: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def test_sparse_weights_are_refused_where_no_model_has_them(tmp_path: Path) -> None:
+def test_sparse_weights_are_refused_if_no_model_has_them(tmp_path: Path) -> None:
     built = outcome("x86_64", str(EXAMPLES / "digits.tflite"), tmp_path / "b", prune=True)
     path = tmp_path / "sparse.tflite"
     path.write_bytes(with_sparse_weights((EXAMPLES / "digits.tflite").read_bytes()))
@@ -130,7 +130,7 @@ def test_sparse_weights_are_refused_where_no_model_has_them(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("case", [c for c in all_cases() if c.op == "DENSIFY"], ids=lambda c: c.name)
-def test_sparse_weights_are_read_where_a_model_has_them(tmp_path: Path, case: Case) -> None:
+def test_sparse_weights_are_supported_if_a_model_has_them(tmp_path: Path, case: Case) -> None:
     path = case.write(tmp_path)
     built = build_and_verify.build(Request(target="x86_64", models=(str(path),), out=str(tmp_path / "b")))
     assert built.verdicts[0].passed

@@ -1,7 +1,7 @@
-"""Pruned programs of single ops: their answers, and that no kernel sees a dtype that was left out.
+"""Pruned programs of single ops: right outputs, and no kernel sees a dtype that was pruned.
 
-The first rounds, which have nearly every op; in the tier ``exhaustive`` all of them, on four targets,
-and their outputs byte by byte beside those of the stock program of the same target.
+The default runs the first rounds, which have nearly every op.  The tier ``exhaustive`` runs all of them on
+four targets, and compares their outputs byte by byte with the stock program of the same target.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FIRST = 2
 
 
 def _rounds(*first: tuple[str, int]) -> list[Any]:
-    """All rounds on four targets, of which the tier ``full`` runs the named ones."""
+    """All rounds on four targets, of which the tier ``full`` runs those given."""
     every = [(target, n) for target in ("x86_64", "armv7", "aarch64", "riscv64") for n in range(ROUNDS)]
     return [pytest.param(*one, marks=() if one in first else pytest.mark.exhaustive) for one in every]
 
@@ -56,7 +56,7 @@ def every_round(prepared: list[Prepared]) -> list[Round]:
 
 @pytest.fixture(scope="module")
 def stock(prepared: list[Prepared]) -> Callable[[str], tuple[Path, LocalExecutor]]:
-    """The stock program of a target with all ops."""
+    """The stock program with all ops, by target."""
     return functools.cache(lambda target: build_program(target, prepared, pruned=False))
 
 
@@ -69,8 +69,8 @@ def test_every_case_is_in_a_round(prepared: list[Prepared], every_round: list[Ro
     "number",
     [pytest.param(n, marks=() if n < FIRST else pytest.mark.exhaustive) for n in range(ROUNDS)],
 )
-def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], number: int) -> None:
-    """Also among temporaries, and tensors of other nodes: the program would end in a trap."""
+def test_no_kernel_sees_a_pruned_dtype(every_round: list[Round], number: int) -> None:
+    """This includes temporaries and tensors of other nodes; the program would end in a trap."""
     cases = every_round[number].cases
     program = build_program("x86_64", cases, pruned=True, defines=TRAPS)
     wrong = _each(lambda case: check(*program, case, "x86_64"), cases, "x86_64")
@@ -78,12 +78,12 @@ def test_no_kernel_sees_a_dtype_that_was_left_out(every_round: list[Round], numb
 
 
 @pytest.mark.parametrize("rounds", [FIRST, pytest.param(ROUNDS, marks=pytest.mark.exhaustive)])
-def test_functions_that_objects_share_do_not_depend_on_dtypes(every_round: list[Round], rounds: int) -> None:
-    """The linker keeps one copy of an inline function: it must be the same in every file."""
+def test_inline_functions_do_not_depend_on_dtypes(every_round: list[Round], rounds: int) -> None:
+    """The linker keeps one copy of an inline function, so that it must be the same in every file."""
     copies: dict[str, dict[str, set[str]]] = {}
     for one in every_round[:rounds]:
         objects = build_binary("x86_64", one.cases, pruned=True, defines=TRAPS).objects
-        # The core is compiled with another optimisation level, its copies differ anyway.
+        # The core is compiled with another optimisation level, so its copies differ anyway.
         kernels = {path: source for path, source in objects.items() if "/lite/kernels/" in source}
         for path, source in kernels.items():
             for function, code in weak_functions(Path(path)).items():
@@ -106,11 +106,11 @@ def test_answers(every_round: list[Round], target: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(("target", "number"), _rounds(("x86_64", 0), ("x86_64", 1)))
-def test_outputs_are_those_of_the_stock_program(
+def test_outputs_match_the_stock_program(
     every_round: list[Round], stock: Callable[[str], tuple[Path, LocalExecutor]], target: str, number: int
 ) -> None:
     cases = every_round[number].cases
-    # The programs with traps have been built already.
+    # The programs with traps have already been built.
     defines = TRAPS if target == "x86_64" and number < FIRST else ()
     program = build_program(target, cases, pruned=True, defines=defines)
     reference = stock(target)
@@ -132,13 +132,13 @@ def test_outputs_are_those_of_the_stock_program(
 def test_a_model_of_another_dtype_is_refused_by_name(
     every_round: list[Round], tmp_path: Path, source: str
 ) -> None:
-    """For each kernel file a model of one of its ops, with a dtype that the program is without."""
+    """For each kernel file, a model of one of its ops with a dtype that was pruned from the program."""
     first = next(one for one in every_round if source in one.dtypes)
     program, executor = build_program("x86_64", first.cases, pruned=True, defines=TRAPS)
     selected = {op.name: op for op in selection.select([c.analysis for c in first.cases], REGISTRY).ops}
 
     def missing(case: Prepared) -> tuple[str, set[str]]:
-        """An op of that file in the case, and the dtypes that it is without."""
+        """An op of that file in the case, and the dtypes that were pruned from it."""
         for op in selection.select([case.analysis], REGISTRY).ops:
             known = selected.get(op.name)
             if known is not None and source in op.sources and not set(op.dtypes) <= set(known.dtypes):

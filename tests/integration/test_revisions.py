@@ -46,7 +46,7 @@ def test_a_model_of_a_revision() -> None:
     assert opened.analysis.name == "det"
 
 
-def test_relative_to_where_we_are(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_relative_to_the_working_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository / "models")
     assert ops_of("HEAD~1:./det.tflite") == 1
 
@@ -61,14 +61,14 @@ def test_a_file_with_a_colon_is_a_file(repository: Path) -> None:
     "name",
     ["HEAD:models/none.tflite", "nobody:models/det.tflite", "--help:x", "--output=x:models/det.tflite"],
 )
-def test_what_git_does_not_have(repository: Path, name: str) -> None:
+def test_revisions_and_files_that_git_does_not_have(repository: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be read from git") as caught:
         model_file.open_model(name)
     assert "\n" not in str(caught.value)
     assert not (repository / "x").exists()
 
 
-def test_a_folder_is_no_model(repository: Path) -> None:
+def test_a_folder_is_not_a_model(repository: Path) -> None:
     for name in ("HEAD:models", "HEAD:models/.."):
         with pytest.raises(UsageError, match="cannot be read from git"):
             model_file.open_model(name)
@@ -91,14 +91,14 @@ def test_files_in_revisions(repository: Path) -> None:
             git_revision.in_revision("v1", other)
 
 
-def test_outside_of_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(UsageError, match="not a git repository"):
         model_file.open_model("HEAD:det.tflite")
 
 
-def test_a_pointer_is_no_model(repository: Path) -> None:
+def test_a_git_lfs_pointer_is_not_a_model(repository: Path) -> None:
     (repository / "big.tflite").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "pointer")

@@ -1,4 +1,4 @@
-"""One rounding everywhere: the portable arithmetic of ours against that of ruy's x86 kernels."""
+"""The same rounding on all targets: the project's portable arithmetic matches ruy's x86 kernels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ int main() {
 
 
 def x86(x: int, multiplier: int, shift: int) -> int:
-    """kernel_avx512.cc: round half up after the multiplication and again after the shift."""
+    """kernel_avx512.cc: rounds half up after the multiplication and again after the shift."""
     left, right = max(shift, 0), max(-shift, 0)
     high = ((x << left) * multiplier + (1 << 30)) >> 31
     return (high + ((1 << right) >> 1)) >> right
@@ -39,7 +39,7 @@ def once(x: int, multiplier: int, shift: int) -> int:
     return (x * multiplier + (1 << (total - 1))) >> total
 
 
-def test_our_portable_rounding_is_that_of_the_x86_kernels(tmp_path: Path) -> None:
+def test_portable_rounding_matches_the_x86_kernels(tmp_path: Path) -> None:
     profile, tree = profiles.load("x86_64"), source_tree.source_tree()
     toolchain = load_toolchain("zig")
     toolchain.prepare(profile)

@@ -1,4 +1,4 @@
-"""Sizes of real programs, held against the tools of others and against programs made by hand."""
+"""Sizes of real programs, compared with other tools and with programs built by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tool(cross_gcc: None) -> Build:
     del cross_gcc
 
     def find(target: str, name: str) -> str:
-        # There is no cross compiler for armv6; its tools are those of any Arm.
+        # There is no cross compiler for armv6; the tools for other Arm targets read its files.
         triple = profiles.load(target.replace("armv6", "armv7")).toolchains["gcc"].target
         found = shutil.which(f"{triple}-{name}")
         require_or_skip("" if found else f"there is no {triple}-{name}")
@@ -71,7 +71,7 @@ def test_every_byte_has_an_owner(build: Build, target: str, toolchain: str, tool
 
 
 @pytest.mark.parametrize(("target", "toolchain"), BUILDS)
-def test_symbols_are_those_of_nm(build: Build, target: str, toolchain: str, tool: Build) -> None:
+def test_symbols_match_those_of_nm(build: Build, target: str, toolchain: str, tool: Build) -> None:
     built = build(target, DIGITS, toolchain=toolchain)
     listed: dict[str, set[int]] = {}
     for line in output(tool(target, "nm"), "-S", f"{built.program}.debug").splitlines():
@@ -79,7 +79,7 @@ def test_symbols_are_those_of_nm(build: Build, target: str, toolchain: str, tool
         if len(words) == 4:
             listed.setdefault(words[3], set()).add(int(words[1], 16))
     parts = [part for part in snapshot.read(built.folder).anatomy.parts if part.symbol in listed]
-    # Local functions of the same name in several files stand together.
+    # Local functions of the same name in several files are counted together.
     single = [part for part in parts if len(listed[part.symbol]) == 1 and "$" not in part.symbol]
     largest = [part for part in single if not part.symbol.startswith((".L", "_ZZ"))][:20]
     assert len(largest) == 20
@@ -87,10 +87,8 @@ def test_symbols_are_those_of_nm(build: Build, target: str, toolchain: str, tool
     assert {part.source for part in largest} >= {"main.cc"}
 
 
-def test_marginal_costs_are_those_of_programs_made_by_hand(
-    build: Build, tmp_path: Path, cross_gcc: None
-) -> None:
-    """The generated project, written without an op and built by the line of its README."""
+def test_marginal_costs_match_programs_built_by_hand(build: Build, tmp_path: Path, cross_gcc: None) -> None:
+    """The generated project, written without an op and built with the command in its README."""
     del cross_gcc
     reported = build("armv7", DIGITS, toolchain="gcc").json("size.json")
     profile, name = profiles.load("armv7").choose("gcc")
@@ -103,7 +101,7 @@ def test_marginal_costs_are_those_of_programs_made_by_hand(
         project = Project.of(
             chosen, ProjectOptions(name="digits"), profile=profile, tree=tree, runtime=registry.runtime
         )
-        # The same folder: CMake compiles what is different.
+        # The same folder: CMake compiles only the differences.
         write_project(project, cmake_files(project, profile, toolchain, tree), folder)
         build_by_hand(folder)
         codes[dropped] = elf.program_size(folder / "out/digits").code
@@ -128,7 +126,7 @@ def test_bytes_of_a_custom_op(cli: Cli) -> None:
     assert any("SignedSqrt" in row["name"] or "signed_sqrt" in row["source"] for row in found["symbols"])
 
 
-def test_what_if_is_what_comes_true(build: Build, cli: Cli, tmp_path: Path) -> None:
+def test_what_if_matches_the_actual_change(build: Build, cli: Cli, tmp_path: Path) -> None:
     both, alone = build("armv7", DIGITS, DET), build("armv7", DIGITS)
     ask = ("size.what-if", "--json", "--target", "armv7", "--model", DIGITS)
     found = json.loads(cli(*ask, "--add-model", DET).stdout)
@@ -214,7 +212,7 @@ def test_the_gate(cli: Cli, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
 
 
-# The others' estimates were held against 600 models each when they were measured.
+# The other estimates were compared with 600 models each when the costs were measured.
 ESTIMATED = ("armv7.zig", "armv7.gcc", "x86_64.zig")
 
 
@@ -227,7 +225,7 @@ ESTIMATED = ("armv7.zig", "armv7.gcc", "x86_64.zig")
     ids=lambda path: path.name.removesuffix(".json"),
 )
 def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
-    """Of models that the measurement does not know; of two in one program, too."""
+    """For models that were not measured, and for two models in one program."""
     del cross_gcc
     target, name, linkage, _ = path.name.split(".")
     profile, chosen = profiles.load(target).choose(f"{name}:{linkage}")
@@ -241,7 +239,7 @@ def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
 
 
 def typed(made: Path, words: str) -> Path:
-    """The page with somebody who types words into its search field."""
+    """The page, with text entered into its search field."""
     script = (
         f"<script>addEventListener('load', () => {{ const f = document.getElementById('search');"
         f"f.value = {json.dumps(words)}; f.dispatchEvent(new Event('input')); }});</script></body>"
@@ -262,7 +260,7 @@ def test_the_page_in_a_browser(
     found = snapshot.read(det_armv7.folder)
     assert 'data-drawn="yes"' in dom
     assert f"{found.report.binary.code:,}" in dom
-    # Every bucket is drawn, with symbols inside, by their names in C++.
+    # Every bucket is drawn, and contains symbols by their C++ names.
     assert dom.count('class="box bucket"') == len(found.anatomy.buckets())
     assert dom.count('class="box leaf"') > 300
     assert 'title="tflite::ops::builtin::conv::Prepare(' in dom
@@ -283,8 +281,8 @@ def test_the_page_in_a_browser(
 
 
 @pytest.mark.parametrize("policy", [True, False])
-def test_nothing_could_leave_the_page(chromium: str, det_armv7: Built, tmp_path: Path, policy: bool) -> None:
-    """Its policy forbids even what somebody would slip in; without it, the log shows the request."""
+def test_the_page_cannot_send_requests(chromium: str, det_armv7: Built, tmp_path: Path, policy: bool) -> None:
+    """Its policy blocks even an injected request; without the policy, the log shows that request."""
     url = "http://127.0.0.1:9/picture.png"
     text = size_page.render(snapshot.read(det_armv7.folder)).replace("<body>", f'<body><img src="{url}">')
     if not policy:
@@ -300,6 +298,6 @@ def test_the_task_writes_a_page_and_json(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "build/size/digits-armv7.html").is_file()
 
 
-def test_a_report_is_not_changed_by_looking(det_armv7: Built) -> None:
+def test_a_report_is_not_changed_by_reading_it(det_armv7: Built) -> None:
     first, second = snapshot.read(det_armv7.folder), snapshot.read_program(det_armv7.program)
     assert dataclasses.replace(second, title=first.title) == first

@@ -1,4 +1,4 @@
-"""Every example and zoo model on every target: built, run, equal to the reference."""
+"""Every example and zoo model on every target: built, run and compared with the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime's own test models: what upstream runs gives equal answers, the rest is refused by name."""
+"""The runtime's own test models: those that upstream runs give the same outputs, the rest are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REFUSED = {
     "test_model_versioned_ops": "the input 'input0' of the model has constant data",
     "test_model_broken": "is not a .tflite file",
 }
-# Built, and refused when they run, by upstream's interpreter and by the program alike.
+# Both upstream's interpreter and the built program refuse to run them.
 NEITHER = {
     "add_shared_tensors": "inconsistent model",
     "segment_sum_invalid_buffer": "lacks data",
@@ -56,7 +56,7 @@ def folder() -> Path:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Zeros keep one of these models in its loop for ever."""
+    """With zeros as input, the loop in one of these models never ends."""
     monkeypatch.setattr(reference.answers, "__defaults__", (20,))
 
 
@@ -69,13 +69,13 @@ def test_every_model_is_in_one_of_the_lists(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_what_upstream_runs(folder: Path, tmp_path: Path, name: str) -> None:
+def test_models_that_upstream_runs(folder: Path, tmp_path: Path, name: str) -> None:
     (verdict,) = build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out")).verdicts
     assert verdict.passed is True, verdict.line()
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+def test_models_that_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(LitesmithError) as caught:
         build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out"))
     assert REFUSED[name] in caught.value.message
@@ -84,7 +84,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEITHER)
-def test_what_fails_in_both(folder: Path, tmp_path: Path, name: str) -> None:
+def test_models_that_fail_in_both(folder: Path, tmp_path: Path, name: str) -> None:
     built = build_and_verify.build(request(folder / f"{name}.bin", tmp_path / "out"))
     (verdict,) = built.verdicts
     assert verdict.passed is None

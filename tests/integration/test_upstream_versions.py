@@ -1,4 +1,4 @@
-"""Where the newest interpreter answers otherwise: TensorFlow Lite 2.14.0's own build beside ours."""
+"""Where the newest interpreter differs: TensorFlow Lite 2.14.0's own build gives the same outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.op_cases import (
     prepare,
 )
 
-# The last wheels of the runtime of our version; the interpreter in it knows NumPy 1 only.
+# The last wheels of the runtime of the pinned version; their interpreter supports only NumPy 1.
 PINNED = """
 numpy==1.26.4 --hash=sha256:666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5
 tflite-runtime==2.14.0 --hash=sha256:195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d
@@ -36,7 +36,7 @@ PINNED_AARCH64 = """
 numpy==1.26.4 --hash=sha256:7ab55401287bfec946ced39700c053796e7cc0e3acbef09993a9ad2adba6ca6e
 tflite-runtime==2.14.0 --hash=sha256:ce9fa5d770a9725c746dcbf6f59f3178233b3759f09982e8b2db8d2234c333b0
 """
-# Debian packages of the Python that runs them under the emulator.
+# Debian packages of the Python that runs the wheels under the emulator.
 PYTHON = ("libpython3.11-minimal", "libpython3.11-stdlib", "python3.11-minimal")
 LIBRARIES = ("libexpat1", "libffi8", "libgcc-s1", "libgomp1", "libstdc++6", "zlib1g")
 SCRIPT = """
@@ -61,7 +61,7 @@ np.savez(outputs, **{str(i): value for i, value in enumerate(found)})
 
 @pytest.fixture(scope="module")
 def upstream() -> Path:
-    """Python with the interpreter of TensorFlow Lite 2.14.0; made once."""
+    """A Python with the interpreter of TensorFlow Lite 2.14.0; created once."""
     folder = paths.cache_folder() / "tests" / "tflite-2.14.0"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
@@ -75,7 +75,7 @@ def upstream() -> Path:
 
 @pytest.fixture(scope="module")
 def upstream_aarch64() -> tuple[list[str], Path]:
-    """The same interpreter, upstream's aarch64 build, under the emulator: command and its packages."""
+    """Upstream's aarch64 build of the same interpreter, under the emulator: command and packages."""
     emulator, debootstrap = shutil.which("qemu-aarch64"), shutil.which("debootstrap")
     ready = emulator is not None and debootstrap is not None and os.getuid() == 0
     require_or_skip(
@@ -94,7 +94,7 @@ def upstream_aarch64() -> tuple[list[str], Path]:
         subprocess.run([*words, "bookworm", root, mirror], check=True, capture_output=True)
         for name in (*PYTHON, *LIBRARIES):
             (package,) = (root / "var/cache/apt/archives").glob(f"{name}_*.deb")
-            # Piped: dpkg would put a folder in the place of the link /lib.
+            # Extracted by tar: dpkg would replace the link /lib with a folder.
             packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True)
             tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}"]
             subprocess.run(tar, input=packed.stdout, check=True)
@@ -125,7 +125,7 @@ def test_upstreams_own_aarch64_build_differs_in_the_same_way(
     differences = []
     for sample in ("random 0", "random 1", "random 2"):
         inputs = found.tried[sample].inputs
-        expected = asked(
+        expected = interpreter_outputs(
             [*command, "-c"], f"import sys; sys.path.insert(0, {str(site)!r})", found.path, inputs, tmp_path
         )
         assert errors(binary, executor, found, sample, expected) == {0}
@@ -137,14 +137,14 @@ def test_upstreams_own_aarch64_build_differs_in_the_same_way(
 def errors(
     program: Path, executor: LocalExecutor, found: Prepared, sample: str, expected: Sequence[Array]
 ) -> set[float]:
-    """How far the program's outputs are from the expected ones."""
+    """The errors of the program's outputs, compared with the expected ones."""
     return {one.error for one in compared(program, executor, found, sample, expected)}
 
 
-def asked(
+def interpreter_outputs(
     command: Sequence[str | Path], before: str, model: Path, inputs: Sequence[Array], folder: Path
 ) -> list[Array]:
-    """What an interpreter answers."""
+    """The outputs of an interpreter."""
     np.savez(folder / "in.npz", **{str(i): value for i, value in enumerate(inputs)})
     words = [*command, f"{before}\n{SCRIPT}", model, folder / "in.npz", folder / "out.npz"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -166,8 +166,8 @@ def test_upstreams_own_build_differs_in_the_same_way(
     found = prepared[name]
     binary, executor = build_program(target, [found], pruned=True)
     sample = found.tried["random 0"]
-    expected = asked([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
+    expected = interpreter_outputs([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
     assert errors(binary, executor, found, "random 0", expected) == {0}
-    # And the newest interpreter is the one that differs.
+    # It is the newest interpreter that differs.
     newest = found.answers["random 0"].outputs
     assert any(error_of(a, b) > 0 for a, b in zip(expected, newest, strict=True))

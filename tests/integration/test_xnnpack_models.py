@@ -1,4 +1,4 @@
-"""Whole models with XNNPACK: answers, CPUs, threads, several models, what a program refuses."""
+"""Whole models with XNNPACK: outputs, CPUs, threads, several models, refusals."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _cpu(built: Built, target: str, cpu: str) -> Verdict:
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
-def test_dot_product_where_the_cpu_has_it(build: Build, cpu: str) -> None:
+def test_dot_product_if_the_cpu_has_it(build: Build, cpu: str) -> None:
     built = build("aarch64", VWW, kernels="xnnpack")
     verdict = _cpu(built, "aarch64", cpu)
     assert verdict.passed, verdict.line()
@@ -82,7 +82,7 @@ def test_dot_product_where_the_cpu_has_it(build: Build, cpu: str) -> None:
 @pytest.mark.parametrize(
     ("cpu", "kernel"), [("Nehalem", "__sse41"), ("Haswell", "__avx2"), ("max", "__avx2")]
 )
-def test_the_cpu_chooses_on_x86(build: Build, tmp_path: Path, cpu: str, kernel: str) -> None:
+def test_kernels_are_chosen_by_the_cpu_on_x86(build: Build, tmp_path: Path, cpu: str, kernel: str) -> None:
     built = build("x86_64", VWW, kernels="xnnpack")
     path = str(open_model(VWW).path)
     log = tmp_path / "executed.log"
@@ -132,7 +132,7 @@ def test_several_models_in_one_program(build: Build) -> None:
     assert [one["passed"] for one in built.json("verify.json")["verdicts"]] == [True] * 3
 
 
-def test_models_inside_and_stock_programs(build: Build) -> None:
+def test_embedded_models_and_stock_programs(build: Build) -> None:
     assert build("armv7", "zoo:kws", kernels="xnnpack", embed_model=True).run().returncode == 0
     stock = build("x86_64", "zoo:kws", kernels="xnnpack", prune=False)
     assert stock.json("verify.json")["verdicts"][0]["passed"] is True
@@ -140,7 +140,7 @@ def test_models_inside_and_stock_programs(build: Build) -> None:
 
 @pytest.mark.exhaustive
 def test_the_project_builds_by_hand(build: Build, tmp_path: Path) -> None:
-    """It compiles for two minutes."""
+    """It takes two minutes to compile."""
     built = build("x86_64", "zoo:kws", kernels="xnnpack")
     project = tmp_path / "project"
     shutil.copytree(built.folder / "project", project)
@@ -149,7 +149,7 @@ def test_the_project_builds_by_hand(build: Build, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("op", ["IF", "WHILE"])
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
-def test_control_flow_around_what_is_delegated(build: Build, tmp_path: Path, target: str, op: str) -> None:
+def test_control_flow_around_delegated_nodes(build: Build, tmp_path: Path, target: str, op: str) -> None:
     case = next(one for one in all_cases() if one.op == op and one.name.endswith("float32"))
     built = build(target, case.write(tmp_path), kernels="xnnpack")
     (model,) = built.json("manifest.json")["kernels"]["models"]
@@ -159,7 +159,7 @@ def test_control_flow_around_what_is_delegated(build: Build, tmp_path: Path, tar
 
 
 def _matrix(folder: Path, name: str, zero_point: int) -> Path:
-    """A fully connected layer of int8; XNNPACK takes no weights with a zero point."""
+    """A fully connected layer of int8; XNNPACK supports no weights with a zero point."""
     g = Graph()
     weights = g.const(np.arange(12, dtype=np.int8).reshape(3, 4), "int8", quant=(0.5, zero_point))
     bias = g.const(np.zeros(3, np.int32), "int32", quant=(0.25, 0))
@@ -170,7 +170,7 @@ def _matrix(folder: Path, name: str, zero_point: int) -> Path:
     return path
 
 
-def test_a_node_that_xnnpack_declines_ends_in_exit_code_3(build: Build, tmp_path: Path) -> None:
+def test_a_node_that_xnnpack_declines_exits_with_3(build: Build, tmp_path: Path) -> None:
     built = build("x86_64", _matrix(tmp_path, "taken", 0), kernels="xnnpack")
     assert built.json("manifest.json")["kernels"]["without_kernel"] == ["FULLY_CONNECTED"]
     done = built.run("--model", _matrix(tmp_path, "declined", 1))
@@ -179,7 +179,7 @@ def test_a_node_that_xnnpack_declines_ends_in_exit_code_3(build: Build, tmp_path
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_other_shapes_are_refused_where_no_kernel_could_follow(build: Build) -> None:
+def test_other_shapes_are_refused_if_no_kernel_supports_them(build: Build) -> None:
     built = build("x86_64", EXAMPLES / "digits.tflite", kernels="xnnpack")
     name = contents.analyse(EXAMPLES / "digits.tflite").subgraphs[0].tensors
     subgraph = contents.analyse(EXAMPLES / "digits.tflite").subgraphs[0]
@@ -210,7 +210,7 @@ def test_programs_for_other_shapes_keep_kernels(tmp_path: Path) -> None:
     assert (kernels["chosen"], kernels["without_kernel"]) == ("xnnpack", [])
 
 
-def test_auto_takes_xnnpack_where_most_of_the_work_is_its(build: Build) -> None:
+def test_auto_selects_xnnpack_if_it_does_most_of_the_work(build: Build) -> None:
     found = {
         (target, name): build(target, EXAMPLES / f"{name}.tflite", kernels="auto").json("manifest.json")[
             "kernels"
@@ -234,7 +234,7 @@ def test_the_program_reports_its_memory(build: Build) -> None:
     assert (report["partitions"], len(report["delegated_nodes"][0])) == (3, 31)
 
 
-def test_outputs_that_nobody_wants(build: Build, tmp_path: Path) -> None:
+def test_unused_outputs(build: Build, tmp_path: Path) -> None:
     g = Graph()
     x = g.input([2, 6])
     pieces = [g.tensor([2, 3], "float32"), g.tensor([2, 3], "float32")]

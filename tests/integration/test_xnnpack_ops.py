@@ -1,4 +1,4 @@
-"""Every op that XNNPACK takes: which nodes, their answers, and the memory that was predicted for them.
+"""Every op that XNNPACK supports: the delegated nodes, their outputs and their predicted memory.
 
 On x86_64 and armv7; in the tier ``exhaustive`` on all targets.
 """
@@ -36,7 +36,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Said:
-    """What a program said and answered."""
+    """The report and the outputs of a program."""
 
     report: Any
     outputs: tuple[bytes, ...]
@@ -56,7 +56,7 @@ def target(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def said(target: str, taken: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, Said]]:
-    """By case and sample."""
+    """The reports and outputs, by case and sample."""
     program = build_binary(target, [case for case, _ in taken], pruned=True, kernels="xnnpack").program
     executor = find_executor(profiles.load(target))
 
@@ -82,7 +82,7 @@ def test_the_cases_have_every_op(taken: list[tuple[Prepared, Delegation]]) -> No
     assert len(taken) == TAKEN
 
 
-def test_nodes_are_those_that_were_predicted(
+def test_delegated_nodes_match_the_prediction(
     taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
 ) -> None:
     for case, found in taken:
@@ -107,7 +107,7 @@ def test_answers_are_right(
     assert wrong == []
 
 
-def test_memory_is_what_was_predicted(
+def test_memory_matches_the_prediction(
     target: str, taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
 ) -> None:
     profile = profiles.load(target)

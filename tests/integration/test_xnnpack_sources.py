@@ -1,4 +1,4 @@
-"""``ops_registry/xnnpack/sources.json`` is what the pinned sources say."""
+"""``ops_registry/xnnpack/sources.json`` agrees with the pinned sources."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_the_registry_agrees_with_the_sources(tree: SourceTree) -> None:
     assert json.loads(json.dumps(derive_xnnpack.derive(tree))) == stored
 
 
-def test_files_of_programs_without_xnnpack_do_not_see_it(tree: SourceTree) -> None:
+def test_files_of_programs_without_xnnpack_do_not_include_it(tree: SourceTree) -> None:
     plain = source_tree.source_tree()
     assert tree.identity() == plain.identity()
     assert tree.include_folders() == plain.include_folders()
     assert tree.identity("xnnpack") != plain.identity()
 
 
-def test_changes_of_upstream_apply(tree: SourceTree) -> None:
+def test_patches_of_upstream_apply(tree: SourceTree) -> None:
     found = patched_sources.files(tree)
     assert set(found) == set(patched_sources.ORIGINALS)
     for name, original in patched_sources.ORIGINALS.items():

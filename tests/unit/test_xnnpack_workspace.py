@@ -174,7 +174,7 @@ def padded_integers(point: int) -> Callable[[], Net]:
 
 
 def averaged(*, same: bool, size: int = 4) -> Callable[[], Net]:
-    """Pools of more than nine pixels need a buffer in the workspace, four times as large without padding."""
+    """Averages of more than nine pixels keep sums in the workspace, four times as large without padding."""
 
     def made() -> Net:
         net = Net()
@@ -239,7 +239,7 @@ def split_and_joined() -> Net:
     return net.returns(net.node("CONCATENATION", joined, (1, 6, 6, 3), "Concatenation", axis=3))
 
 
-def unwanted() -> Net:
+def unused_result() -> Net:
     """An unused result takes no memory."""
     net = Net()
     source = net.input(IMAGE)
@@ -357,7 +357,7 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
     "constant weights": (connected(computed=False), 0, 0),
     "quantised": (quantised, 800, 752),
     "split and joined": (split_and_joined, 1184, 1040),
-    "unwanted": (unwanted, 0, 0),
+    "unused_result": (unused_result, 0, 0),
     "partitions": (partitions, 2912, 2912),
     "gaps": (gaps, 5664, 5120),
     "a few alike": (many_alike(30), 5600, 5504),

@@ -1,4 +1,4 @@
-"""Converts models that this runtime must refuse, or just can run, with the newest TensorFlow.
+"""Converts models that this runtime must refuse, or can barely run, with the newest TensorFlow.
 
 Run it with the packages of ``requirements/models.txt``; the files it writes are in the repository.
 """
