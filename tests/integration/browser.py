@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 
-def look(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
+def load_page(chromium: str, made: Path, folder: Path) -> tuple[str, set[str]]:
     """The content of a page after its scripts have run, and all network requests."""
     log = folder / "net.json"
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")

@@ -36,8 +36,8 @@ class Built:
     runner: tuple[str, ...]
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        words = [*self.runner, str(self.program), *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=120)
+        argv = [*self.runner, str(self.program), *map(str, arguments)]
+        return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=120)
 
     def json(self, name: str) -> Any:
         return json.loads((self.folder / name).read_text())

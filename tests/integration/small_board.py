@@ -47,8 +47,8 @@ def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
     (root / "etc/passwd").write_text(f"root:{hashed or 'x'}:0:0::/root:/bin/sh\n")
     (root / "etc/shells").write_text("/bin/sh\n")
     key = folder / "host"
-    words = ["dropbearkey", "-t", "ed25519", "-f", root / "etc/host"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    argv = ["dropbearkey", "-t", "ed25519", "-f", root / "etc/host"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     public = next(line for line in said.splitlines() if line.startswith("ssh-ed25519 ")).split()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -58,9 +58,9 @@ def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
         'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && '
         f'exec chroot "$1" "$2" -F -E {"" if password else "-s"} -p "127.0.0.1:$3" -r /etc/host'
     )
-    words = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), dropbear, str(port)]
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), dropbear, str(port)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log)
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

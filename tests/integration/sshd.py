@@ -33,9 +33,9 @@ class Server:
 
     def start(self) -> None:
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
-        words = [sshd, "-D", "-e", "-f", str(self.folder / "config")]
+        argv = [sshd, "-D", "-e", "-f", str(self.folder / "config")]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(words, stderr=log)
+            self.process = subprocess.Popen(argv, stderr=log)
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return

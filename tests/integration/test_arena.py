@@ -69,17 +69,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
 
 def _reported(program: Path, executor: LocalExecutor, case: Prepared, folder: Path) -> int:
     (name, *_) = case.inputs_to_try("armv7")
-    words = [*executor.argv, str(program), "--model", str(case.path), "--json", *case.part.arguments()]
+    argv = [*executor.argv, str(program), "--model", str(case.path), "--json", *case.part.arguments()]
     for position, value in enumerate(case.tried[name].inputs):
         path = folder / f"{case.path.stem}.{position}"
         path.write_bytes(to_bytes(value))
-        words += ["--input", str(path)]
-    return _arena_of(words)
+        argv += ["--input", str(path)]
+    return _arena_of(argv)
 
 
-def _arena_of(words: list[str]) -> int:
-    done = process.run(words, timeout=120)
-    assert done.code == 0, f"{words}: {done.stderr}"
+def _arena_of(argv: list[str]) -> int:
+    done = process.run(argv, timeout=120)
+    assert done.code == 0, f"{argv}: {done.stderr}"
     return int(json.loads(done.stdout)["arena_bytes"])
 
 
@@ -144,8 +144,8 @@ def test_inputs_of_other_sizes(program: list[str], tmp_path: Path) -> None:
         model = contents.analyse(path)
         tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
         shape = (tensor.shape[0] + 1, *tensor.shape[1:])
-        words = [*program, "--model", str(path), "--json", "--input-shape"]
-        done = process.run([*words, f"{tensor.name}={'x'.join(map(str, shape))}"], timeout=60)
+        argv = [*program, "--model", str(path), "--json", "--input-shape"]
+        done = process.run([*argv, f"{tensor.name}={'x'.join(map(str, shape))}"], timeout=60)
         if done.code != 0:
             continue  # the graph's constants no longer fit
         plan = prediction.predict(model, content, Choice(shapes={tensor.name: shape}), registry=REGISTRY)

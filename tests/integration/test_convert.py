@@ -35,7 +35,7 @@ def converter() -> Path:
 
 
 @pytest.fixture(scope="session")
-def saved(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models in all input formats."""
     folder = tmp_path_factory.mktemp("saved")
     done = subprocess.run(
@@ -50,15 +50,15 @@ def saved(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def convert(saved: Path, tmp_path: Path) -> Any:
+def convert(models: Path, tmp_path: Path) -> Any:
     """Converts one of these models in a separate folder."""
 
     def run(name: str, quantize: str = "none", **options: Any) -> Conversion:
         wanted = conversion_request.check(
-            source=str(saved / name),
+            source=str(models / name),
             quantize=quantize,
             out=str(tmp_path / "m.tflite"),
-            **{"representative": str(saved / "named.npz"), **options},
+            **{"representative": str(models / "named.npz"), **options},
         )
         return conversion.run(wanted, "armv7")
 
@@ -116,15 +116,15 @@ def test_every_quantisation_is_smaller_and_runs(
 
 
 def test_quantised_samples_come_from_the_representative_data(
-    convert: Any, saved: Path, tmp_path: Path
+    convert: Any, models: Path, tmp_path: Path
 ) -> None:
-    convert("small.keras", "int8", io="int8", representative=str(saved / "indexed.npz"))
+    convert("small.keras", "int8", io="int8", representative=str(models / "indexed.npz"))
     model = model_file.open_model(str(tmp_path / "m.tflite"))
     (part,) = entry_points.parts(model.analysis)
     found = samples.samples(model.analysis, model.path, part)
     real = {name: sample for name, sample in found.items() if name.startswith("real")}
     assert sorted(real) == ["real 0", "real 1", "real 2", "real 3"]
-    with np.load(saved / "indexed.npz") as data:
+    with np.load(models / "indexed.npz") as data:
         for number, sample in enumerate(real.values()):
             assert sample.inputs[0].dtype == np.int8
             assert np.corrcoef(sample.inputs[0].ravel(), data[f"{number}_0"].ravel())[0, 1] > 0.999
@@ -204,13 +204,13 @@ def test_inputs_and_outputs_of_a_frozen_graph(convert: Any) -> None:
 
 
 def test_the_header_matches_that_of_tensorflows_own_tool(
-    convert: Any, converter: Path, saved: Path, tmp_path: Path
+    convert: Any, converter: Path, models: Path, tmp_path: Path
 ) -> None:
     convert("small.pb", header=str(tmp_path / "ops_to_register.h"))
     done = subprocess.run(
         [
             *(str(converter), "-m", "tensorflow.python.tools.print_selective_registration_header"),
-            f"--graphs={saved / 'small.pb'}",
+            f"--graphs={models / 'small.pb'}",
         ],
         capture_output=True,
         text=True,
@@ -236,27 +236,27 @@ def test_the_header_matches_that_of_tensorflows_own_tool(
     ],
 )
 def test_what_cannot_be_converted(
-    convert: Any, saved: Path, tmp_path: Path, name: str, options: Any, kind: type[Exception], expected: str
+    convert: Any, models: Path, tmp_path: Path, name: str, options: Any, kind: type[Exception], expected: str
 ) -> None:
-    (saved / "broken.pb").write_bytes(bytes(range(1, 200)))
+    (models / "broken.pb").write_bytes(bytes(range(1, 200)))
     data = options.get("representative")
     with pytest.raises(kind) as caught:
-        convert(name, **{**options, "representative": str(saved / data) if data else None})
+        convert(name, **{**options, "representative": str(models / data) if data else None})
     assert expected in str(caught.value)
     assert names(tmp_path) == []
 
 
-def test_a_crash_of_the_converter_is_reported(convert: Any, tmp_path: Path, saved: Path) -> None:
+def test_a_crash_of_the_converter_is_reported(convert: Any, tmp_path: Path, models: Path) -> None:
     """TensorFlow 2.21 crashes when it calibrates loops."""
-    data = saved / "sequences.npz"
+    data = models / "sequences.npz"
     np.savez(data, np.zeros((4, 6, 4), np.float32))
     with pytest.raises(ToolError, match="SIGSEGV while calibrating; LSTM and GRU"):
         convert("lstm.keras", "int8", representative=str(data))
     assert names(tmp_path) == []
 
 
-def test_the_command_line(cli: Cli, saved: Path, tmp_path: Path) -> None:
-    done = cli("convert", "--from", saved / "small_saved", "--quantize", "float16")
+def test_the_command_line(cli: Cli, models: Path, tmp_path: Path) -> None:
+    done = cli("convert", "--from", models / "small_saved", "--quantize", "float16")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     lines = done.stderr.splitlines()
@@ -265,6 +265,6 @@ def test_the_command_line(cli: Cli, saved: Path, tmp_path: Path) -> None:
     assert "real ones (--representative) say more" in done.stdout
     assert "wrote small_saved.tflite" in done.stdout
     assert names(tmp_path) == ["small_saved.tflite"]
-    failed = cli("convert", "--from", saved / "inverse")
+    failed = cli("convert", "--from", models / "inverse")
     assert failed.returncode == 3
     assert "MatrixInverse" in one_error_line(failed)

@@ -116,8 +116,8 @@ def test_the_notice_of_a_static_program(build: Build) -> None:
 
 def test_an_existing_program_is_verified_with_its_own_libraries(build: Build, cli: Cli) -> None:
     built = build("aarch64", path_of("gesture"), toolchain="gcc")
-    words = ("--target", "aarch64", "--model", EXAMPLES / "gesture.tflite", "--program", built.program)
-    done = cli("verify", *words)
+    arguments = ("--target", "aarch64", "--model", EXAMPLES / "gesture.tflite", "--program", built.program)
+    done = cli("verify", *arguments)
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout
     assert "gcc-aarch64-linux-gnu" in done.stdout

@@ -57,7 +57,7 @@ def deployed(cli: Cli, model: Path = GESTURE, *more: str | Path) -> dict[str, An
     return json.loads(done.stdout)["boards"]["bench"]["deployment"]  # type: ignore[no-any-return]
 
 
-def runs(board: Path) -> str:
+def current_release(board: Path) -> str:
     """Runs the current release of the board and returns its name."""
     current = (board / "current").resolve()
     model = current / "model-0.tflite"
@@ -80,7 +80,7 @@ def leftovers(board: Path) -> list[str]:
 @pytest.mark.usefixtures("inventory")
 def test_a_deployment(cli: Cli, board: Path, tmp_path: Path) -> None:
     first = deployed(cli)
-    assert runs(board) == first["release"]
+    assert current_release(board) == first["release"]
     assert (first["before"], first["sent"] > 200_000) == ("", True)
     assert "verified" in first["verdict"]
     assert leftovers(board) == []
@@ -92,10 +92,10 @@ def test_a_deployment(cli: Cli, board: Path, tmp_path: Path) -> None:
     # Files are sent once, and only new files are sent.
     assert deployed(cli)["sent"] == 0
     second = deployed(cli, DIGITS)
-    assert (second["before"], runs(board)) == (first["release"], second["release"])
+    assert (second["before"], current_release(board)) == (first["release"], second["release"])
     back = cli("rollback", "--board", "bench", "--json")
     assert json.loads(back.stdout)["boards"]["bench"]["deployment"]["release"] == first["release"]
-    assert runs(board) == first["release"]
+    assert current_release(board) == first["release"]
     assert leftovers(board) == []
 
 
@@ -129,7 +129,7 @@ def test_old_releases_are_removed(cli: Cli, server: Server, board: Path, tmp_pat
     done = cli("rollback", "--board", "bench")
     assert done.returncode == 1
     assert "bench, switch: there is no release before" in one_error_line(done)
-    assert runs(board) == releases[1]
+    assert current_release(board) == releases[1]
 
 
 class Proxy:
@@ -235,17 +235,17 @@ def test_a_connection_that_is_lost_anywhere(cli: Cli, server: Server, board: Pat
         done = deploy(cli, DIGITS, "--json")
         proxy.close()
         assert done.returncode == 1, f"cut {number} at {proxy.passed} of {total}: {done.stderr}"
-        fared = json.loads(done.stdout)["boards"]["bench"]
-        assert fared["status"] == "failed"
+        results = json.loads(done.stdout)["boards"]["bench"]
+        assert results["status"] == "failed"
         assert one_error_line(done).startswith("error: bench, ")
-        steps.add(fared["step"])
-        assert runs(board) == (before if fared["step"] != "switch" else runs(board))
+        steps.add(results["step"])
+        assert current_release(board) == (before if results["step"] != "switch" else current_release(board))
     # The connection was lost during connect, during transfer, and during the run.
     assert steps >= {"connect", "upload", "smoke run"}
 
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     assert deployed(cli, DIGITS)["release"] == after
-    assert runs(board) == after
+    assert current_release(board) == after
     assert leftovers(board) == []
 
 
@@ -269,7 +269,7 @@ def test_a_connection_that_stalls(cli: Cli, server: Server, board: Path, tmp_pat
             f"{took} s at {proxy.passed} of {total}: {done.stderr}"
         )
         assert one_error_line(done).startswith("error: bench, ")
-        assert runs(board) == before
+        assert current_release(board) == before
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board))
     assert deployed(cli)["release"] == before
 
@@ -278,15 +278,15 @@ def test_a_connection_that_stalls(cli: Cli, server: Server, board: Path, tmp_pat
 def test_a_client_that_is_killed(cli: Cli, board: Path, tmp_path: Path) -> None:
     before = deployed(cli)["release"]
     for delay in (1.5, 2.0, 2.5):
-        words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
+        arguments = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
         client = subprocess.Popen(
-            [sys.executable, "-m", "litesmith", *words], cwd=tmp_path, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "litesmith", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
         )
         time.sleep(delay)
         client.send_signal(signal.SIGKILL)
         client.wait()
-        assert runs(board) in {before, (board / "current").resolve().name}
-    assert deployed(cli, DIGITS)["release"] == runs(board)
+        assert current_release(board) in {before, (board / "current").resolve().name}
+    assert deployed(cli, DIGITS)["release"] == current_release(board)
     assert leftovers(board) == []
 
 
@@ -296,7 +296,7 @@ def shell(name: str) -> str:
     return "".join((folder / f"{part}.sh").read_text() for part in ("prelude", name))
 
 
-def hold(board: Path, owner: str, token: str = "token") -> subprocess.Popen[bytes]:
+def hold_lock(board: Path, owner: str, token: str = "token") -> subprocess.Popen[bytes]:
     """A shell that holds the lock as long as its input is open."""
     holder = subprocess.Popen(
         ["sh", "-c", shell("lock"), "sh", str(board), token, owner, "20", "8"],
@@ -312,7 +312,7 @@ def hold(board: Path, owner: str, token: str = "token") -> subprocess.Popen[byte
 def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
     deployed(cli)
     # A live deployer: it holds the lock and renews its heartbeat.
-    holder = hold(board, "ann@desk, process 7")
+    holder = hold_lock(board, "ann@desk, process 7")
     assert holder.stdout is not None
     assert holder.stdin is not None
     stop = threading.Event()
@@ -336,7 +336,7 @@ def test_two_deployers_at_once(cli: Cli, board: Path) -> None:
         holder.wait()
         holder.stdout.close()
     assert leftovers(board) == []
-    assert deployed(cli, DIGITS)["release"] == runs(board)
+    assert deployed(cli, DIGITS)["release"] == current_release(board)
 
 
 @pytest.mark.usefixtures("inventory")
@@ -346,7 +346,7 @@ def test_a_stale_lock(cli: Cli, board: Path) -> None:
     own = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     for boot in ("00000000", own):
         (board / ".lock").symlink_to(f"token {boot} 1 bob@desk, process 1")
-        assert deployed(cli)["release"] == runs(board)
+        assert deployed(cli)["release"] == current_release(board)
         assert leftovers(board) == []
 
 
@@ -392,9 +392,9 @@ def test_a_deployer_that_lost_its_lock(cli: Cli, server: Server, board: Path, tm
         slow=server.board(board, run_prefix=slow, keep=1),
         bench=server.board(board, keep=1),
     )
-    words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "slow", "--json"]
+    arguments = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "slow", "--json"]
     sleeper = subprocess.Popen(
-        [sys.executable, "-m", "litesmith", *words],
+        [sys.executable, "-m", "litesmith", *arguments],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -409,7 +409,7 @@ def test_a_deployer_that_lost_its_lock(cli: Cli, server: Server, board: Path, tm
     stdout, stderr = sleeper.communicate(timeout=60)
     assert sleeper.returncode == 1, stdout + stderr
     assert json.loads(stdout)["failed"] == ["slow"]
-    assert runs(board) == release
+    assert current_release(board) == release
     assert leftovers(board) == []
 
 
@@ -473,21 +473,21 @@ def test_a_board_that_is_full(cli: Cli, server: Server, tmp_path: Path) -> None:
         done = deploy(cli, EXAMPLES / "det.tflite")
         assert done.returncode == 1
         assert "bench, space: " in one_error_line(done)
-        assert runs(board) == before
+        assert current_release(board) == before
         # Full to the last byte, regardless of what df reports.
         with contextlib.suppress(OSError), (disk / "filler").open("wb") as filler:
             while filler.write(bytes(1024)):
                 pass
         done = deploy(cli, DIGITS)
         assert (done.returncode, one_error_line(done).startswith("error: bench, ")) == (1, True)
-        assert runs(board) == before
+        assert current_release(board) == before
         (disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         done = deploy(cli, DIGITS)
         assert (done.returncode, "bench, lock: " in one_error_line(done)) == (1, True)
-        assert runs(board) == before
+        assert current_release(board) == before
         subprocess.run(["mount", "-o", "remount,rw,size=4m", disk], check=True)
-        assert deployed(cli, DIGITS)["release"] == runs(board)
+        assert deployed(cli, DIGITS)["release"] == current_release(board)
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
 
@@ -524,12 +524,12 @@ def test_a_fleet_with_faulty_boards(cli: Cli, server: Server, tmp_path: Path) ->
     done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--all", "--json", timeout=300)
     silent.close()
     assert done.returncode == 1
-    fared = json.loads(done.stdout)
-    assert fared["done"] == 15
-    assert sorted(fared["failed"]) == ["bad-folder", "bad-hang", "bad-key", "bad-port", "bad-target"]
+    results = json.loads(done.stdout)
+    assert results["done"] == 15
+    assert sorted(results["failed"]) == ["bad-folder", "bad-hang", "bad-key", "bad-port", "bad-target"]
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: bad-")]) == 5
     for n in range(15):
-        assert runs(tmp_path / f"g{n}") == fared["boards"]["good-0"]["deployment"]["release"]
+        assert current_release(tmp_path / f"g{n}") == results["boards"]["good-0"]["deployment"]["release"]
 
 
 def test_a_name_that_looks_like_a_command(cli: Cli, server: Server, tmp_path: Path) -> None:
@@ -537,7 +537,7 @@ def test_a_name_that_looks_like_a_command(cli: Cli, server: Server, tmp_path: Pa
     sshd.write_inventory(tmp_path / "boards.yaml", **{"a;rm -rf": server.board(folder)})
     done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--board", "a;rm -rf")
     assert done.returncode == 0, done.stderr
-    assert runs(folder)
+    assert current_release(folder)
     home = Path.home()
     assert not list(tmp_path.glob("PWNED*"))
     assert not list(home.glob("PWNED*"))
@@ -573,18 +573,18 @@ def small(tmp_path: Path, root: None) -> Path:
 
 def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
     """The right one, and a wrong one after which the board still runs its previous release."""
-    words = ("deploy", "--target", "x86_64", "--board", "bench", "--json", "--model")
+    arguments = ("deploy", "--target", "x86_64", "--board", "bench", "--json", "--model")
     with small_board.running(small, "correct-horse") as entry:
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
-        done = cli(*words, GESTURE, env={"BENCH_PASSWORD": "correct-horse"})
+        done = cli(*arguments, GESTURE, env={"BENCH_PASSWORD": "correct-horse"})
         assert done.returncode == 0, done.stderr
         before = json.loads(done.stdout)["boards"]["bench"]["deployment"]["release"]
-        wrong = cli(*words, DIGITS, env={"BENCH_PASSWORD": "wrong-horse"})
+        wrong = cli(*arguments, DIGITS, env={"BENCH_PASSWORD": "wrong-horse"})
         line = one_error_line(wrong)
         assert (wrong.returncode, line.startswith("error: bench, connect: 127.0.0.1:")) == (1, True)
         assert "refused the login as root; check user, key and password" in line
         assert "horse" not in wrong.stdout + wrong.stderr
-        assert runs(small / "root/data/litesmith") == before
+        assert current_release(small / "root/data/litesmith") == before
 
 
 def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path) -> None:
@@ -596,11 +596,11 @@ def test_a_board_with_busybox_and_dropbear(cli: Cli, small: Path, tmp_path: Path
         assert probed.returncode == 0, probed.stdout + probed.stderr
         first = deployed(cli)
         second = deployed(cli, DIGITS)
-        assert runs(board) == second["release"]
+        assert current_release(board) == second["release"]
         assert second["before"] == first["release"]
         assert "verified" in second["verdict"]
         assert cli("rollback", "--board", "bench").returncode == 0
-        assert runs(board) == first["release"]
+        assert current_release(board) == first["release"]
         assert leftovers(board) == []
         measured = cli("bench.board", "--board", "bench", "--target", "x86_64", "--model", GESTURE, "--json")
         assert measured.returncode == 0, measured.stderr
@@ -618,7 +618,7 @@ def test_a_program_that_never_ends(cli: Cli, server: Server, board: Path, tmp_pa
     assert (done.returncode, time.monotonic() - began < 25) == (4, True), done.stderr
     assert "did not end within 2 s" in one_error_line(done)
     assert subprocess.run(["pgrep", "-f", "sleep 4321"], capture_output=True).returncode == 1
-    assert runs(board) == before
+    assert current_release(board) == before
     assert leftovers(board) == []
 
 
@@ -628,9 +628,9 @@ def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_pa
     before = deployed(cli)["release"]
     slow = ["sh", "-c", 'sleep 5; exec "$@"', "sh"]
     sshd.write_inventory(tmp_path / "boards.yaml", bench=server.board(board, run_prefix=slow))
-    words = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
+    arguments = ["deploy", "--target", "x86_64", "--model", str(DIGITS), "--board", "bench"]
     client = subprocess.Popen(
-        [sys.executable, "-m", "litesmith", *words],
+        [sys.executable, "-m", "litesmith", *arguments],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -647,7 +647,7 @@ def test_an_interrupted_deployment(cli: Cli, server: Server, board: Path, tmp_pa
     stored = json.loads((tmp_path / "build/x86_64/digits/deploy.json").read_text())
     assert stored["failed"] == ["bench"]
     time.sleep(2)
-    assert runs(board) == before
+    assert current_release(board) == before
     assert leftovers(board) == []
 
 
@@ -674,7 +674,7 @@ def test_no_rollback_to_a_broken_release(cli: Cli, board: Path) -> None:
     done = cli("rollback", "--board", "bench")
     assert done.returncode == 1
     assert "is not whole: its model-0.tflite is missing" in one_error_line(done)
-    assert runs(board) == second
+    assert current_release(board) == second
 
 
 def test_a_login_shell_with_a_greeting(cli: Cli, server: Server, tmp_path: Path) -> None:
@@ -690,7 +690,7 @@ def test_a_login_shell_with_a_greeting(cli: Cli, server: Server, tmp_path: Path)
     server.stop()
     server.start()
     try:
-        assert deployed(cli)["release"] == runs(folder)
+        assert deployed(cli)["release"] == current_release(folder)
         assert cli("boards", "--probe").returncode == 0
     finally:
         config.write_text(plain)

@@ -56,8 +56,8 @@ def test_permissions_of_a_container(image: str, tmp_path: Path) -> None:
         Container(image, readable=[readable], writable=[writable], limits=LIMITS)
     ) as container:
 
-        def run(*words: str) -> tuple[int, str]:
-            done = container.run(words, writable, 30)
+        def run(*arguments: str) -> tuple[int, str]:
+            done = container.run(arguments, writable, 30)
             return done.code, done.stdout.decode() + done.stderr
 
         assert run("id", "-u") == (0, f"{os.getuid()}\n")
@@ -296,22 +296,22 @@ class PrivateEngine:
         self.start()
 
     def start(self) -> None:
-        words = [
+        argv = [
             # In a separate network namespace: two engines would remove each other's bridge.
             *("unshare", "--net", "dockerd", f"--host={self.address}", f"--data-root={self.root}"),
             *(f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"),
             *("--bridge=none", "--iptables=false", "--ip-masq=false"),
         ]
         with (self.folder / "log").open("w") as log:
-            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+            self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=log)
         deadline = time.monotonic() + 60
         while self.docker("version").returncode != 0:
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.2)
 
-    def docker(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["docker", *words],
+            ["docker", *arguments],
             env={**os.environ, "DOCKER_HOST": self.address},
             capture_output=True,
             text=True,

@@ -34,22 +34,22 @@ def test_a_shape_for_the_program(built: tuple[Built, Path], tmp_path: Path) -> N
     program, model = built
     value = np.arange(15, dtype=np.float32).reshape(5, 3)
     (tmp_path / "in.bin").write_bytes(tensors.to_bytes(value))
-    words = ("--model", model, "--input", tmp_path / "in.bin", "--output-dir", tmp_path)
-    done = program.run(*words, "--input-shape", "t0=5x3", "--json")
+    arguments = ("--model", model, "--input", tmp_path / "in.bin", "--output-dir", tmp_path)
+    done = program.run(*arguments, "--input-shape", "t0=5x3", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outputs"][0]["shape"] == [5, 3]
     assert np.fromfile(tmp_path / "out0.bin", np.float32).tolist() == (2 * value).ravel().tolist()
-    named = program.run(*words, "--signature", "double", "--input-shape", "x=5x3")
+    named = program.run(*arguments, "--signature", "double", "--input-shape", "x=5x3")
     assert named.returncode == 0, named.stderr
-    without = program.run(*words)
+    without = program.run(*arguments)
     assert without.returncode == 2
     assert "has 60 bytes, input 0 (t0) has 12" in without.stderr
 
 
 def test_strings_in_and_booleans_out(built: tuple[Built, Path], tmp_path: Path) -> None:
     program, model = built
-    for name, words in (("a", ["x", "äö"]), ("b", ["x", ""])):
-        (tmp_path / name).write_bytes(tensors.to_bytes(tensors.as_strings(np.array(words))))
+    for name, strings in (("a", ["x", "äö"]), ("b", ["x", ""])):
+        (tmp_path / name).write_bytes(tensors.to_bytes(tensors.as_strings(np.array(strings))))
     inputs = ("--input", tmp_path / "a", "--input", tmp_path / "b", "--output-dir", tmp_path)
     done = program.run("--model", model, "--signature", "equal", *inputs)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def test_damaged_strings_exit_with_2(built: tuple[Built, Path], tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (("--signature", "none"), "no signature none; it has double equal"),
         (("--input-shape", "y=1"), "there is no such input; the inputs are t0"),
@@ -82,21 +82,21 @@ def test_damaged_strings_exit_with_2(built: tuple[Built, Path], tmp_path: Path, 
     ],
 )
 def test_arguments_that_the_program_refuses(
-    built: tuple[Built, Path], words: tuple[str, ...], expected: str
+    built: tuple[Built, Path], arguments: tuple[str, ...], expected: str
 ) -> None:
     program, model = built
-    done = program.run("--model", model, *words)
+    done = program.run("--model", model, *arguments)
     assert done.returncode == 2
     assert expected in done.stderr
 
 
 def test_shape_and_signature_of_a_build(cli: Cli, tmp_path: Path) -> None:
     model = two_signatures(tmp_path)
-    words = ("build", "--target", "x86_64", "--model", model)
-    done = cli(*words, "--signature", "double", "--input-shape", "x=7x3", "--out", "out", "--json")
+    arguments = ("build", "--target", "x86_64", "--model", model)
+    done = cli(*arguments, "--signature", "double", "--input-shape", "x=7x3", "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdicts"][0]["samples"] == 4
-    wrong = cli(*words, "--signature", "doubel", "--out", "other")
+    wrong = cli(*arguments, "--signature", "doubel", "--out", "other")
     assert wrong.returncode == 2
     assert "perhaps you meant 'double'" in one_error_line(wrong)
     assert not (tmp_path / "other").exists()
@@ -122,8 +122,8 @@ def test_a_retrained_model_runs_in_the_same_program(build: Build, tmp_path: Path
     built = build("x86_64", model(2.0))
     (tmp_path / "in.bin").write_bytes(np.array([1, 3], np.float32).tobytes())
     for weight in (2.0, 5.0):
-        words = ("--model", model(weight), "--input", tmp_path / "in.bin", "--output-dir", tmp_path)
-        assert built.run(*words).returncode == 0
+        arguments = ("--model", model(weight), "--input", tmp_path / "in.bin", "--output-dir", tmp_path)
+        assert built.run(*arguments).returncode == 0
         assert np.fromfile(tmp_path / "out0.bin", np.float32).tolist() == [weight, 3 * weight]
 
 
@@ -149,8 +149,8 @@ CUSTOM_WORDS = ("build", "--target", "x86_64", "--model", CUSTOM / "signed_sqrt.
 
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
 def test_a_custom_op_gives_numpys_answers(cli: Cli, tmp_path: Path, target: str) -> None:
-    words = ("build", "--target", target, "--model", CUSTOM / "signed_sqrt.tflite", "--out", "out")
-    done = cli(*words, "--custom-ops", CUSTOM / "custom_ops.yaml")
+    arguments = ("build", "--target", target, "--model", CUSTOM / "signed_sqrt.tflite", "--out", "out")
+    done = cli(*arguments, "--custom-ops", CUSTOM / "custom_ops.yaml")
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads((tmp_path / "out/verify.json").read_text())["verdicts"]
     assert verdict["passed"] is True

@@ -123,7 +123,7 @@ def deploy(
     return cli("deploy", "--target", target, "--model", GESTURE, "--board", "probe-1", *more, env=env)
 
 
-def fared(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def board_result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return json.loads(done.stdout)["boards"]["probe-1"]  # type: ignore[no-any-return]
 
 
@@ -139,7 +139,7 @@ def test_a_deployment(cli: Cli, blank: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         code, out = emulator.ended()
     assert (code, out.splitlines()[0].startswith("out0: ")) == (0, True)
-    deployment = fared(done)["deployment"]
+    deployment = board_result(done)["deployment"]
     assert deployment["verdict"].startswith("flashed and read back, ran to its normal end; gdb-multiarch ")
     assert deployment["sent"] == (tmp_path / "build/armv7/gesture/bin/gesture").stat().st_size
     stored = json.loads((tmp_path / "build/armv7/gesture/deploy.json").read_text())
@@ -212,7 +212,7 @@ def test_a_board_that_hangs(cli: Cli, blank: Path, tmp_path: Path) -> None:
     ) == (1, True)
 
 
-class Deadly(Proxy):
+class KillingProxy(Proxy):
     """Kills the emulator at the point where the base class would drop the connection."""
 
     def __init__(self, emulator: Emulator, limit: int | None) -> None:
@@ -232,7 +232,7 @@ class Deadly(Proxy):
 def test_an_emulator_that_dies_at_any_point(cli: Cli, blank: Path, tmp_path: Path) -> None:
     def through(limit: int | None) -> tuple[subprocess.CompletedProcess[str], int]:
         with emulated(blank) as emulator:
-            proxy = Deadly(emulator, limit)
+            proxy = KillingProxy(emulator, limit)
             write_boards(tmp_path, **{"probe-1": probe(proxy.port)})
             done = deploy(cli, "--json")
             proxy.close()
@@ -244,7 +244,7 @@ def test_an_emulator_that_dies_at_any_point(cli: Cli, blank: Path, tmp_path: Pat
     for number in range(CUTS):
         done, passed = through(number * (total - 200) // (CUTS - 1) + 20)
         assert done.returncode == 1, f"cut {number} at {passed} of {total}: {done.stdout}"
-        result = fared(done)
+        result = board_result(done)
         assert result["status"] == "failed"
         assert one_error_line(done).startswith(f"error: probe-1, {result['step']}: gdb-multiarch: ")
         steps.append(result["step"])

@@ -25,11 +25,11 @@ GESTURE = EXAMPLES / "gesture.tflite"
 DIGITS = EXAMPLES / "digits.tflite"
 
 
-def traces(label: str = root_file_system.LABEL) -> list[str]:
+def containers_and_networks(label: str = root_file_system.LABEL) -> list[str]:
     """The containers and networks of labs."""
     found = []
-    for words in (("ps", "--all"), ("network", "ls")):
-        found += docker_client.call(*words, "--quiet", f"--filter=label={label}").stdout.decode().split()
+    for arguments in (("ps", "--all"), ("network", "ls")):
+        found += docker_client.call(*arguments, "--quiet", f"--filter=label={label}").stdout.decode().split()
     return found
 
 
@@ -42,20 +42,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made = lab.up(lab.parse("armv7:2"), inventory)
     yield made
     assert lab.down(inventory) == 2
-    assert traces() == []
+    assert containers_and_networks() == []
     assert docker_client.call("images", "--quiet", f"--filter=label={root_file_system.LABEL}").stdout == b""
     assert list(inventory.parent.iterdir()) == []
     assert not Path("/proc/sys/fs/binfmt_misc/litesmith-arm").exists()
 
 
-@pytest.fixture
-def here(bench: Lab, tmp_path: Path) -> Path:
-    """A working folder in which ``boards.yaml`` names the boards."""
-    (tmp_path / "boards.yaml").symlink_to(bench.inventory)
-    return tmp_path
-
-
-def inside(bench: Lab, number: int, script: str) -> str:
+def shell(bench: Lab, number: int, script: str) -> str:
     """The output of a shell on a board, run without its SSH server."""
     container = bench.boards[number].container
     return docker_client.call("exec", container, "sh", "-c", script).stdout.decode().strip()
@@ -64,9 +57,9 @@ def inside(bench: Lab, number: int, script: str) -> str:
 def current(bench: Lab, number: int) -> str:
     """Runs the current release of a board and returns its name."""
     folder = f"{root_file_system.FOLDER}/current"
-    said = inside(bench, number, f"{folder}/program --model {folder}/model-0.tflite --json")
+    said = shell(bench, number, f"{folder}/program --model {folder}/model-0.tflite --json")
     assert "latency_ms" in json.loads(said)
-    return inside(bench, number, f"readlink {folder}").rpartition("/")[2]
+    return shell(bench, number, f"readlink {folder}").rpartition("/")[2]
 
 
 def inventory_option(bench: Lab) -> tuple[str, str]:
@@ -82,15 +75,15 @@ def test_boards_report_their_properties(cli: Cli, bench: Lab) -> None:
 
 
 def test_a_deployment_to_the_lab(cli: Cli, bench: Lab) -> None:
-    words = ("deploy", "--target", "armv7", "--tag", "lab", "--json", *inventory_option(bench))
-    done = cli(*words, "--model", GESTURE)
+    arguments = ("deploy", "--target", "armv7", "--tag", "lab", "--json", *inventory_option(bench))
+    done = cli(*arguments, "--model", GESTURE)
     assert done.returncode == 0, done.stderr
-    fared = json.loads(done.stdout)["boards"]
-    first = fared["armv7-1"]["deployment"]
+    results = json.loads(done.stdout)["boards"]
+    first = results["armv7-1"]["deployment"]
     assert [current(bench, n) for n in (0, 1)] == [first["release"]] * 2
     assert "verified" in first["verdict"]
     # A dynamically linked program needs the board's own libraries.
-    dynamic = cli(*words, "--model", GESTURE, "--toolchain", "gcc")
+    dynamic = cli(*arguments, "--model", GESTURE, "--toolchain", "gcc")
     assert dynamic.returncode == 0, dynamic.stderr
     assert current(bench, 0) != first["release"]
     assert cli("rollback", "--all", *inventory_option(bench)).returncode == 0
@@ -98,15 +91,15 @@ def test_a_deployment_to_the_lab(cli: Cli, bench: Lab) -> None:
 
 
 def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
-    words = ("bench.board", "--board", "armv7-1", "--target", "armv7", *inventory_option(bench))
+    arguments = ("bench.board", "--board", "armv7-1", "--target", "armv7", *inventory_option(bench))
     found: list[dict[str, Any]] = []
-    before = inside(bench, 0, f"ls -A {root_file_system.FOLDER}/files")
+    before = shell(bench, 0, f"ls -A {root_file_system.FOLDER}/files")
     for runs in ("10", "20"):
-        done = cli(*words, "--model", GESTURE, "--runs", runs, "--json")
+        done = cli(*arguments, "--model", GESTURE, "--runs", runs, "--json")
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout))
         (tmp_path / f"{runs}.json").write_text(done.stdout)
-    assert inside(bench, 0, f"ls -A {root_file_system.FOLDER}/files") == before
+    assert shell(bench, 0, f"ls -A {root_file_system.FOLDER}/files") == before
     report = found[1]
     took = report["latency_ms"]
     assert 0 < took["min"] <= took["median"] <= took["p90"] <= took["max"]
@@ -123,30 +116,30 @@ def test_a_measurement_in_the_lab(cli: Cli, bench: Lab, tmp_path: Path) -> None:
 
 def test_a_reboot_during_a_deployment(cli: Cli, bench: Lab, tmp_path: Path) -> None:
     """The power fails during the smoke run of the new program: the board keeps its previous release."""
-    words = ["deploy", "--target", "armv7", "--board", "armv7-2", "--json", *inventory_option(bench)]
-    done = cli(*words, "--model", GESTURE)
+    arguments = ["deploy", "--target", "armv7", "--board", "armv7-2", "--json", *inventory_option(bench)]
+    done = cli(*arguments, "--model", GESTURE)
     assert done.returncode == 0, done.stderr
     before = current(bench, 1)
     deployer = subprocess.Popen(
-        [sys.executable, "-m", "litesmith", *words, "--model", EXAMPLES / "det.tflite"],
+        [sys.executable, "-m", "litesmith", *arguments, "--model", EXAMPLES / "det.tflite"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not inside(bench, 1, f"ls -d {root_file_system.FOLDER}/.scratch-* 2>/dev/null"):
+    while not shell(bench, 1, f"ls -d {root_file_system.FOLDER}/.scratch-* 2>/dev/null"):
         assert deployer.poll() is None, "it was faster than the power cut"
     docker_client.call("restart", "--time=0", bench.boards[1].container)
     stdout, stderr = deployer.communicate(timeout=120)
     assert deployer.returncode == 1, stdout + stderr
-    fared = json.loads(stdout)["boards"]["armv7-2"]
-    assert (fared["status"], fared["step"]) == ("failed", "smoke run")
+    results = json.loads(stdout)["boards"]["armv7-2"]
+    assert (results["status"], results["step"]) == ("failed", "smoke run")
     assert "error: armv7-2, smoke run: " in stderr
     assert current(bench, 1) == before
-    again = cli(*words, "--model", EXAMPLES / "det.tflite")
+    again = cli(*arguments, "--model", EXAMPLES / "det.tflite")
     assert again.returncode == 0, again.stderr
     assert current(bench, 1) == json.loads(again.stdout)["boards"]["armv7-2"]["deployment"]["release"]
-    hidden = inside(bench, 1, f"find {root_file_system.FOLDER} -name '.*'")
+    hidden = shell(bench, 1, f"find {root_file_system.FOLDER} -name '.*'")
     assert hidden == ""
 
 
@@ -155,15 +148,15 @@ def test_a_second_lab_is_started_and_stopped(cli: Cli, bench: Lab, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     (board,) = json.loads(done.stdout)["boards"]
     name = board["container"].rpartition("-armv7-")[0]
-    assert len(traces(f"{root_file_system.LABEL}={name}")) == 2
+    assert len(containers_and_networks(f"{root_file_system.LABEL}={name}")) == 2
     assert (tmp_path / "boards.lab/key").stat().st_mode & 0o077 == 0
     again = cli("lab.up", "--boards", "armv7:1")
     assert (again.returncode, "there is a lab already" in one_error_line(again)) == (2, True)
     done = cli("lab.down")
     assert (done.returncode, done.stdout) == (0, "1 boards removed\n")
-    assert traces(f"{root_file_system.LABEL}={name}") == []
+    assert containers_and_networks(f"{root_file_system.LABEL}={name}") == []
     assert list(tmp_path.iterdir()) == []
-    assert inside(bench, 0, "uname -m") == "armv7l"
+    assert shell(bench, 0, "uname -m") == "armv7l"
 
 
 def test_impossible_labs(cli: Cli, tmp_path: Path) -> None:

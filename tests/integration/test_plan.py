@@ -11,7 +11,7 @@ import pytest
 
 from litesmith.target import profiles
 from tests.conftest import EXAMPLES, Cli, one_error_line
-from tests.integration.browser import look
+from tests.integration.browser import load_page
 from tests.integration.conftest import Build
 
 pytestmark = pytest.mark.build
@@ -20,8 +20,8 @@ MODELS = ["zoo:vww", "zoo:kws", "zoo:ic", "zoo:ad", *sorted(str(path) for path i
 MENU = ("--target", "armv7", "--menu", "mobilenet_v1")
 
 
-def planned(cli: Cli, *words: str | Path) -> dict[str, Any]:
-    done = cli("plan", *words, "--json")
+def planned(cli: Cli, *arguments: str | Path) -> dict[str, Any]:
+    done = cli("plan", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -43,21 +43,21 @@ def test_a_plan_matches_what_the_program_reports(cli: Cli, build: Build, model: 
 
 
 def test_a_budget_that_is_too_small(cli: Cli) -> None:
-    words = ("--target", "armv7", "--model", EXAMPLES / "det.tflite")
-    found = planned(cli, *words, "--flash", "100KB", "--ram", "64KB", "--fps", "1000000")
+    arguments = ("--target", "armv7", "--model", EXAMPLES / "det.tflite")
+    found = planned(cli, *arguments, "--flash", "100KB", "--ram", "64KB", "--fps", "1000000")
     assert found["verdict"] == "does not fit"
     assert {line["name"]: line["verdict"] for line in found["budget"]} == {
         "flash": "does not fit",
         "ram": "does not fit",
         "frames per second": "does not fit",
     }
-    table = cli("plan", *words, "--flash", "100KB")
+    table = cli("plan", *arguments, "--flash", "100KB")
     assert (table.returncode, "does not fit" in table.stdout) == (0, True)
 
 
 def test_invalid_requests_for_plans(cli: Cli, tmp_path: Path) -> None:
     det = EXAMPLES / "det.tflite"
-    for words, message in (
+    for arguments, message in (
         (("--target", "armv7"), "give either --model or --menu"),
         (("--target", "armv7", "--menu", "mobilnet_v1"), "unknown menu 'mobilnet_v1'"),
         ((*MENU, "--kernels", "auto"), "--kernels goes with --model"),
@@ -68,7 +68,7 @@ def test_invalid_requests_for_plans(cli: Cli, tmp_path: Path) -> None:
         (("--target", "armv7", "--model", det, "--plot", "x.png"), "--plot draws a menu"),
         (("--model", det), "--target is missing"),
     ):
-        done = cli("plan", *words)
+        done = cli("plan", *arguments)
         assert (done.returncode, message in one_error_line(done)) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -77,8 +77,8 @@ def test_invalid_requests_for_plans(cli: Cli, tmp_path: Path) -> None:
 def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
     model = EXAMPLES / "det.tflite"
     found = planned(cli, "--target", "armv7", "--model", model, "--fps", "5", "--html", "plan.html")
-    dom, asked = look(chromium, tmp_path / "plan.html", tmp_path)
-    assert asked == set()
+    dom, requests = load_page(chromium, tmp_path / "plan.html", tmp_path)
+    assert requests == set()
     # Every layer has its MACs, and every tensor its bytes.
     for node in found["nodes"]:
         assert f"<td>{node['macs']:,}</td>" in dom
@@ -88,12 +88,12 @@ def test_the_page_of_a_plan(chromium: str, cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.full
 def test_the_page_and_the_chart_of_a_menu(chromium: str, cli: Cli, tmp_path: Path) -> None:
-    words = ("--target", "armv7", "--menu", "mobilenet_v1", "--fps", "5", "--flash", "1000KB")
-    found = planned(cli, *words, "--flops", "500M", "--html", "menu.html", "--plot", "menu.png")
+    arguments = ("--target", "armv7", "--menu", "mobilenet_v1", "--fps", "5", "--flash", "1000KB")
+    found = planned(cli, *arguments, "--flops", "500M", "--html", "menu.html", "--plot", "menu.png")
     assert (found["best"], found["best_arithmetic"]) == ("0.25_224", "int8")
     assert (tmp_path / "menu.png").read_bytes().startswith(b"\x89PNG")
-    dom, asked = look(chromium, tmp_path / "menu.html", tmp_path)
-    assert asked == set()
+    dom, requests = load_page(chromium, tmp_path / "menu.html", tmp_path)
+    assert requests == set()
     for choice in found["choices"]:
         assert choice["variant"] in dom
     assert '<svg class="plot"' in dom
@@ -116,12 +116,12 @@ def test_a_calibration(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_impossible_calibrations(cli: Cli, tmp_path: Path) -> None:
-    for words, message in (
+    for arguments, message in (
         (("--target", "armv7", "--runs", "0"), "--runs 0 is too few"),
         (("--target", "armv7", "--out", "x.txt"), "is not a YAML file"),
         (("--target", "x86_64", "--model", "zoo:ad", "--runs", "1"), "one model is too few"),
         (("--target", "armv7", "--board", "bench"), "there is no inventory"),
     ):
-        done = cli("calibrate", *words)
+        done = cli("calibrate", *arguments)
         assert (done.returncode, message in one_error_line(done)) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []

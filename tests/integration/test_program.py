@@ -210,8 +210,8 @@ def test_a_constant_input_exits_with_2(digits_x86: Built, tmp_path: Path) -> Non
 
 def test_lost_output_is_an_error(digits_x86: Built) -> None:
     with Path("/dev/full").open("w") as full:
-        words = [str(digits_x86.program), "--model", str(DIGITS), "--json"]
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        argv = [str(digits_x86.program), "--model", str(DIGITS), "--json"]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert "No space left on device" in done.stderr
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.build
 _WHO = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
 
 
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", *_WHO, *words], cwd=folder, check=True, capture_output=True)
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *_WHO, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture

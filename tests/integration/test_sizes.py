@@ -23,7 +23,7 @@ from litesmith.runtime import op_registry, selection, source_tree
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
-from tests.integration.browser import look
+from tests.integration.browser import load_page
 from tests.integration.conftest import DET, Build, Built, build_by_hand, require_or_skip
 
 DIGITS = EXAMPLES / "digits.tflite"
@@ -47,8 +47,8 @@ def tool(cross_gcc: None) -> Build:
     return find  # type: ignore[return-value]
 
 
-def output(*words: str | Path) -> str:
-    return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
+def output(*arguments: str | Path) -> str:
+    return subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(("target", "toolchain"), BUILDS)
@@ -75,9 +75,9 @@ def test_symbols_match_those_of_nm(build: Build, target: str, toolchain: str, to
     built = build(target, DIGITS, toolchain=toolchain)
     listed: dict[str, set[int]] = {}
     for line in output(tool(target, "nm"), "-S", f"{built.program}.debug").splitlines():
-        words = line.split()
-        if len(words) == 4:
-            listed.setdefault(words[3], set()).add(int(words[1], 16))
+        fields = line.split()
+        if len(fields) == 4:
+            listed.setdefault(fields[3], set()).add(int(fields[1], 16))
     parts = [part for part in snapshot.read(built.folder).anatomy.parts if part.symbol in listed]
     # Local functions of the same name in several files are counted together.
     single = [part for part in parts if len(listed[part.symbol]) == 1 and "$" not in part.symbol]
@@ -165,9 +165,9 @@ def test_int8_only(cli: Cli) -> None:
 
 
 def test_revisions_of_a_model(cli: Cli, tmp_path: Path) -> None:
-    def git(*words: str) -> None:
+    def git(*arguments: str) -> None:
         who = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     git("init", "-q")
     for model in (DIGITS, DET):
@@ -238,11 +238,11 @@ def test_estimates(build: Build, cross_gcc: None, path: Path) -> None:
         assert abs(found.code - code) <= 0.03 * code
 
 
-def typed(made: Path, words: str) -> Path:
+def page_with_search(made: Path, text: str) -> Path:
     """The page, with text entered into its search field."""
     script = (
         f"<script>addEventListener('load', () => {{ const f = document.getElementById('search');"
-        f"f.value = {json.dumps(words)}; f.dispatchEvent(new Event('input')); }});</script></body>"
+        f"f.value = {json.dumps(text)}; f.dispatchEvent(new Event('input')); }});</script></body>"
     )
     other = made.with_name("typed.html")
     other.write_text(made.read_text().replace("</body>", script))
@@ -256,7 +256,7 @@ def test_the_page_in_a_browser(
     made = tmp_path / "page.html"
     done = cli("size", "--program", det_armv7.program, "--before", before, "--html", made)
     assert done.returncode == 0, done.stderr
-    dom, asked = look(chromium, made, tmp_path)
+    dom, requests = load_page(chromium, made, tmp_path)
     found = snapshot.read(det_armv7.folder)
     assert 'data-drawn="yes"' in dom
     assert f"{found.report.binary.code:,}" in dom
@@ -268,9 +268,9 @@ def test_the_page_in_a_browser(
         assert f"<td>{op}</td><td>{size.attributed:,}</td>" in dom
     assert "Symbols that changed" in dom
     assert '<td class="more">+' in dom
-    assert asked == set()
+    assert requests == set()
 
-    dom, _ = look(chromium, typed(made, "conv prepare"), tmp_path)
+    dom, _ = load_page(chromium, page_with_search(made, "conv prepare"), tmp_path)
     hits = re.findall(
         r'class="box leaf hit"[^>]*title="([^"]*)"|title="([^"]*)"[^>]*class="box leaf hit"', dom
     )
@@ -288,7 +288,7 @@ def test_the_page_cannot_send_requests(chromium: str, det_armv7: Built, tmp_path
     if not policy:
         text = text.replace("Content-Security-Policy", "x-none")
     (tmp_path / "page.html").write_text(text)
-    assert look(chromium, tmp_path / "page.html", tmp_path)[1] == (set() if policy else {url})
+    assert load_page(chromium, tmp_path / "page.html", tmp_path)[1] == (set() if policy else {url})
 
 
 def test_the_task_writes_a_page_and_json(cli: Cli, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def folder() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """With zeros as input, the loop in one of these models never ends."""
     monkeypatch.setattr(reference.answers, "__defaults__", (20,))
 
@@ -89,7 +89,7 @@ def test_models_that_fail_in_both(folder: Path, tmp_path: Path, name: str) -> No
     (verdict,) = built.verdicts
     assert verdict.passed is None
     assert NEITHER[name] in verdict.reason
-    words = [str(built.program), "--model", str(folder / f"{name}.bin")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    argv = [str(built.program), "--model", str(folder / f"{name}.bin")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert done.returncode == 4
     assert NEITHER[name] in done.stderr

@@ -67,8 +67,8 @@ def upstream() -> Path:
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
         (folder / "requirements.txt").write_text(PINNED)
-        words = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*words, "--require-hashes", "-r", folder / "requirements.txt"], check=True)
+        argv = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*argv, "--require-hashes", "-r", folder / "requirements.txt"], check=True)
         (folder / "ready").touch()
     return python
 
@@ -90,8 +90,8 @@ def upstream_aarch64() -> tuple[list[str], Path]:
         site.mkdir(parents=True)
         mirror = apt.debian_suites("bookworm")[0].split()[0]
         names = ",".join((*PYTHON, *LIBRARIES))
-        words = [debootstrap, "--foreign", "--arch=arm64", "--variant=minbase", f"--include={names}"]
-        subprocess.run([*words, "bookworm", root, mirror], check=True, capture_output=True)
+        argv = [debootstrap, "--foreign", "--arch=arm64", "--variant=minbase", f"--include={names}"]
+        subprocess.run([*argv, "bookworm", root, mirror], check=True, capture_output=True)
         for name in (*PYTHON, *LIBRARIES):
             (package,) = (root / "var/cache/apt/archives").glob(f"{name}_*.deb")
             # Extracted by tar: dpkg would replace the link /lib with a folder.
@@ -99,10 +99,10 @@ def upstream_aarch64() -> tuple[list[str], Path]:
             tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}"]
             subprocess.run(tar, input=packed.stdout, check=True)
         (folder / "requirements.txt").write_text(PINNED_AARCH64)
-        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        words += ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", f"--target={site}"]
-        words += ["--platform=manylinux_2_34_aarch64", "--platform=manylinux2014_aarch64"]
-        subprocess.run([*words, "-r", folder / "requirements.txt"], check=True)
+        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        argv += ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", f"--target={site}"]
+        argv += ["--platform=manylinux_2_34_aarch64", "--platform=manylinux2014_aarch64"]
+        subprocess.run([*argv, "-r", folder / "requirements.txt"], check=True)
         (folder / "ready").touch()
     return [emulator, "-cpu", "cortex-a53", "-L", str(root), str(root / "usr/bin/python3.11")], site
 
@@ -146,9 +146,9 @@ def interpreter_outputs(
 ) -> list[Array]:
     """The outputs of an interpreter."""
     np.savez(folder / "in.npz", **{str(i): value for i, value in enumerate(inputs)})
-    words = [*command, f"{before}\n{SCRIPT}", model, folder / "in.npz", folder / "out.npz"]
+    argv = [*command, f"{before}\n{SCRIPT}", model, folder / "in.npz", folder / "out.npz"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "out.npz") as stored:
         return [stored[str(i)] for i in range(len(stored.files))]

@@ -69,9 +69,9 @@ def test_dot_product_if_the_cpu_has_it(build: Build, cpu: str) -> None:
     verdict = _cpu(built, "aarch64", cpu)
     assert verdict.passed, verdict.line()
     log = built.folder / f"{cpu}.log"
-    words = ["qemu-aarch64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
+    argv = ["qemu-aarch64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
     path = str(open_model(VWW).path)
-    subprocess.run([*words, "--model", path], check=True, capture_output=True)
+    subprocess.run([*argv, "--model", path], check=True, capture_output=True)
     kernels = log.read_text(errors="replace")
     assert ("ukernel_4x16c4__neondot" in kernels) == (cpu == "max")
     assert ("ukernel_2x8c2s4__neonv8_mlal" in kernels) == (cpu != "max")
@@ -86,8 +86,8 @@ def test_kernels_are_chosen_by_the_cpu_on_x86(build: Build, tmp_path: Path, cpu:
     built = build("x86_64", VWW, kernels="xnnpack")
     path = str(open_model(VWW).path)
     log = tmp_path / "executed.log"
-    words = ["qemu-x86_64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
-    done = subprocess.run([*words, "--model", path], capture_output=True, text=True)
+    argv = ["qemu-x86_64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
+    done = subprocess.run([*argv, "--model", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     executed = {line for line in log.read_text(errors="replace").splitlines() if "igemm_minmax" in line}
     assert executed

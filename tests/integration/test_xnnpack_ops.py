@@ -26,7 +26,7 @@ from litesmith.predict.xnnpack.workspace import workspace_bytes
 from litesmith.target import profiles
 from tests.integration.op_cases import REGISTRY, Prepared, build_binary, prepare
 
-TAKEN = 134
+DELEGATED = 134
 ONE_STEP = {"int8", "uint8"}
 TARGETS = (
     *("x86_64", "armv7"),
@@ -35,7 +35,7 @@ TARGETS = (
 
 
 @dataclass(frozen=True)
-class Said:
+class RunResult:
     """The report and the outputs of a program."""
 
     report: Any
@@ -43,7 +43,7 @@ class Said:
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Prepared, Delegation]]:
+def delegated(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Prepared, Delegation]]:
     cases = prepare(tmp_path_factory.mktemp("ops"))
     found = [(c, delegation.prepare(c.analysis, c.path.read_bytes(), REGISTRY)) for c in cases]
     return [(case, one) for case, one in found if any(part.nodes for part in one.subgraphs)]
@@ -55,48 +55,48 @@ def target(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(target: str, taken: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, Said]]:
+def results(target: str, delegated: list[tuple[Prepared, Delegation]]) -> dict[str, dict[str, RunResult]]:
     """The reports and outputs, by case and sample."""
-    program = build_binary(target, [case for case, _ in taken], pruned=True, kernels="xnnpack").program
+    program = build_binary(target, [case for case, _ in delegated], pruned=True, kernels="xnnpack").program
     executor = find_executor(profiles.load(target))
 
-    def ask(case: Prepared) -> dict[str, Said]:
+    def run_all(case: Prepared) -> dict[str, RunResult]:
         return {name: _run(executor, program, case, name) for name in case.inputs_to_try(target)}
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        answers = pool.map(ask, (case for case, _ in taken))
-        return {case.path.stem: answer for (case, _), answer in zip(taken, answers, strict=True)}
+        answers = pool.map(run_all, (case for case, _ in delegated))
+        return {case.path.stem: answer for (case, _), answer in zip(delegated, answers, strict=True)}
 
 
-def _run(executor: LocalExecutor, program: Path, case: Prepared, name: str) -> Said:
+def _run(executor: LocalExecutor, program: Path, case: Prepared, name: str) -> RunResult:
     sample = case.tried[name]
     arguments = ["--model", str(case.path), *case.part.of_size(sample.inputs).arguments(), "--json"]
     with tempfile.TemporaryDirectory() as scratch:
         done = executor.run(str(program), arguments, sample.inputs, Path(scratch))
         assert done.code == 0, f"{case.path.stem}, {name}: {done.stderr}"
         paths = sorted(Path(scratch).glob("out*.bin"), key=lambda path: int(path.stem[3:]))
-        return Said(report=json.loads(done.stdout), outputs=tuple(path.read_bytes() for path in paths))
+        return RunResult(report=json.loads(done.stdout), outputs=tuple(path.read_bytes() for path in paths))
 
 
-def test_the_cases_have_every_op(taken: list[tuple[Prepared, Delegation]]) -> None:
-    assert len(taken) == TAKEN
+def test_the_cases_have_every_op(delegated: list[tuple[Prepared, Delegation]]) -> None:
+    assert len(delegated) == DELEGATED
 
 
 def test_delegated_nodes_match_the_prediction(
-    taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+    delegated: list[tuple[Prepared, Delegation]], results: dict[str, dict[str, RunResult]]
 ) -> None:
-    for case, found in taken:
+    for case, found in delegated:
         expected = [list(part.nodes) for part in found.subgraphs]
-        for name, answer in said[case.path.stem].items():
+        for name, answer in results[case.path.stem].items():
             assert answer.report["delegated_nodes"] == expected, (case.path.stem, name)
 
 
 def test_answers_are_right(
-    taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+    delegated: list[tuple[Prepared, Delegation]], results: dict[str, dict[str, RunResult]]
 ) -> None:
     wrong = []
-    for case, _ in taken:
-        for name, answer in said[case.path.stem].items():
+    for case, _ in delegated:
+        for name, answer in results[case.path.stem].items():
             for position, expected in enumerate(case.answers[name].outputs):
                 actual = from_bytes(answer.outputs[position], expected.dtype, expected.shape)
                 assert actual is not None, (case.path.stem, name)
@@ -108,11 +108,11 @@ def test_answers_are_right(
 
 
 def test_memory_matches_the_prediction(
-    target: str, taken: list[tuple[Prepared, Delegation]], said: dict[str, dict[str, Said]]
+    target: str, delegated: list[tuple[Prepared, Delegation]], results: dict[str, dict[str, RunResult]]
 ) -> None:
     profile = profiles.load(target)
-    for case, found in taken:
-        answers = {name: one for name, one in said[case.path.stem].items() if name != "real"}
+    for case, found in delegated:
+        answers = {name: one for name, one in results[case.path.stem].items() if name != "real"}
         for name, answer in answers.items():
             if case.part.of_size(case.tried[name].inputs).shapes:
                 continue

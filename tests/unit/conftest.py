@@ -39,10 +39,10 @@ def cli(tmp_path: Path) -> Cli:
     """Calls the command line in this process, in an empty folder, and returns its output."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None):
-        words = ["litesmith", *map(str, arguments)]
+        argv = ["litesmith", *map(str, arguments)]
         with (
             _restored(),
-            mock.patch.object(sys, "argv", words),
+            mock.patch.object(sys, "argv", argv),
             mock.patch.dict(os.environ, env or {}),
             tempfile.TemporaryFile("w+") as out,
             tempfile.TemporaryFile("w+") as err,
@@ -58,6 +58,6 @@ def cli(tmp_path: Path) -> Cli:
             for stream in (out, err):
                 stream.seek(0)
                 texts.append(stream.read())
-        return subprocess.CompletedProcess(words, code or 0, *texts)
+        return subprocess.CompletedProcess(argv, code or 0, *texts)
 
     return run

@@ -36,9 +36,9 @@ def buy(count: str, fruit: Fruit, cash: bool = False) -> Result[Fruit]:
     )
 
 
-def run(*words: str) -> int:
+def run(*arguments: str) -> int:
     try:
-        Program(namespace=Collection(buy)).run(["test", *words])
+        Program(namespace=Collection(buy)).run(["test", *arguments])
     except SystemExit as error:
         return int(error.code or 0)
     return 0

@@ -73,7 +73,7 @@ def test_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         ([], "--from is missing; for example --from model.keras"),
         (["--from", "none.keras"], "there is no model none.keras; check the path given with --from"),
@@ -102,14 +102,14 @@ def test_kinds(tmp_path: Path) -> None:
         (["--from", "m.keras", "--custom-ops", "none.yaml"], "none.yaml cannot be read"),
     ],
 )
-def test_bad_arguments(cli: Cli, tmp_path: Path, words: list[str], expected: str) -> None:
+def test_bad_arguments(cli: Cli, tmp_path: Path, arguments: list[str], expected: str) -> None:
     keras_archive(tmp_path)
     npz(tmp_path, "m.inputs.npz", a=np.zeros(3))
     (tmp_path / "text").write_text("text")
     (tmp_path / "g.pb").write_bytes(b"\x0a\x00")
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    done = cli("convert", *words)
+    done = cli("convert", *arguments)
     assert done.returncode == 2
     assert expected in one_error_line(done)
     assert sorted(tmp_path.rglob("*")) == before
@@ -174,8 +174,8 @@ def test_a_single_array_needs_no_name() -> None:
     # Names that look like numbered samples are tried as names of inputs first.
     numbered = Spec("input_1", "float32", (1, 2))
     assert len(samples.fit({"input_1": np.ones((4, 2))}, [numbered], "d")) == 4
-    words = samples.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
-    assert [value[0].tolist() for value in words] == [["a"], ["bc"]]
+    found = samples.fit({"w": np.array(["a", "bc"])}, [Spec("w", "string", (1,))], "d")
+    assert [value[0].tolist() for value in found] == [["a"], ["bc"]]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_flops_in_place_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(profiles.available()))
-def test_every_target_has_throughput_and_clock(name: str) -> None:
+def test_every_target_has_macs_per_cycle(name: str) -> None:
     assert set(profiles.load(name).resources.macs_per_cycle) == {"float32", "int8"}
 
 

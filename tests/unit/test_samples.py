@@ -32,15 +32,15 @@ def two_signatures(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "shapes"),
+    ("options", "shapes"),
     [
         ([], {}),
         (["x=1x2x3"], {"x": (1, 2, 3)}),
         (["serving_default_a=b:0=7", "y="], {"serving_default_a=b:0": (7,), "y": ()}),
     ],
 )
-def test_shapes(words: list[str], shapes: dict[str, tuple[int, ...]]) -> None:
-    assert entry_points.parse_shapes(words) == shapes
+def test_shapes(options: list[str], shapes: dict[str, tuple[int, ...]]) -> None:
+    assert entry_points.parse_shapes(options) == shapes
 
 
 @pytest.mark.parametrize("word", ["x", "=1x2", "x=1x", "x=a", "x=-1", "x=1,2", "x=1x2x"])
