@@ -15,7 +15,7 @@ named ``<sample>_<input index>`` and have the dtype and shape of the model's inp
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -315,15 +315,14 @@ MODELS: dict[str, Callable[[], None]] = {
 }
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Makes the named models, or all of them if none is named."""
-    unknown = sorted(set(names) - set(MODELS))
-    if unknown:
-        sys.exit(f"unknown model {', '.join(unknown)}; known: {', '.join(MODELS)}")
-    for name in names or MODELS:
+    parser = argparse.ArgumentParser(prog="./inv examples", description="Train and convert example models.")
+    parser.add_argument("--name", action="append", choices=list(MODELS), help="may be repeated")
+    for name in parser.parse_args().name or MODELS:
         keras.utils.set_random_seed(7)
         MODELS[name]()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
+
+from litesmith.base import process
+from litesmith.base.errors import ToolError
+
+_SECONDS = 20
 
 
 def debian_mirrors() -> tuple[str, ...]:
@@ -42,13 +46,7 @@ def debian_suites(release: str) -> tuple[str, ...]:
 def _apt_targets(template: str) -> list[str]:
     """The output lines of ``apt-get indextargets``; none on a machine without apt."""
     try:
-        listing = subprocess.run(
-            ["apt-get", "indextargets", "--format", template],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+        done = process.run(["apt-get", "indextargets", "--format", template], timeout=_SECONDS)
+    except ToolError:
         return []
-    return listing.splitlines()
+    return done.stdout.decode(errors="replace").splitlines() if done.code == 0 else []

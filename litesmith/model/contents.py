@@ -35,9 +35,17 @@ def analyse(path: Path, shown_as: str | None = None) -> ModelAnalysis:
     Raises:
         ModelError: the file cannot be read, is of another format, or is damaged.
     """
-    data = read_model_file(path)
+    return analyse_content(read_model_file(path), path, shown_as)
+
+
+def analyse_content(content: bytes, path: Path, shown_as: str | None = None) -> ModelAnalysis:
+    """The same for a model whose file is read already.
+
+    Raises:
+        ModelError: it is damaged.
+    """
     try:
-        return _analyse(data, path, shown_as or str(path))
+        return _analyse(content, path, shown_as or str(path))
     except DamagedError as error:
         raise ModelError(f"{path} is damaged: {error}", "convert or copy the model again") from None
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litesmith.base.errors import ModelError, UsageError
 from litesmith.model import contents, git_revision, zoo
 from litesmith.model.analysis import ModelAnalysis
+from litesmith.model.file_format import read_model_file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model file and its analysis."""
+    """A model file, its bytes, and its analysis."""
 
     path: Path
+    content: bytes = field(repr=False)
     analysis: ModelAnalysis
 
 
@@ -27,7 +29,7 @@ def open_model(name: str) -> Model:
     """
     if name.startswith(zoo.PREFIX):
         path = zoo.fetch(name.removeprefix(zoo.PREFIX))
-        return Model(path=path, analysis=contents.analyse(path, shown_as=name))
+        return _read(path, name)
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -35,12 +37,17 @@ def open_model(name: str) -> Model:
     if git_revision.is_revision(name):
         path = git_revision.fetch(name)
         try:
-            return Model(path=path, analysis=contents.analyse(path, shown_as=name))
+            return _read(path, name)
         except ModelError as error:
             # The user knows the revision, not the path in the cache.
             raise ModelError(error.message.replace(str(path), name), error.next_step) from None
     path = Path(name)
-    return Model(path=path, analysis=contents.analyse(path))
+    return _read(path, str(path))
+
+
+def _read(path: Path, name: str) -> Model:
+    content = read_model_file(path)
+    return Model(path=path, content=content, analysis=contents.analyse_content(content, path, name))
 
 
 def joint_name(models: Sequence[Model]) -> str:

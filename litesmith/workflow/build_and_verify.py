@@ -1,6 +1,7 @@
 """All stages of a build, in order: model → analysis → selection → project → binary → size → verdict.
 
-It reads like the diagram of the README, and it is the only module that imports every stage.
+It reads like the diagram of the README.  :func:`~litesmith.build.session.opened` has the stages up to the
+selection.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from typing import Any
 from litesmith.base import console
 from litesmith.base.errors import UsageError, VerificationError
 from litesmith.build.artifact.program import Program, publish, require_replaceable
-from litesmith.build.builder import Binary, Builder
+from litesmith.build.builder import Binary
 from litesmith.build.cmake_project import cmake_files
 from litesmith.build.manifest import Manifest
 from litesmith.build.notice import notice
-from litesmith.build.project import Project
 from litesmith.build.request import Request, ResolvedRequest, resolve
-from litesmith.build.session import opened
+from litesmith.build.session import Session, opened
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy
 from litesmith.measure.size.measurement import measure
@@ -101,8 +101,7 @@ def build_resolved(resolved: ResolvedRequest) -> Outcome:
         project = session.project()
         binary = session.builder.build(project)
         anatomy, measured = measure(session.builder, project, binary)
-        unpruned = session.project(pruned=False)
-        stock = _stock(session.builder, unpruned, request.compare_stock) if request.prune else None
+        stock = _stock(session, request.compare_stock) if request.prune else None
         sysroot = toolchain.sysroot(profile)
         built = Program(
             project=project,
@@ -141,8 +140,10 @@ def _reports(anatomy: Anatomy, measured: SizeReport, verdicts: Sequence[Verdict]
     return reports
 
 
-def _stock(builder: Builder, unpruned: Project, wanted: bool) -> int | None:
-    """Code size without pruning, in bytes, if it was requested or the program is in the cache."""
+def _stock(session: Session, wanted: bool) -> int | None:
+    """The code of the program without pruning, in bytes: if requested, or if it is in the cache."""
+    unpruned = session.project(pruned=False)
+    builder = session.builder
     program = builder.stripped(unpruned) if wanted else builder.finished(unpruned)
     return elf.program_size(program).code if program else None
 

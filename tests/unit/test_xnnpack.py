@@ -10,7 +10,7 @@ import pytest
 
 from litesmith.base.errors import UsageError
 from litesmith.model import contents
-from litesmith.model.model_file import Model, open_model
+from litesmith.model.model_file import open_model
 from litesmith.predict.xnnpack import delegation, kernel_choice
 from litesmith.predict.xnnpack.packed_weights import packed_weights
 from litesmith.runtime import op_registry
@@ -346,7 +346,7 @@ def test_a_model_that_xnnpack_cannot_accelerate(tmp_path: Any) -> None:
     g.op("EXP", [g.input([4])], [g.output()])
     path = tmp_path / "exp.tflite"
     path.write_bytes(g.content())
-    model = Model(path=path, analysis=contents.analyse(path))
+    model = open_model(str(path))
     found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
     assert (found.delegated_ops, found.reason) == (None, "XNNPACK takes no node")
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
@@ -358,7 +358,7 @@ def test_ops_keep_their_kernels_if_the_file_has_no_shapes(tmp_path: Any) -> None
         g.op("ABS", [g.input([4])], [g.output(shape=shape)])
         path = tmp_path / "abs.tflite"
         path.write_bytes(g.content())
-        model = Model(path=path, analysis=contents.analyse(path))
+        model = open_model(str(path))
         found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
         assert found.delegated_ops is not None
         return found.delegated_ops.fully_delegated

@@ -78,7 +78,8 @@ def examples(ctx: Context, name: tuple[str, ...] = ()) -> None:
     from litesmith.base import paths
 
     script = paths.data_folder("examples") / "make_models.py"
-    result = ctx.run(f"'{sys.executable}' '{script}' {' '.join(name)}", warn=True)
+    words = [sys.executable, str(script), *(f"--name={one}" for one in name)]
+    result = ctx.run(shlex.join(words), warn=True)
     if result is None or result.failed:
         raise Exit(code=1)
 

@@ -108,7 +108,7 @@ def plan(
     library = ordering.BY_NAME[toolchain.cxx_library]
     placed = prediction.predict(
         model.analysis,
-        model.path.read_bytes(),
+        model.content,
         choice,
         registry=registry,
         library=library,

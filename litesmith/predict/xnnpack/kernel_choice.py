@@ -123,7 +123,7 @@ def _automatic(
 
 
 def _delegated(model: Model, registry: Registry) -> DelegatedModel:
-    found = delegation.prepare(model.analysis, model.path.read_bytes(), registry)
+    found = delegation.prepare(model.analysis, model.content, registry)
     try:
         shapes = [[tensor.dims for tensor in graph.tensors] for graph in found.graphs]
         nodes = work.count(model.analysis, registry, shapes).nodes

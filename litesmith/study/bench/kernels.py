@@ -16,11 +16,9 @@ from typing import Any
 from litesmith.base import console, files
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
-from litesmith.model.model_file import open_model
 from litesmith.study.bench.instruction_count import under_emulator
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.timing import WheelTime, time_in_turns
-from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 from litesmith.workflow.build_and_verify import Outcome
 
@@ -107,9 +105,10 @@ def _measure(
 ) -> tuple[list[KernelsProgram], WheelTime | None]:
     """Measures the programs of one model, by choice of kernels; the wheel where they run on this machine."""
     console.note(f"measuring {name} on {target}")
-    model = open_model(name)
+    (outcome, *_) = outcomes.values()
+    (model,) = outcome.models
     times = None
-    if profiles.load(target).emulator is None:
+    if outcome.profile.emulator is None:
         times = time_in_turns(model, [outcome.program for outcome in outcomes.values()], runs)
     programs = [
         KernelsProgram(

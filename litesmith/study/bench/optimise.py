@@ -15,7 +15,6 @@ from typing import Any
 from litesmith.base import console, paths
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
-from litesmith.model.model_file import open_model
 from litesmith.study.bench.instruction_count import VALGRIND_INFERENCES, require_valgrind, under_valgrind
 from litesmith.study.bench.models import short_name
 from litesmith.study.bench.timing import WheelTime, time_in_turns
@@ -120,7 +119,8 @@ def _measure(
 ) -> tuple[list[OptimisedProgram], WheelTime]:
     """Measures the programs of one model; ``outcomes`` has them by optimisation level and pruning."""
     console.note(f"measuring {name}")
-    model = open_model(name)
+    (outcome, *_) = outcomes.values()
+    (model,) = outcome.models
     times = time_in_turns(model, [outcome.program for outcome in outcomes.values()], runs)
     programs = [
         OptimisedProgram(

@@ -16,7 +16,6 @@ from litesmith.base.errors import NoExecutorError, VerificationError
 from litesmith.build.request import Request
 from litesmith.measure.verify import verification
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
-from litesmith.model.model_file import open_model
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
@@ -74,7 +73,6 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
     Targets whose emulator is not installed are skipped.
     """
     found = []
-    opened = open_model(model)
     for target, cpu in _CPUS:
         profile = profiles.load(target)
         try:
@@ -82,14 +80,14 @@ def kernel_runs(model: str, scratch: Path) -> tuple[KernelRun, ...]:
         except NoExecutorError:
             continue
         built = build_and_verify.build(Request(target=target, models=(model,), out=str(scratch / target)))
-        verdict = verification.verify(built.program, profile, opened, cpu=cpu)
+        verdict = verification.verify(built.program, profile, built.models[0], cpu=cpu)
         debug = built.program.with_name(f"{built.program.name}.debug")
         found.append(
             KernelRun(
                 target=target,
                 cpu=cpu,
                 model=model,
-                kernels=executed_kernels(executor, debug, opened.path),
+                kernels=executed_kernels(executor, debug, built.models[0].path),
                 verdict="right" if verdict.passed else "WRONG",
             )
         )

@@ -12,7 +12,7 @@ from litesmith.base import console
 from litesmith.base.errors import UsageError
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
-from litesmith.model.model_file import Model, open_model
+from litesmith.model.model_file import Model
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.ruy_kernels import KernelRun, kernel_runs
 from litesmith.study.bench.timing import ROUNDS, time_in_turns
@@ -58,7 +58,7 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
             out = Path(scratch) / f"{len(speeds)}"
             built = build_and_verify.build(Request(target="x86_64", models=(name,), out=str(out)))
             console.note(f"measuring {name}")
-            speeds.append(_measure(open_model(name), built.program, runs))
+            speeds.append(_measure(built.models[0], built.program, runs))
             manifest = built.manifest
             digests = manifest.binary["sha256"][:12], manifest.models[0].sha256[:12]
             made_with.append(f"{name}: program {digests[0]}, model {digests[1]}")

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from litesmith.model import contents
-from litesmith.model.model_file import Model, open_model
+from litesmith.model.model_file import open_model
 from litesmith.predict.code_size.xnnpack_costs import Atom
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime.op_registry import Registry
@@ -51,8 +50,7 @@ def all_atoms(profile: Profile, known: Registry) -> Atoms:
     found: dict[Atom, Requirements] = {}
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         written = [case.write(Path(scratch)) for case in op_models.all_cases()]
-        models = [Model(path=path, analysis=contents.analyse(path)) for path in written]
-        for model in [*models, *map(open_model, real_models())]:
+        for model in map(open_model, [*map(str, written), *real_models()]):
             delegated_ops = kernel_choice.choose(profile, [model], known).delegated_ops
             for op, kinds in (delegated_ops.requirements if delegated_ops else {}).items():
                 for needs in kinds:
