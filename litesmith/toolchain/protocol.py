@@ -1,10 +1,10 @@
 """The interface of all toolchains: :class:`Toolchain`.
 
-To add one, write a class with these methods in a module of this package, and a template
-``templates/project/toolchain.NAME.cmake.j2`` for :meth:`Toolchain.cmake_files`.  Add the class to ``registry.py``;
-its name to ``ToolchainName`` in ``litesmith/target/profiles.py``, where the validators of a profile check its
-settings; its settings to the profiles; and its name to the help of ``--toolchain`` (``litesmith/cli/options.py``).
-A C++ library other than those of :data:`CxxLibrary` also needs its containers in ``predict/arena/ordering.py``.
+To add one, write a class with these methods in a module of this package, and the template
+``templates/project/toolchain.NAME.cmake.j2`` for :meth:`Toolchain.cmake_files`.  Add the class to
+``registry.py``; its name to ``ToolchainName`` in ``litesmith/target/profiles.py``, where validators check its
+settings; its settings to the profiles; and its name to the help of ``--toolchain`` in
+``litesmith/cli/options.py``.  A new C++ library also needs its containers in ``predict/arena/ordering.py``.
 """
 
 from __future__ import annotations
