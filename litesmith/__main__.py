@@ -25,7 +25,7 @@ def _exits_on_bad_arguments() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line with these arguments, the process's own when there are none.
+    """Runs the command line with these arguments, or with ``sys.argv``.
 
     Raises:
         SystemExit: with the exit code, where the command line failed or only printed help.
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.show_debug_output("--debug" in words)
         program.run(["litesmith", *words])
     except BrokenPipeError:
-        # The reader, head for example, is gone; Python would report that once more when it ends.
+        # The reader (such as head) closed the pipe; Python would report that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -34,11 +34,6 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file that litesmith wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a temporary file and renames it, so that no reader sees a partial file.
 
@@ -78,7 +73,9 @@ def staging_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock among the processes of this machine; it ends with the process at the latest.
+    """Holds an exclusive lock among the processes of this machine.
+
+    The lock is released at the latest when the process ends.
 
     Raises:
         OSError: the folder is not writable.
@@ -124,7 +121,7 @@ def _replace_entries(staged: Path, final: Path) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Delays Ctrl-C until the end, which is only a few renames away."""
+    """Defers Ctrl-C until the block ends; the block only renames a few files."""
     blocked = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:

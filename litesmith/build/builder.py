@@ -114,7 +114,7 @@ class Builder:
     def examine(
         self, projects: Mapping[str, Project], look: Callable[[str, Binary], Seen]
     ) -> dict[str, Seen]:
-        """Links the same programs with symbols and a map, and returns the result of ``look`` for each.
+        """Links the programs of :meth:`variants` with symbols and a map and returns each result of ``look``.
 
         The programs themselves are not kept.
 
@@ -125,7 +125,7 @@ class Builder:
         def link(name: str, jobs: list[_Job], aliases: Mapping[str, str]) -> Seen:
             with self._aside() as aside:
                 inputs = [job.output for job in jobs]
-                program, debug, map_file = (aside / name for name in ("program", "debug", "map"))
+                program, debug, map_file = (aside / file for file in ("program", "debug", "map"))
                 self.toolchain.link(self.profile, inputs, program, strip=True, aliases=aliases)
                 self.toolchain.link(
                     self.profile, inputs, debug, strip=False, map_file=map_file, aliases=aliases
@@ -141,6 +141,11 @@ class Builder:
         link: Callable[[str, list[_Job], Mapping[str, str]], Seen],
         progress: str = "",
     ) -> dict[str, Seen]:
+        """Compiles the projects, links them in parallel, and returns the result of ``link`` for each.
+
+        All projects share one registration file, which has a function for each of them.  The aliases given
+        to ``link`` make the program call the project's own.
+        """
         text, functions = registration_variants({name: p.selection for name, p in projects.items()})
         with ExitStack() as stack:
             jobs: dict[str, list[_Job]] = {}

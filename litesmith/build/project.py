@@ -27,7 +27,7 @@ class ProjectOptions:
 
     ``embedded`` is the model to embed in the program, if any.  Without ``pruned``, it is the stock selective
     program.  With ``profiling``, the program has ``--warm-up`` and reports the time of each node.
-    ``delegated_ops`` are the nodes that XNNPACK runs.
+    ``delegated_ops`` are the ops of which XNNPACK runs nodes.
     """
 
     name: str

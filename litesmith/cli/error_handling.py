@@ -72,11 +72,11 @@ def _explained(error: BaseException) -> tuple[str, str, int]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C, and delivers a Ctrl-C again that Python dropped.
+    """Handles SIGTERM like Ctrl-C, and re-raises a Ctrl-C that Python dropped.
 
     SIGTERM is how a CI job is cancelled: temporary files and containers are removed then, too.
     """
-    # SIGALRM is part of delivering a Ctrl-C again.
+    # SIGALRM is how a dropped Ctrl-C is raised again.
     handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGALRM)}
     hook, sys.unraisablehook = sys.unraisablehook, _deliver_again
     try:
@@ -93,7 +93,10 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _deliver_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Python only prints what is raised in a destructor or a callback: a Ctrl-C there must come again."""
+    """Raises a Ctrl-C again that Python only printed.
+
+    Python only prints exceptions from destructors and callbacks, so a Ctrl-C there must be raised again.
+    """
     if unraisable.exc_type is KeyboardInterrupt:
         signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
     else:

@@ -74,16 +74,16 @@ class ProgramOptions:
         del found["target"], found["model"]
         return found
 
-    def refuse_with(self, option: str) -> None:
-        """Checks that no option was given, where ``option`` names a program that is already built.
+    def refuse_with(self, flag: str) -> None:
+        """Checks that no option was given, because ``flag`` names a program that is already built.
 
         Raises:
             UsageError: an option was given.
         """
         for one in dataclasses.fields(self):
             if getattr(self, one.name) != one.default:
-                flag = ("no-" if one.default is True else "") + one.name.replace("_", "-")
-                raise UsageError(f"{option} names a finished build", f"leave out --{flag}")
+                given = ("no-" if one.default is True else "") + one.name.replace("_", "-")
+                raise UsageError(f"{flag} names a finished build", f"leave out --{given}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class BoardOptions:
     boards: str | None = option(INVENTORY)
 
     def listed(self) -> tuple[AnyBoard, ...]:
-        """The boards with one of the names and tags; every board when there are none.
+        """The boards with one of the given names or tags; every board when neither is given.
 
         Raises:
             UsageError: the inventory or a name is wrong.
@@ -165,14 +165,14 @@ def board_over_ssh(boards: str | None, board: str | None) -> Board:
     return inventory.over_ssh(named)
 
 
-def required(value: Value | None, option: str, example: str) -> Value:
+def required(value: Value | None, flag: str, example: str) -> Value:
     """The value of an option that must be given.
 
     Raises:
         UsageError: it was not, or is empty.
     """
     if not value:
-        raise UsageError(f"{option} is missing", f"for example {option} {example}")
+        raise UsageError(f"{flag} is missing", f"for example {flag} {example}")
     return value
 
 

@@ -156,7 +156,7 @@ class Registry:
                 message=f"{name} is a Flex op: it needs all of TensorFlow on the board",
                 next_step=(
                     "convert without tf.lite.OpsSet.SELECT_TF_OPS and replace "
-                    f"tf.{name.removeprefix('Flex')} by operations with a builtin op, "
+                    f"tf.{name.removeprefix('Flex')} by ops that convert to builtin ops, "
                     "or write it as a custom op (--custom-ops)"
                 ),
             )
@@ -181,7 +181,7 @@ class Registry:
                 if use.code > newest
                 else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
             ),
-            next_step=f"convert with operations that TensorFlow Lite 2.14 supports (codes up to {newest})",
+            next_step=f"convert with ops that TensorFlow Lite 2.14 supports (codes up to {newest})",
         )
 
 

@@ -1,8 +1,8 @@
 """Flash tools: ``targets/runners/*.yaml``, or a profile's ``runners`` → :class:`FlashTool`.
 
-A flash tool is an external program that writes a program into a board, with a template of its argument
+A flash tool is an external program that writes a program to a board, with a template of its argument
 list.  Templates come with litesmith or are defined in a profile, which its user trusts like a makefile.
-An inventory may come from a stranger: it gives plain values only, each in a form that cannot become an
+An inventory may be untrusted: it gives plain values only, each in a form that cannot become an
 option or a command of the tool.
 """
 
@@ -95,7 +95,7 @@ def _words(value: object) -> object:
 
 
 class FlashTool(Strict):
-    """A program that writes programs into boards.
+    """A program that writes programs to boards.
 
     ``tools`` are names of its executable, of which the first that is installed is used; the arguments
     ``version`` make it print its version.  ``image`` is its input: the ELF program, or the flat image of the
@@ -147,7 +147,8 @@ class FlashTool(Strict):
         texts = [*self._flat(), *self.script]
         used = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         for name in sorted(used - set(FORMS) - {IMAGE, SCRIPT}):
-            hint = nearest(name, [*FORMS, IMAGE, SCRIPT]) or f"known are {', '.join((*FORMS, IMAGE, SCRIPT))}"
+            known = (*FORMS, IMAGE, SCRIPT)
+            hint = nearest(name, known) or f"known placeholders: {', '.join(known)}"
             raise ValueError(f"the placeholder {{{name}}} is unknown; {hint}")
         if IMAGE not in used:
             raise ValueError("no argument has the placeholder {image}: nothing would be written")
@@ -231,6 +232,6 @@ def load(name: str) -> FlashTool:
     """
     known = available()
     if name not in known:
-        advice = nearest(name, list(known)) or f"there are {', '.join(known)}"
+        advice = nearest(name, list(known)) or f"known flash tools: {', '.join(known)}"
         raise UsageError(f"unknown flash tool {name!r}", advice)
     return load_yaml(known[name], FlashTool).model_copy(update={"name": name})

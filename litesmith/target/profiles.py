@@ -114,7 +114,7 @@ class Profile(Strict):
     With ``model_check``, a program refuses a damaged model, and names an op that was not selected.
     Without ``error_strings``, the runtime's errors have no text; the program's own errors keep theirs.
     ``emulator`` is absent if the build machine runs the program directly.
-    ``runners`` are the flash tools that write programs into boards without SSH: names of built-in
+    ``runners`` are the flash tools that write programs to boards without SSH: names of built-in
     ones, or definitions.
     ``throughput`` was measured on a board of this kind.
     ``kernels`` says which kernels run the nodes, ``xnnpack`` which instruction sets XNNPACK's micro-kernels

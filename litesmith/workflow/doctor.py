@@ -100,7 +100,7 @@ def examine() -> tuple[Tool, ...]:
     for flash_tool in map(flash_tools.load, flash_tools.available()):
         executable = flash_tool.executable()
         name = executable.name if executable else flash_tool.tools[0]
-        purpose = f"writes programs into boards (flash tool {flash_tool.name})"
+        purpose = f"writes programs to boards (flash tool {flash_tool.name})"
         tools.append(_program(name, purpose, flash_tool.install, *(flash_tool.version or ("-h",))))
     tools += [
         _engine(),

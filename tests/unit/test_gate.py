@@ -154,7 +154,7 @@ def test_the_command_line(cli: Cli, tmp_path: Path) -> None:
     done = cli(*check, "--accept", "--reason", "r", "--budget", "1")
     assert (done.returncode, "--accept takes any size" in one_error_line(done)) == (2, True)
     done = cli(*check, "--reason", "no")
-    assert (done.returncode, "--reason belongs to --accept" in one_error_line(done)) == (2, True)
+    assert (done.returncode, "--reason is only valid with --accept" in one_error_line(done)) == (2, True)
 
 
 @pytest.mark.parametrize("fence", ["GitLab CI", "GitHub Actions"])

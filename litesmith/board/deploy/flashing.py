@@ -152,8 +152,8 @@ def _unreachable(board: FlashBoard) -> str:
 def _has_no_listener(remote: str) -> bool:
     """Whether no server listens at an address of this machine, according to its kernel.
 
-    False for other machines, which cannot be asked: a gdb server takes the first connection for its
-    debugger's, and a connection to find out would start the program that waits there.
+    False for other machines: a gdb server treats the first connection as its debugger, so a probe would
+    start the waiting program.
     """
     host, _, port = remote.rpartition(":")
     if host not in ("localhost", "[::1]") and not re.fullmatch(r"127(\.\d+){3}", host):

@@ -103,7 +103,7 @@ class Board(Entry):
 
 
 class FlashBoard(Entry, PlaceholderValues):
-    """A board that a flash tool of its target's profile (``runner``) writes programs into.
+    """A board that a flash tool of its target's profile (``runner``) writes programs to.
 
     ``timeout`` limits the whole run of the tool, in seconds; it defaults to the tool's own.
     """
@@ -179,11 +179,11 @@ class Inventory(Strict):
         known = sorted({tag for board in self.boards.values() for tag in board.tags})
         for name in names:
             if name not in self.boards:
-                hint = nearest(name, list(self.boards)) or f"there are {', '.join(self.boards)}"
+                hint = nearest(name, list(self.boards)) or f"known boards: {', '.join(self.boards)}"
                 raise UsageError(f"there is no board {name!r}", hint)
         for tag in tags:
             if tag not in known:
-                hint = nearest(tag, known) or f"there are {', '.join(known) or 'none'}"
+                hint = nearest(tag, known) or f"known tags: {', '.join(known) or 'none'}"
                 raise UsageError(f"no board has the tag {tag!r}", hint)
         return tuple(
             board

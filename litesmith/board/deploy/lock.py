@@ -23,9 +23,9 @@ from litesmith.base.errors import BoardError
 from litesmith.board.deploy.remote import HeldCommand, Remote, script
 
 _HEARTBEAT_SECONDS = 3
-# Without heartbeats for so long, an owner is taken for dead.
+# An owner that has sent no heartbeat for this long is considered dead.
 _DEAD_SECONDS = 20
-# How long to wait for an owner that lives; longer than two heartbeats, so that one is seen.
+# How long to wait for a live owner: more than two heartbeats, so at least one is seen.
 _WAIT_SECONDS = 8
 # How soon the heartbeat thread notices the end of a deployment while it waits for an answer.
 _LISTEN_SECONDS = 0.5

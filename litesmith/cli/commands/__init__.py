@@ -1,6 +1,6 @@
 """The tasks of the command line: they turn options into calls, and name what shows the result.
 
-Heavy imports stand inside of the tasks, so that ``--list`` stays fast.
+Heavy imports are inside the tasks, so that ``--list`` stays fast.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from litesmith.cli.options import (
     INVENTORY,
     MODEL,
     PROGRAM,
+    RUNS,
     TOOLCHAIN,
     EntryOptions,
     ProgramOptions,
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
     from litesmith.study.bench.pruning_steps import StepsReport
     from litesmith.study.bench.speed import SpeedReport
 
-_RUNS = "inferences per measurement"
 _JSON = "print the measurements as JSON"
 
 
 @command(
     name="speed",
     default=True,
-    help={"model": f"{MODEL}; may be repeated (default: the zoo and the examples)", "runs": _RUNS},
+    help={"model": f"{MODEL}; may be repeated (default: the zoo and the examples)", "runs": RUNS},
     json=_JSON,
     repeatable=("model",),
 )
@@ -50,7 +50,7 @@ def speed(model: tuple[str, ...] = (), runs: int = 300) -> Result[SpeedReport]:
     name="optimise",
     help={
         "model": f"{MODEL}; may be repeated (default: four models of the zoo and one example)",
-        "runs": _RUNS,
+        "runs": RUNS,
     },
     json=_JSON,
     repeatable=("model",),
@@ -68,7 +68,7 @@ def optimise(model: tuple[str, ...] = (), runs: int = 300) -> Result[OptimiseRep
     help={
         "target": "a target to build for; may be repeated (default: x86_64, aarch64 and armv7)",
         "model": f"{MODEL}; may be repeated (default: the zoo and the examples)",
-        "runs": f"{_RUNS} on this machine",
+        "runs": f"{RUNS} on this machine",
     },
     json=_JSON,
     repeatable=("target", "model"),

@@ -41,7 +41,8 @@ TIERS = ("unit", "build", "full", "exhaustive")
     name="test",
     help={
         "arguments": "more arguments for pytest",
-        "tier": "unit: no process is started, half a minute; build: programs for one target, minutes; "
+        "tier": "unit: no process is started, half a minute; "
+        "build: programs, most of them for armv7, minutes; "
         "full: everything that CI runs (default); exhaustive: every op on four targets, hours",
         "integration": "--no-integration is --tier unit",
     },

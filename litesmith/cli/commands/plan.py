@@ -112,7 +112,7 @@ def _plan_model(
 
 
 def _refuse_with_menu(options: ProgramOptions, entry: EntryOptions) -> None:
-    """A menu says which ops its models have, not how their graphs are made."""
+    """Refuses options that need a graph: a menu only lists the ops of its models."""
     given = {
         "--kernels": options.kernels != "builtin" and options.kernels,
         "--signature": entry.signature,

@@ -134,7 +134,7 @@ def check(
     allowed_growth = _bytes(max_growth, "--max-growth")
     most = _bytes(budget, "--budget")
     if reason and not accept:
-        raise UsageError("--reason belongs to --accept", "add --accept, or leave the reason out")
+        raise UsageError("--reason is only valid with --accept", "add --accept, or leave the reason out")
     if accept:
         gate.require_reason(reason)
     if accept and (max_growth or budget):

@@ -38,7 +38,7 @@ def make_base_image() -> None:
 
 @command(name="list", default=True, json="print the images as JSON")
 def images() -> Result[Sequence[ImageState]]:
-    """Show the toolchain images: tag, base, and whether the container engine has them."""
+    """Show the toolchain images: tag, base, and whether the Docker engine has them."""
     from litesmith.cli.render import tools as tables
     from litesmith.container import toolchain_images
 

@@ -102,7 +102,7 @@ def _best_arithmetic(found: MenuReport) -> list[VariantPlan]:
 
 
 def _limits(found: MenuReport) -> list[tuple[float, str]]:
-    """Million MACs that the board computes in the time of one frame: for certain, and at best."""
+    """Millions of MACs per frame that the board computes, in the worst and in the best case."""
     wanted = next(
         (line.have for choice in found.choices for line in choice.lines if line.unit == "1/s"), None
     )

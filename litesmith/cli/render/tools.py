@@ -1,4 +1,4 @@
-"""Outside tools and toolchain images as tables."""
+"""External tools and toolchain images as tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tools(found: Sequence[Tool]) -> None:
-    """Outside tools, and how to install those that are missing."""
+    """External tools, and how to install those that are missing."""
     shown = table("tool", "version", "purpose", "how to install it")
     for tool in found:
         add_row(
@@ -24,7 +24,7 @@ def tools(found: Sequence[Tool]) -> None:
 
 
 def images(found: Sequence[ImageState]) -> None:
-    """Toolchain images, and which of them the engine has."""
+    """Toolchain images, and which of them the Docker engine has."""
     shown = table("image", "tag", "pinned base", "exists", "base")
     for entry in found:
         name, digest = entry.pinned.partition("@")[::2]

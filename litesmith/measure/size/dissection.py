@@ -50,7 +50,7 @@ _PAGE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class _Label:
-    """What is known of a range: the fields of :class:`Part` that its section does not decide."""
+    """What is known about a range: the fields of :class:`Part` that its section does not determine."""
 
     owner: Owner
     name: str

@@ -41,7 +41,7 @@ def read(folder: Path) -> Snapshot:
     """The snapshot of an output folder of ``build``; the program in it is checked against the reports.
 
     Raises:
-        UsageError: the folder holds no build, or files of different builds.
+        UsageError: the folder does not contain a build, or has files of different builds.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "name the output folder of a build")

@@ -44,8 +44,8 @@ class Cases:
 def cases_of(model: Model, parts: Sequence[Part]) -> Cases:
     """The samples of each part for which outputs are known: the user's own, or else the reference's.
 
-    Zeros and random numbers that the reference interpreter rejects are left out: they need not make sense
-    to a model, as a shape or an axis for example.
+    Zeros and random numbers that the reference interpreter rejects are left out: as a shape or an
+    axis, for example, they may be invalid.
 
     Raises:
         UsageError: the inputs beside the model do not fit it.

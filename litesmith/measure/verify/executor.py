@@ -20,8 +20,8 @@ class Executor(Protocol):
     """Runs programs.
 
     To add a way of running them, write a class with these two members.  The command line of a program is
-    described in ``templates/runtime/``: an executor adds ``--input`` and ``--output-dir`` to it, or whatever
-    has the same effect where the program runs.
+    described in ``templates/runtime/``: an executor adds ``--input`` and ``--output-dir`` to it, or the
+    equivalent where the program runs.
     """
 
     @property

@@ -129,7 +129,7 @@ def _run_missing(
                 if error:
                     errors[job.question, job.name] = error
             if left:
-                # The child ended at this job: the next child continues behind it.
+                # The child died on this job; the next child continues with the job after it.
                 job = jobs[left.pop(0)]
                 errors[job.question, job.name] = f"the interpreter {ending}"
     return errors

@@ -16,7 +16,7 @@ QUANTISED = frozenset({"int8", "uint8"})
 """Dtypes of quantised tensors that XNNPACK computes with."""
 
 _LARGEST_DRIFT = 0.1
-"""Fraction of a float output's range: builds of upstream's that differ by more are not comparable."""
+"""Fraction of a float output's range; upstream builds that differ by more are not compared."""
 
 Index = EllipsisType | tuple[slice, slice]
 

@@ -39,7 +39,7 @@ class XnnpackReference:
                 expected = case.expected[position]
                 answer = self._answers[part.signature, case.sample]
                 xnnpack = None if answer.error else answer.outputs[position]
-                # Rows behind the last detection hold whatever was in memory.
+                # Rows after the last detection are uninitialised.
                 rows = None if count is None else int(case.expected[count].flat[0])
                 written: Index = ... if rows is None else (slice(None), slice(rows))
                 found[case.sample] = UpstreamOutput(

@@ -72,7 +72,7 @@ class State:
         """The subgraph whose index is an option of a node.
 
         Raises:
-            ModelError: there is none, or it is called deeper or more often than in any sound model.
+            ModelError: there is none, or it is nested deeper or called more often than a valid model needs.
         """
         number = node.options.integer(option)
         self.calls += 1

@@ -267,7 +267,10 @@ def _share_of_rows(rows: Sequence[DepthwiseRow], runtime: Runtime) -> float:
 
 
 def _effective(selection: Selection, runtime: Runtime) -> dict[str, tuple[str, ...]]:
-    """The dtypes that the files of each op are compiled for; ops that share a file have each other's."""
+    """The dtypes that the files of each op are compiled for.
+
+    Ops that share a file get the dtypes of all of them.
+    """
     kept = kept_dtypes(selection, runtime.dispatching)
     return {
         op.name: tuple(

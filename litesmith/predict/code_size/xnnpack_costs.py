@@ -2,7 +2,7 @@
 
 ``ops_registry/xnnpack/costs/`` has one file for each target, toolchain and linkage, in addition to those of
 :mod:`.builtin_costs` for TensorFlow Lite's own kernels.  What is measured is an *atom*: one op whose nodes
-need one set of XNNPACK's operators and microkernels.  The delegate and XNNPACK's own runtime are the classes
+need one set of XNNPACK's operators and micro-kernels.  The delegate and XNNPACK's own runtime are the classes
 that all atoms have.
 """
 

@@ -150,7 +150,10 @@ class XnnpackSubgraph:
                 self.values[index].producer = number
 
     def _remove_unused(self) -> None:
-        """``xnn_subgraph_optimize``: removes what is not read, but not what only that was computed from."""
+        """Follows ``xnn_subgraph_optimize``.
+
+        It removes values that are never read, but not the values that only those were computed from.
+        """
         for value in self.values.values():
             if value.given or value.consumers:
                 continue

@@ -1,7 +1,7 @@
 """GEMM micro-kernels for int8 convolutions with few input channels, other than XNNPACK's choice.
 
 On ARM without dot products, and without assembly, XNNPACK's int8 GEMM micro-kernels multiply eight input
-channels at once, and fill up those that are missing.  The first layer of most models has one or three, so
+channels at once, and pad the missing ones.  The first layer of most models has one or three, so
 that most of the work is wasted.  XNNPACK also has micro-kernels that take one channel after the other
 (``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on;
 ``docs/xnnpack.md`` has the numbers.

@@ -195,7 +195,7 @@ def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptio
 
 @contextlib.contextmanager
 def _uploaded(remote: Remote, content: Mapping[str, Path], token: str) -> Iterator[None]:
-    """Files on the board until the context ends, but for those that a release uses."""
+    """Uploads files, and on exit removes those that no release uses."""
     sent: list[str] = []
     try:
         upload(remote, content, token, lambda _step: None, sent)

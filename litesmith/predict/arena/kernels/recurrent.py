@@ -107,7 +107,7 @@ def _lstm_temporaries(node: RuntimeNode) -> Temporaries:
     if weights.sparsity is not None:
         for position in (*range(_INPUT_TO_INPUT, _RECURRENT_TO_OUTPUT + 1), _PROJECTION):
             other = node.input(position)
-            # A weight that is left out has a ledger as well, of no size.
+            # An omitted weight still has a ledger, of size 0.
             added.append(ledger(other) if other is not None else kept("ledger", "uint8", (0,)))
     return added
 

@@ -94,7 +94,7 @@ def _arena_if(condition: bool) -> Memory:
 
 
 def _reduce_temporaries(node: RuntimeNode) -> Temporaries:
-    """Of the maximum, the minimum, any and all, which have no accumulators."""
+    """Temporaries of REDUCE_MAX, REDUCE_MIN, REDUCE_ANY and REDUCE_ALL, which need no accumulator."""
     values, axes = node.of(0), node.of(1)
     dims = _arena_if(values.fixed and not _computed(node))
     axis = _arena_if(axes.fixed and not _computed(node))

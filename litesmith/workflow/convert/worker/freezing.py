@@ -70,7 +70,7 @@ def freeze(source: Source, specs: Sequence[Spec], shown: str, scratch: Path) -> 
 def _unfreezable(graph: Any) -> str:
     """Why a function with variables cannot be frozen; empty if it can."""
     functions = graph.library.function
-    # Freezing inlines functions, and with them goes the name by which the converter knows a custom op.
+    # Freezing inlines functions and so loses the name by which the converter knows a custom op.
     if any("_implements" in function.attr for function in functions):
         return "some of its functions stand for custom ops"
     return "it changes its variables" if any(n.op.startswith("Assign") for n in _nodes(graph)) else ""
