@@ -134,14 +134,14 @@ def docker_engine() -> None:
 @pytest.fixture(scope="session")
 def root() -> None:
     """Root privileges, to switch users, start a Docker engine, and mount a small disk."""
-    require_or_skip("" if os.getuid() == 0 else "only root can do this")
+    require_or_skip("" if os.getuid() == 0 else "this test needs root")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Debian's Chromium."""
     found = shutil.which("chromium")
-    require_or_skip("" if found else "there is no chromium; apt-get install chromium")
+    require_or_skip("" if found else "chromium is not installed; apt-get install chromium")
     return str(found)
 
 
@@ -152,7 +152,9 @@ def cross_gcc() -> None:
     for name in profiles.available():
         if options := profiles.load(name).toolchains.get("gcc"):
             missing += [options.target] if shutil.which(f"{options.target}-g++") is None else []
-    require_or_skip(f"no g++ for {', '.join(missing)}; './inv doctor' has the packages" if missing else "")
+    require_or_skip(
+        f"not installed: g++ for {', '.join(missing)}; './inv doctor' lists the packages" if missing else ""
+    )
 
 
 @pytest.fixture(scope="session")

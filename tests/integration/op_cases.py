@@ -43,15 +43,15 @@ DIFFERENT = {
     "SUM_int16_over_02": "2.14 sums int16 without rescaling",
     "SUM_int16_over_012": "2.14 sums int16 without rescaling",
 }
-"""Cases in which the newest interpreter, the reference, answers otherwise than 2.14.
+"""Cases in which the outputs of the newest interpreter, the reference, differ from those of 2.14.
 
-``test_upstream_versions`` holds them to the interpreter of 2.14.0.
+``test_upstream_versions`` compares them with the interpreter of 2.14.0.
 """
 
 DIFFERENT_ON_AARCH64 = {
     "DEPTHWISE_CONV_2D_uint8": "the 3x3 kernel in assembly, which aarch64 alone has: one step now and then",
 }
-"""Cases in which aarch64 answers otherwise than x86, in upstream's own build, too."""
+"""Cases in which the outputs of aarch64 and x86 differ, in upstream's own build too."""
 
 
 @dataclass(frozen=True)

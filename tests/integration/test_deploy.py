@@ -31,7 +31,7 @@ CUTS = 20
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found = shutil.which("sshd") or (shutil.which("/usr/sbin/sshd"))
-    require_or_skip("" if found else "there is no sshd; apt-get install openssh-server")
+    require_or_skip("" if found else "sshd is not installed; apt-get install openssh-server")
     with sshd.running(tmp_path_factory.mktemp("sshd")) as running:
         yield running
 
@@ -564,7 +564,7 @@ def small(tmp_path: Path, root: None) -> Path:
     del root
     missing = [name for name in ("busybox", "dropbear", "dropbearkey") if not shutil.which(name)]
     require_or_skip(
-        f"no {', '.join(missing)}: apt-get install busybox-static dropbear-bin" if missing else ""
+        f"not installed: {', '.join(missing)}; apt-get install busybox-static dropbear-bin" if missing else ""
     )
     folder = tmp_path / "small"
     folder.mkdir()

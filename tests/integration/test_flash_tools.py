@@ -30,7 +30,7 @@ CUTS = 8
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
     missing = [name for name in ("gdb-multiarch", "qemu-arm", "qemu-x86_64") if not shutil.which(name)]
-    require_or_skip(f"there is no {' and no '.join(missing)}" if missing else "")
+    require_or_skip(f"not installed: {', '.join(missing)}" if missing else "")
 
 
 def make_blank(program: Path, path: Path) -> Path:
@@ -298,7 +298,7 @@ def cache() -> Path:
 def test_both_kinds_of_boards(cli: Cli, build: Build, tmp_path: Path) -> None:
     """One gets the program and the model as files, the other a program with an embedded model."""
     found = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-    require_or_skip("" if found else "there is no sshd; apt-get install openssh-server")
+    require_or_skip("" if found else "sshd is not installed; apt-get install openssh-server")
     program = build("x86_64", GESTURE, embed_model=True).program
     (tmp_path / "sshd").mkdir()
     board = make_blank(program, tmp_path / "blank")

@@ -37,7 +37,9 @@ def containers_and_networks(label: str = root_file_system.LABEL) -> list[str]:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Two armv7 boards, which are removed completely afterwards."""
     missing = [name for name in ("qemu-arm-static", "debootstrap") if not shutil.which(name)]
-    require_or_skip(f"no {', '.join(missing)}; './inv doctor' has the packages" if missing else "")
+    require_or_skip(
+        f"not installed: {', '.join(missing)}; './inv doctor' lists the packages" if missing else ""
+    )
     inventory = tmp_path_factory.mktemp("lab") / "boards.yaml"
     made = lab.up(lab.parse("armv7:2"), inventory)
     yield made

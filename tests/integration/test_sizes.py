@@ -41,7 +41,7 @@ def tool(cross_gcc: None) -> Build:
         # There is no cross compiler for armv6; the tools for other Arm targets read its files.
         triple = profiles.load(target.replace("armv6", "armv7")).toolchains["gcc"].target
         found = shutil.which(f"{triple}-{name}")
-        require_or_skip("" if found else f"there is no {triple}-{name}")
+        require_or_skip("" if found else f"{triple}-{name} is not installed")
         return str(found)
 
     return find  # type: ignore[return-value]

@@ -78,9 +78,7 @@ def upstream_aarch64() -> tuple[list[str], Path]:
     """Upstream's aarch64 build of the same interpreter, under the emulator: command and packages."""
     emulator, debootstrap = shutil.which("qemu-aarch64"), shutil.which("debootstrap")
     ready = emulator is not None and debootstrap is not None and os.getuid() == 0
-    require_or_skip(
-        "" if ready else "only root can make a Debian for aarch64, with debootstrap and qemu-user"
-    )
+    require_or_skip("" if ready else "an aarch64 Debian needs root, debootstrap and qemu-user")
     assert emulator is not None
     assert debootstrap is not None
     folder = paths.cache_folder() / "tests" / "tflite-2.14.0-aarch64"

@@ -21,7 +21,7 @@ from litesmith.study.op_models.writer import Graph
 
 PADDING = 2 * ALIGNMENT
 EMPTY = PADDING
-"""What an arena takes that nothing lies in."""
+"""The bytes of an arena without tensors."""
 
 
 def predict(graph: Graph, choice: Choice | None = None) -> ArenaPlan:

@@ -76,7 +76,7 @@ def test_there_are_no_circular_imports() -> None:
         try:
             tuple(graphlib.TopologicalSorter(inside).static_order())
         except graphlib.CycleError as error:
-            pytest.fail(f"a circle in {'.'.join(package)}: {[name[-1] for name in error.args[1]]}")
+            pytest.fail(f"a circular import in {'.'.join(package)}: {[name[-1] for name in error.args[1]]}")
 
 
 def test_lock_files_have_hashes_and_no_urls() -> None:

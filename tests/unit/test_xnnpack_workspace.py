@@ -366,7 +366,7 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
     "unpacked": (unpacked, 608, 608),
     "branches": (branches, 1216, 1216),
 }
-"""What programs of zig printed: on an x86_64 CPU with VNNI, on an aarch64 one."""
+"""Sizes printed by programs built with zig: on an x86_64 CPU with VNNI, and on an aarch64 CPU."""
 
 
 def prepared(net: Net) -> Delegation:
