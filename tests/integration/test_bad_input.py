@@ -61,6 +61,7 @@ def leftovers(folder: Path) -> list[str]:
         (["analyse", "--model", "."], 2, ". is a folder"),
         (["targets", "--check", "none.yaml"], 2, "there is no profile file none.yaml"),
         (["bench", "--runs", "1"], 2, "--runs 1 is too few"),
+        (["bench.kernels", "--runs", "4"], 2, "--runs 4 is too few"),
         (["bench", "--runs", "abc"], 2, "invalid literal for int() with base 10: 'abc'"),
         (["build", "--nope"], 2, "No idea what '--nope' is"),
         (["biuld"], 2, "No idea what 'biuld' is"),

@@ -18,7 +18,7 @@ from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.study.bench.instruction_count import under_emulator
 from litesmith.study.bench.models import default_models, short_name
-from litesmith.study.bench.timing import WheelTime, time_in_turns
+from litesmith.study.bench.timing import WheelTime, require_runs, time_in_turns
 from litesmith.workflow import build_and_verify
 from litesmith.workflow.build_and_verify import Outcome
 
@@ -79,6 +79,7 @@ def run(targets: Sequence[str], models: Sequence[str], runs: int) -> KernelsRepo
         ToolError: the emulator cannot count instructions.
         LitesmithError: a build or a run failed.
     """
+    require_runs(runs)
     programs: list[KernelsProgram] = []
     wheels: list[WheelTime] = []
     made_with: list[str] = []

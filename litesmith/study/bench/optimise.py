@@ -17,7 +17,7 @@ from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.study.bench.instruction_count import VALGRIND_INFERENCES, require_valgrind, under_valgrind
 from litesmith.study.bench.models import short_name
-from litesmith.study.bench.timing import WheelTime, time_in_turns
+from litesmith.study.bench.timing import WheelTime, require_runs, time_in_turns
 from litesmith.target.profiles import OPTIMISATIONS, Optimise
 from litesmith.workflow import build_and_verify
 from litesmith.workflow.build_and_verify import Outcome
@@ -86,6 +86,7 @@ def run(models: Sequence[str], runs: int = _RUNS) -> OptimiseReport:
         ToolError: valgrind is not installed.
         LitesmithError: a build or a run failed.
     """
+    require_runs(runs)
     valgrind = require_valgrind()
     programs: list[OptimisedProgram] = []
     wheels: list[WheelTime] = []

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import console
-from litesmith.base.errors import UsageError
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.model.model_file import Model
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.ruy_kernels import KernelRun, kernel_runs
-from litesmith.study.bench.timing import ROUNDS, time_in_turns
+from litesmith.study.bench.timing import ROUNDS, require_runs, time_in_turns
 from litesmith.workflow import build_and_verify
 
 
@@ -48,8 +47,7 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
     Raises:
         LitesmithError: a build or a run failed.
     """
-    if runs < ROUNDS:
-        raise UsageError(f"--runs {runs} is too few", f"measure at least {ROUNDS}")
+    require_runs(runs)
     names = tuple(models) or default_models()
     speeds: list[Speed] = []
     made_with: list[str] = []

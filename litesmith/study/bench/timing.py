@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litesmith.base.errors import UsageError
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.executor import find_executor
 from litesmith.model import samples
@@ -45,6 +46,16 @@ class Times:
 
     programs: Mapping[Path, float]
     wheel: WheelTime
+
+
+def require_runs(runs: int) -> None:
+    """Checks that there is an inference for each round.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    if runs < ROUNDS:
+        raise UsageError(f"--runs {runs} is too few", f"measure at least {ROUNDS}")
 
 
 def time_in_turns(model: Model, programs: Sequence[Path], runs: int) -> Times:
