@@ -14,7 +14,7 @@ from litesmith.base import files
 from litesmith.build.builder import Binary, workshop
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.verify import reference, verification
-from litesmith.measure.verify.cases import Case
+from litesmith.measure.verify.cases import Case, detection_counts
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.reference import Answer, Question
@@ -144,7 +144,7 @@ def build_binary(
 ) -> Binary:
     """Like ``build_program``, but returns the objects too."""
     profile, name = profiles.load(target).with_kernels(kernels).choose(None)
-    models = [Model(analysis=case.analysis, path=case.path) for case in cases]
+    models = [Model(path=case.path, content=case.path.read_bytes(), analysis=case.analysis) for case in cases]
     delegated_ops = kernel_choice.choose(profile, models, REGISTRY).delegated_ops
     group = XNNPACK_COMPONENTS if delegated_ops else ()
     toolchain, tree, runtime = (
@@ -166,7 +166,8 @@ def compared(
     """Compares the outputs of a program for the inputs ``name`` of a case with the expected ones."""
     under_test = ProgramUnderTest(executor=executor, path=str(program), model=str(case.path))
     inputs = case.tried[name].inputs
-    tried = Case(part=case.part, sample=name, inputs=inputs, expected=expected)
+    counts = detection_counts(case.analysis, case.part)
+    tried = Case(part=case.part, sample=name, inputs=inputs, expected=expected, detection_counts=counts)
     return list(verification.compare_case(under_test, tried))
 
 

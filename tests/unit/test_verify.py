@@ -10,7 +10,7 @@ import pytest
 from litesmith.base import process
 from litesmith.base.errors import NoExecutorError, UsageError, VerificationError
 from litesmith.measure.verify import reference, verification
-from litesmith.measure.verify.cases import Case
+from litesmith.measure.verify.cases import Case, detection_counts
 from litesmith.measure.verify.comparison import INCOMPARABLE, error_of
 from litesmith.measure.verify.executor import find_executor
 from litesmith.measure.verify.explanation import moved_by_rounding
@@ -322,3 +322,24 @@ def test_a_verdict_json_round_trip() -> None:
     for passed in (True, False, None):
         found = verdict(passed)
         assert Verdict.from_json(json.dumps(found.to_json())) == found
+
+
+@pytest.mark.parametrize(("row", "wrong"), [(1, [0]), (2, [])])
+def test_rows_after_the_last_detection_are_not_compared(row: int, wrong: list[int]) -> None:
+    """No kernel writes them: they hold what was in the arena before, in the reference as in a program."""
+    model = open_model(str(EXAMPLES / "det.tflite"))
+    (part,) = entry_points.parts(model.analysis)
+    expected = [np.zeros(tensor.shape, np.float32) for tensor in part.outputs]
+    expected[0][0, 0] = 1
+    expected[3][0] = 2
+    outputs = [value.copy() for value in expected]
+    outputs[0][0, row] = 7
+    case = Case(
+        part=part,
+        sample="zeros",
+        inputs=tuple(np.zeros(tensor.shape, np.int8) for tensor in part.inputs),
+        expected=expected,
+        detection_counts=detection_counts(model.analysis, part),
+    )
+    program = ProgramUnderTest(executor=Answering(*outputs), path="p", model="m")
+    assert [one.position for one in verification.compare_case(program, case) if one.is_wrong] == wrong

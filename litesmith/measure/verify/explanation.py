@@ -47,4 +47,7 @@ def moved_by_rounding(model: Model, case: Case, output: int) -> float:
     if any(answer.error for answer in answers.values()):
         return 0.0
     one, other = (answers[name].outputs[output] for name in (_EXACT, _ROUNDED))
-    return error_of(one, other) if one.shape == other.shape and one.dtype.kind in "fiu" else 0.0
+    if one.shape != other.shape or one.dtype.kind not in "fiu":
+        return 0.0
+    written = case.written(output)
+    return error_of(one[written], other[written])

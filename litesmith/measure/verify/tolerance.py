@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
+from litesmith.measure.verify.cases import Index
 from litesmith.measure.verify.comparison import error_of
 from litesmith.model.tensors import Array
 
@@ -17,8 +17,6 @@ QUANTISED = frozenset({"int8", "uint8"})
 
 _LARGEST_DRIFT = 0.1
 """Fraction of a float output's range; upstream builds that differ by more are not compared."""
-
-Index = EllipsisType | tuple[slice, slice]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +63,14 @@ def xnnpack_tolerance(sample: str, outputs: Mapping[str, UpstreamOutput], actual
     """
     here = outputs[sample]
     written, expected = actual[here.written], here.reference[here.written]
-    accepted = error_of(here.reference, actual)
+    accepted = error_of(expected, written)
     if here.xnnpack is not None:
         upstream = here.xnnpack[here.written]
         nearest = np.where(_distance(written, upstream) < _distance(written, expected), upstream, expected)
         if error_of(nearest, written) <= tolerance_of(nearest).value:
             return Tolerance(value=accepted, reason="each element equals that of one of upstream's builds")
-    drift = _drift(outputs, expected.dtype)
     return Tolerance(
-        value=accepted if error_of(expected, written) <= drift else drift,
+        value=min(accepted, _drift(outputs, expected.dtype)),
         reason="as far as upstream's build with XNNPACK is from the reference, or one step",
     )
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.cases import Case
 from litesmith.measure.verify.reference import Answer, Question
-from litesmith.measure.verify.tolerance import QUANTISED, Index, UpstreamOutput
-from litesmith.model.analysis import ModelAnalysis
+from litesmith.measure.verify.tolerance import QUANTISED, UpstreamOutput
 from litesmith.model.entry_points import Part
 from litesmith.model.model_file import Model
 
@@ -32,20 +31,16 @@ class XnnpackReference:
 
     def outputs(self, part: Part, position: int) -> dict[str, UpstreamOutput]:
         """One output of a part for each sample, by the sample's name."""
-        count = detection_counts(self._model.analysis, part).get(position)
         found: dict[str, UpstreamOutput] = {}
         for case in self._cases:
             if case.part.signature == part.signature:
                 expected = case.expected[position]
                 answer = self._answers[part.signature, case.sample]
                 xnnpack = None if answer.error else answer.outputs[position]
-                # Rows after the last detection are uninitialised.
-                rows = None if count is None else int(case.expected[count].flat[0])
-                written: Index = ... if rows is None else (slice(None), slice(rows))
                 found[case.sample] = UpstreamOutput(
                     reference=expected,
                     xnnpack=xnnpack if xnnpack is not None and xnnpack.shape == expected.shape else None,
-                    written=written,
+                    written=case.written(position),
                 )
         return found
 
@@ -66,15 +61,3 @@ class XnnpackReference:
         ]
         answered = zip(parts, reference.answers(questions), strict=True)
         return {(signature, sample): one for signature, found in answered for sample, one in found.items()}
-
-
-def detection_counts(analysis: ModelAnalysis, part: Part) -> dict[int, int]:
-    """Positions of outputs with a row per detection → the position of the output with their number."""
-    outputs = part.subgraph.outputs
-    found: dict[int, int] = {}
-    for node in part.subgraph.nodes:
-        if analysis.operator_codes[node.opcode_index].name == "TFLite_Detection_PostProcess":
-            *rows, count = node.outputs
-            if count in outputs:
-                found |= {outputs.index(row): outputs.index(count) for row in rows if row in outputs}
-    return found
