@@ -288,7 +288,10 @@ def test_two_builds_at_once(cache: Path, tmp_path: Path) -> None:
 
 
 class PrivateEngine:
-    """A separate Docker engine that the tests can stop and whose disk they can fill."""
+    """A separate Docker engine that the tests can stop and whose disk they can fill.
+
+    The path of ``folder`` is short: that of a socket has at most 107 bytes.
+    """
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
@@ -375,13 +378,15 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 @needs_root
 @pytest.mark.usefixtures("image")
-def test_no_disk_space_for_the_engine(tmp_path: Path, cli: Cli) -> None:
+def test_no_disk_space_for_the_engine(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, cli: Cli
+) -> None:
     with small_disk(tmp_path / "disk", "250m") as disk:
         fat = (ROOT / "docker/armhf.Dockerfile").read_text().partition("RUN ")[0]
         (tmp_path / "fat.Dockerfile").write_text(f"{fat}RUN head -c 400M /dev/zero >/fat\n")
         profile = (ROOT / "targets/armv7.yaml").read_text().replace("image: armhf", "image: ./fat.Dockerfile")
         (tmp_path / "board.yaml").write_text(profile)
-        private = PrivateEngine(tmp_path, disk)
+        private = PrivateEngine(tmp_path_factory.mktemp("engine"), disk)
         try:
             private.load(toolchain_images.LOCAL_BASE)
             done = cli(
