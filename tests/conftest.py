@@ -20,14 +20,12 @@ from typing import Any
 
 import pytest
 
+from litesmith.cli.commands.checkout import TIERS
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-
-TIERS = ("unit", "build", "full", "exhaustive")
-"""From fast to slow; each tier includes the ones before it."""
 
 ENGINE = "engine"
 ENGINE_FILES = ("test_docker", "test_cross_gcc", "test_lab")
