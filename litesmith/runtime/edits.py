@@ -54,13 +54,12 @@ def _never(step: str, path: str, signature: str, answer: str) -> Patch:
 
 
 # Newer C++ libraries no longer have a template std::abs<T>.
-NO_ABS_TEMPLATE = tuple(
+NO_ABS_TEMPLATE = (
     Patch(
         path="tensorflow/lite/kernels/elementwise.cc",
-        find=rf"std::abs<{name}>",
-        replace=f"static_cast<{name} (*)({name})>(std::abs)",
-    )
-    for name in ("float", "int32_t")
+        find=r"std::abs<int32_t>",
+        replace="static_cast<int32_t (*)(int32_t)>(std::abs)",
+    ),
 )
 
 # ruy's kernels scale int32 accumulators to int8, but not in the same way on all architectures.  On x86, and
@@ -92,8 +91,8 @@ DTYPES = (
     Patch(
         path=_COMMON,
         find=(
-            r"  TfLiteType type;\n(?=  // A union of data pointers\. The appropriate type should be used "
-            r"for a typed\n  // tensor based on `type`\.\n  TfLitePtrUnion data;\n  // A pointer to a "
+            r"  TfLiteType type;\n(?=  /// A union of data pointers\. The appropriate type should be used "
+            r"for a typed\n  /// tensor based on `type`\.\n  TfLitePtrUnion data;\n  /// A pointer to a "
             r"structure representing the dimensionality interpretation\n)"
         ),
         replace="  LITESMITH_TENSOR_TYPE type;\n",
@@ -116,8 +115,8 @@ _NO_DELEGATES = (
     _pruned(
         "DELEGATES",
         _BUILDER,
-        "  TfLiteStatus status = ApplyDelegates(interpreter->get());",
-        "  TfLiteStatus status = kTfLiteOk;",
+        "  if (TfLiteStatus status = ApplyDelegates(tmp_interpreter.get());",
+        "  if (TfLiteStatus status = kTfLiteOk;",
     ),
     _never(
         "DELEGATES",
@@ -150,7 +149,7 @@ _NO_DELEGATES = (
     _pruned(
         "DELEGATES",
         _SUBGRAPH,
-        "registration_externals_(new internal::RegistrationExternalsCache),",
+        "registration_externals_(new internal::OperatorsCache),",
         "registration_externals_(nullptr),",
     ),
 )
@@ -160,7 +159,7 @@ _NO_OBSERVERS = (
     _pruned(
         "OBSERVERS",
         _BUILDER,
-        "  (*interpreter)\n      ->SetProfilerImpl(tflite::profiling::MaybeCreatePlatformProfiler());",
+        "  tmp_interpreter->SetProfilerImpl(\n      tflite::profiling::MaybeCreatePlatformProfiler());",
         "",
     ),
     _pruned(
@@ -173,7 +172,7 @@ _NO_OBSERVERS = (
     _pruned(
         "OBSERVERS",
         _BUILDER,
-        "  if ((*interpreter)->SetMetadata(metadata_) != kTfLiteOk) {\n    return cleanup_and_error();\n  }",
+        "  if (tmp_interpreter->SetMetadata(metadata_) != kTfLiteOk) {\n    return kTfLiteError;\n  }",
         "",
     ),
     _pruned(
@@ -223,14 +222,14 @@ _NO_SETTINGS = (
     _pruned(
         "SETTINGS",
         _BUILDER,
-        "  // Set Interpreter options\n  (*interpreter)->ApplyOptionsImpl(&options_);",
+        "  // Set Interpreter options\n  tmp_interpreter->ApplyOptionsImpl(&options_);",
         "",
     ),
     _pruned(
         "SETTINGS",
         _BUILDER,
         "  if (options_.GetDynamicAllocationForLargeTensors()) {\n"
-        "    (*interpreter)->ApplyOptionsImpl(&options_);\n"
+        "    tmp_interpreter->ApplyOptionsImpl(&options_);\n"
         "  }",
         "",
     ),
