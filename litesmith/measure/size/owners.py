@@ -43,7 +43,7 @@ _COMPILER_FILES = (
     *("libgcc", "libcompiler_rt", "libatomic", "libunwind", "compiler_rt", "crtbegin", "crtend", "crtn"),
 )
 
-_CORE_FILES = frozenset({patched_sources.GRAPH, patched_sources.PLANNER})
+_CORE_FILES = frozenset({patched_sources.GRAPH})
 _DELEGATE_FILES = frozenset({"delegation.cc", patched_sources.DELEGATE, *patched_sources.BESIDE[:1]})
 _XNNPACK_FILES = ("xnnpack/", "pthreadpool-sources/", PREFIX)
 # The folders of XNNPACK's src/ without micro-kernels; every other one is named after an operator.

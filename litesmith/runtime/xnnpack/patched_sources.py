@@ -14,18 +14,17 @@ from litesmith.runtime.source_tree import SourceTree
 DELEGATE = "xnnpack_delegate.cc"
 GRAPH = "subgraph_with_delegates.cc"
 PARTITION = "graph_info_of_few.cc"
-PLANNER = "arena_planner_again.cc"
+_DELEGATE_FOLDER = "xnnpack-delegate/tensorflow/lite/delegates/xnnpack"
 ORIGINALS: Mapping[str, str] = {
-    DELEGATE: "tensorflow/tensorflow/lite/delegates/xnnpack/xnnpack_delegate.cc",
+    DELEGATE: f"{_DELEGATE_FOLDER}/xnnpack_delegate.cc",
     GRAPH: "tensorflow/tensorflow/lite/core/subgraph.cc",
     PARTITION: "tensorflow/tensorflow/lite/graph_info.cc",
-    PLANNER: "tensorflow/tensorflow/lite/arena_planner.cc",
 }
 """The path of the original file, by the name of its patched copy."""
 
 _LITE = "tensorflow/tensorflow/lite"
 BESIDE = (
-    f"{_LITE}/delegates/xnnpack/quantization_util.cc",
+    f"{_DELEGATE_FOLDER}/quantization_util.cc",
     *(
         f"{_LITE}/kernels/internal/{name}.cc"
         for name in ("common", "quantization_util", "runtime_shape", "tensor_ctypes")
@@ -191,7 +190,7 @@ _DELEGATE_CHANGES = (
     ("    if (context->profiler) {\n", "    if (false) {\n"),
 )
 
-_REFUSED = "TF_LITE_ENSURE_STATUS(EnsureMemoryAllocations());\n      TFLITE_LOG("
+_REFUSED = "TF_LITE_ENSURE_STATUS(EnsureMemoryAllocations());\n      TFLITE_LOG_PROD_ONCE("
 _IMMUTABLE = "    // entire graph immutable.\n"
 _OWN_HEADER = '#include "tensorflow/lite/core/subgraph.h"\n'
 _GRAPH_CHANGES = (
@@ -212,9 +211,6 @@ _PARTITION_CHANGES = (
     ),
     _SORT,
 )
-
-# Planning a graph again must start with new counts; otherwise no tensor's memory is ever freed.
-_PLANNER_CHANGES = (("refcounts_.resize(num_tensors, 0);", "refcounts_.assign(num_tensors, 0);"),)
 
 _DATATYPE = re.compile(r"^xnn_datatype GetXNNPackDatatype\(.*?^\}\n", re.DOTALL | re.MULTILINE)
 _VISIT = re.compile(r"  static TfLiteStatus VisitNode\(.*?\n  \}\n", re.DOTALL)
@@ -247,7 +243,6 @@ def files(tree: SourceTree) -> dict[str, str]:
         DELEGATE: delegate.replace(visit, guarded),
         GRAPH: _changed(texts[GRAPH], _GRAPH_CHANGES, GRAPH),
         PARTITION: _changed(texts[PARTITION], _PARTITION_CHANGES, PARTITION),
-        PLANNER: _changed(texts[PLANNER], _PLANNER_CHANGES, PLANNER),
     }
 
 
