@@ -62,6 +62,33 @@ NO_ABS_TEMPLATE = (
     ),
 )
 
+# The same kernel gives the same answers on every target: compiled by Clang for aarch64, int8 and uint8 SOFTMAX
+# would add up exponentials of 16 bits, where the reference on x86 adds up floats, so that some answers differ
+# by one step.
+ONE_SOFTMAX = (
+    Patch(
+        path="tensorflow/lite/kernels/internal/optimized/optimized_ops.h",
+        find=r"#if __aarch64__ && __clang__\n#define TFLITE_SOFTMAX_USE_UINT16_LUT\n#endif\n",
+        replace="",
+    ),
+)
+
+# Memory for unpacked int4 weights is allocated, and cleared, only for int4 weights.
+UNPACK_ONLY_INT4 = (
+    Patch(
+        path="tensorflow/lite/kernels/depthwise_conv.cc",
+        find=(
+            r"  auto unpacked_filter_data = std::make_unique<int8_t\[\]>\(bytes_unpacked\);\n"
+            r"((?:.*\n){1,3}?)  if \(filter->type == kTfLiteInt4\) \{\n"
+        ),
+        replace=(
+            r"  std::unique_ptr<int8_t[]> unpacked_filter_data;\n\1"
+            r"  if (filter->type == kTfLiteInt4) {\n"
+            r"    unpacked_filter_data = std::make_unique<int8_t[]>(bytes_unpacked);\n"
+        ),
+    ),
+)
+
 # ruy's kernels scale int32 accumulators to int8, but not in the same way on all architectures.  On x86, and
 # so in TensorFlow's interpreter, the reference, they round after the multiplication and again after the
 # shift.  On Arm they round once, so that some answers differ by one step and a deep network drifts.  With a

@@ -13,8 +13,10 @@ from typing import Literal
 from litesmith.runtime.edits import (
     NO_ABS_TEMPLATE,
     ONE_ROUNDING,
+    ONE_SOFTMAX,
     RUY_PRUNING,
     TENSORFLOW_PRUNING,
+    UNPACK_ONLY_INT4,
     XNNPACK_PRUNING,
     Patch,
 )
@@ -148,7 +150,7 @@ COMPONENTS: tuple[Component, ...] = (
             "_test.cc",
         ),
         also_include=("third_party/xla",),
-        patches=(*NO_ABS_TEMPLATE, *TENSORFLOW_PRUNING),
+        patches=(*NO_ABS_TEMPLATE, *ONE_SOFTMAX, *UNPACK_ONLY_INT4, *TENSORFLOW_PRUNING),
         headers="pruning",
     ),
     Component(
