@@ -62,7 +62,7 @@ NO_ABS_TEMPLATE = (
     ),
 )
 
-# The same kernel gives the same answers on every target: compiled by Clang for aarch64, int8 and uint8 SOFTMAX
+# The same kernel gives the same answers on every target: compiled by Clang for aarch64, int8 SOFTMAX
 # would add up exponentials of 16 bits, where the reference on x86 adds up floats, so that some answers differ
 # by one step.
 ONE_SOFTMAX = (
