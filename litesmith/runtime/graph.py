@@ -17,6 +17,7 @@ import numpy as np
 from litesmith.model import analysis, schema, tables
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.custom_options import decode_options
+from litesmith.model.options_schema import UNIONS
 from litesmith.model.tables import Table
 from litesmith.model.tensors import Array, numpy_dtype
 from litesmith.runtime.op_registry import Registry
@@ -45,7 +46,13 @@ _BYTES = {
     "uint32": 4,
     "uint16": 2,
     "int4": 1,
+    "bfloat16": 2,
+    "int2": 1,
+    "uint4": 1,
 }
+
+_PACKED = {"int4": 2, "uint4": 2, "int2": 4}
+"""Elements in a byte, of dtypes that are narrower than one."""
 
 UNSIZED = frozenset({"string", "resource", "variant"})
 """Dtypes whose tensors the runtime never places in an arena."""
@@ -68,8 +75,7 @@ _FIXED = (Memory.CONSTANT, Memory.COMPUTED)
 
 def byte_size(dtype: str, dims: Dims) -> int:
     """Bytes of a tensor: ``BytesRequired`` of ``util.cc``; 0 for dtypes without a fixed size."""
-    count = math.prod(dims) * _BYTES.get(dtype, 0)
-    return (count + 1) // 2 if dtype == "int4" else count
+    return -(-math.prod(dims) * _BYTES.get(dtype, 0) // _PACKED.get(dtype, 1))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -296,10 +302,14 @@ def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[Runti
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """An entry of the operator-code table; ``options`` names the op's options table, if it has one."""
+    """An entry of the operator-code table; ``options`` names the op's options table, if it has one.
+
+    ``union`` is the field of ``Operator`` with the table.
+    """
 
     name: str
     own: bool
+    union: str
     options: str
 
     @classmethod
@@ -308,7 +318,8 @@ class _Kind:
         return cls(
             name=registry.name_of(code),
             own=code.custom and code.name not in registry.customs,
-            options=schema.union("BuiltinOptions")[op.options.number] if op and op.options else "",
+            union=UNIONS[op.options.union] if op and op.options else "",
+            options=schema.union(op.options.union)[op.options.number] if op and op.options else "",
         )
 
 
@@ -339,7 +350,7 @@ def _graph(
             inputs=node.inputs,
             outputs=list(node.outputs),
             tensors=tensors,
-            options=_options(table, kinds[node.opcode_index].options),
+            options=_options(table, kinds[node.opcode_index]),
             custom=_custom_options(node.custom_options),
             intermediates=len(node.intermediates),
             own=kinds[node.opcode_index].own,
@@ -355,8 +366,8 @@ def _graph(
     )
 
 
-def _options(operator: Table, kind: str) -> Table:
-    return operator.union_as("builtin_options", kind) if kind else Table.absent()
+def _options(operator: Table, kind: _Kind) -> Table:
+    return operator.union_as(kind.union, kind.options) if kind.options else Table.absent()
 
 
 def _custom_options(options: bytes) -> Mapping[str, Any]:

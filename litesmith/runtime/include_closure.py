@@ -15,7 +15,9 @@ _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "tensorflow/tensorflow/lite/minimal_logging.h": (
         "tensorflow/tensorflow/lite/minimal_logging_default.cc",
     ),
-    "tensorflow/tensorflow/lite/allocation.h": ("tensorflow/tensorflow/lite/mmap_allocation.cc",),
+    "tensorflow/tensorflow/compiler/mlir/lite/allocation.h": (
+        "tensorflow/tensorflow/compiler/mlir/lite/mmap_allocation.cc",
+    ),
     "tensorflow/tensorflow/lite/experimental/resource/lookup_interfaces.h": (
         "tensorflow/tensorflow/lite/experimental/resource/static_hashtable.cc",
     ),
@@ -24,8 +26,13 @@ _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "farmhash/src/farmhash.h": ("farmhash/src/farmhash.cc",),
 }
 
-# Android's tracing.
-_NEVER = frozenset({"tensorflow/tensorflow/lite/profiling/atrace_profiler.cc"})
+# Android's tracing; and reading a model by its file's name, which needs absl's strings and no program does.
+_NEVER = frozenset(
+    {
+        "tensorflow/tensorflow/lite/profiling/atrace_profiler.cc",
+        "tensorflow/tensorflow/compiler/mlir/lite/core/model_builder_base.cc",
+    }
+)
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 

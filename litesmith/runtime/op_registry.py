@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from litesmith.base import paths
 from litesmith.base.errors import UnsupportedModelError, UsageError, nearest
@@ -18,12 +18,13 @@ from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
 
 
 class Options(Strict):
-    """The options table that an op reads: its number in ``BuiltinOptions``, and a sign for each field.
+    """The options table that an op reads: its number in a union, and a sign for each field.
 
-    ``litesmith.model.options_schema`` defines the signs.  ``reader`` is the upstream function that reads the
-    table, or ``options_schema.SWITCH`` if the switch over all ops reads it.
+    ``litesmith.model.options_schema`` names the unions and defines the signs.  ``reader`` is the upstream
+    function that reads the table, or ``options_schema.SWITCH`` if the switch over all ops reads it.
     """
 
+    union: Literal["BuiltinOptions", "BuiltinOptions2"]
     number: int
     fields: str
     reader: str
@@ -190,7 +191,10 @@ _DTYPE_ADVICE: Mapping[str, str] = {
         "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
         "makes only the weights float16, followed by DEQUANTIZE"
     ),
-    "int4": "convert with int8 weights; int4 weights are for CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED",
+    "bfloat16": "convert with float32 activations and weights",
+    "int4": "convert with int8 weights",
+    "uint4": "convert with int8 weights",
+    "int2": "convert with int8 weights",
 }
 _GENERAL_VERSION_ADVICE = (
     "convert with TensorFlow 2.14, whose converter writes versions that this runtime supports"

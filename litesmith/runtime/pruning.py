@@ -36,7 +36,7 @@ _TFLITE_TYPES: Mapping[str, int] = {
         (
             *("none", "float32", "int32", "uint8", "int64", "string", "bool", "int16", "complex64"),
             *("int8", "float16", "float64", "complex128", "uint64", "resource", "variant", "uint32"),
-            *("uint16", "int4"),
+            *("uint16", "int4", "bfloat16", "int2", "uint4"),
         )
     )
 }

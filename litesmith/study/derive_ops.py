@@ -21,13 +21,13 @@ from litesmith.runtime.include_closure import IncludeClosure
 from litesmith.runtime.source_tree import SourceTree
 
 _REGISTER = "tensorflow/tensorflow/lite/core/kernels/register.cc"
-_SCHEMA = "tensorflow/tensorflow/lite/schema/schema.fbs"
+_SCHEMA = "tensorflow/tensorflow/compiler/mlir/lite/schema/schema.fbs"
 _CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 _KERNELS = "tensorflow/tensorflow/lite/kernels"
 
 _CORE_ROOTS = (
     "tensorflow/tensorflow/lite/core/interpreter_builder.cc",
-    "tensorflow/tensorflow/lite/core/model_builder.cc",
+    "tensorflow/tensorflow/lite/core/model_builder.h",
     "tensorflow/tensorflow/lite/mutable_op_resolver.cc",
     "tensorflow/tensorflow/lite/stderr_reporter.cc",
 )
@@ -44,13 +44,25 @@ _DEFINES = (
     "FLATBUFFERS_LOCALE_INDEPENDENT=0",
 )
 
-_SMALL = {"float16": "kTfLiteFloat16", "int4": "kTfLiteInt4"}
+_SMALL = {
+    "float16": "kTfLiteFloat16",
+    "bfloat16": "kTfLiteBFloat16",
+    "int4": "kTfLiteInt4",
+    "uint4": "kTfLiteUInt4",
+    "int2": "kTfLiteInt2",
+}
 
 _ADD_BUILTIN = re.compile(
     r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
 )
-_ADD_CUSTOM = re.compile(r'AddCustom\(\s*"(\w+)"\s*,\s*([\w:]+)\(\)\s*\)')
+_ADD_CUSTOM = re.compile(r'AddCustom\(\s*"([\w.]+)"\s*,\s*([\w:]+)\(\)\s*\)')
 _ROW_KERNEL = re.compile(r"USE_DEPTHWISECONV_KERNEL\((true|false), (\d+), (\d+)\)")
+_READS_TYPE = re.compile(r"(->|\.)type\b")
+_HEADER_OF_KERNELS = re.compile(r'#include "tensorflow/lite/kernels/(\w+\.h)"')
+# Tensors of another subgraph, or what an earlier node stored.
+_READS_OTHERS = re.compile(
+    r"ubgraph(->|\.)(tensor|inputs|AllocateTensors|resources|resource_ids)\(|control_flow_common\.h"
+)
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
@@ -123,9 +135,13 @@ class Deriver:
         if not re.fullmatch(rf"{_KERNELS}/\w+\.cc", source):
             return False
         text = self._files.text(source)
-        reads_others = "core/subgraph.h" in text or "control_flow_common.h" in text
         is_kernel = "TfLiteRegistration* Register_" in text
-        return is_kernel and not reads_others and re.search(r"(->|\.)type\b", text) is not None
+        if not is_kernel or _READS_OTHERS.search(text):
+            return False
+        # Some kernels have all of their code in a header, which other kernels may share.
+        headers = (name for name in _HEADER_OF_KERNELS.findall(text) if name != "kernel_util.h")
+        parts = (text, *(self._files.text(f"{_KERNELS}/{name}") for name in headers))
+        return any(_READS_TYPE.search(part) for part in parts)
 
     def _row_kernels(self) -> list[list[bool | int]]:
         """Kernels for rows of depthwise convolutions: whether any stride, input depth, depth multiplier.
