@@ -129,7 +129,7 @@ class Registry:
                 message=(
                     f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
                 ),
-                next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
+                next_step=_VERSION_ADVICE,
             )
         elif set(use.dtypes) & set(op.lacks):
             dtype = min(set(use.dtypes) & set(op.lacks))
@@ -182,7 +182,7 @@ class Registry:
                 if use.code > newest
                 else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
             ),
-            next_step=f"convert with ops that TensorFlow Lite 2.14 supports (codes up to {newest})",
+            next_step=f"convert with ops that this runtime has (codes up to {newest}, see './inv ops')",
         )
 
 
@@ -196,15 +196,7 @@ _DTYPE_ADVICE: Mapping[str, str] = {
     "uint4": "convert with int8 weights",
     "int2": "convert with int8 weights",
 }
-_GENERAL_VERSION_ADVICE = (
-    "convert with TensorFlow 2.14, whose converter writes versions that this runtime supports"
-)
-_VERSION_ADVICE: Mapping[str, str] = {
-    "FULLY_CONNECTED": (
-        "set converter._experimental_disable_per_channel_quantization_for_dense_layers = True and "
-        "convert again"
-    ),
-}
+_VERSION_ADVICE = "convert with an older converter, which writes versions that this runtime supports"
 
 
 def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
@@ -218,7 +210,7 @@ def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
                         f"tensor {tensor.name!r} of subgraph {number} has the dtype number "
                         f"{tensor.dtype.removeprefix('dtype')}, which this runtime does not know"
                     ),
-                    next_step="convert with TensorFlow 2.14 or without that dtype",
+                    next_step="convert with an older converter or without that dtype",
                 )
 
 

@@ -105,10 +105,10 @@ def test_a_file_without_the_switch_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "number", "fields"),
     [
-        ("CONV_2D", 1, "144144"),
+        ("CONV_2D", 1, "1441441"),
         ("DEPTHWISE_CONV_2D", 2, "1444144"),
         ("RESHAPE", 17, "d"),
-        ("FULLY_CONNECTED", 8, "1111"),
+        ("FULLY_CONNECTED", 8, "11111"),
         ("VAR_HANDLE", 111, "ss"),
         ("BUCKETIZE", 115, "d"),
         ("CAST", 37, "11"),
