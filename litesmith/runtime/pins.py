@@ -119,6 +119,7 @@ COMPONENTS: tuple[Component, ...] = (
             "tensorflow/compiler/mlir/lite/mmap_allocation",
             "tensorflow/compiler/mlir/lite/core/",
             "tensorflow/compiler/mlir/lite/experimental/remat/",
+            "tensorflow/compiler/mlir/lite/kernels/internal/compatibility_macros.h",
             "tensorflow/compiler/mlir/lite/schema/",
             "tensorflow/compiler/mlir/lite/tools/versioning/",
             "tensorflow/compiler/mlir/lite/utils/",
