@@ -1,15 +1,14 @@
-"""The pinned sources: every archive with its origins and digests.
+"""The pinned sources: every component with its revision, the digest of its content, and its origins.
 
-The sources themselves are not in the repository.  Each component has up to two origins, tried in order:
-the project's own archive, then Debian's archive, with the mirror from this machine's apt configuration.
-Only the parts named in ``keep`` are unpacked.
+The sources themselves are not in the repository.  A component has up to two origins, tried in order: the
+archive that the project's forge makes of the revision, then one of Debian's archives, from the mirror of this
+machine's apt configuration.  Most components are in the sources of Debian's Chromium, whose
+``*/third_party/*/README.chromium`` names their revisions; that archive is read once for all of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
+from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.edits import (
     NO_ABS_TEMPLATE,
     ONE_ROUNDING,
@@ -21,135 +20,115 @@ from litesmith.runtime.edits import (
     Patch,
 )
 
-OriginKind = Literal["upstream", "debian"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """One place from which an archive can be downloaded.
-
-    ``location`` is a URL for ``upstream`` and a path below the mirror for ``debian``.
-    ``root`` is the folder inside the archive that becomes the component's folder;
-    ``*`` stands for one path segment.
-    """
-
-    kind: OriginKind
-    location: str
-    sha256: str
-    root: str = "*"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Component:
-    """One upstream project.
-
-    ``keep`` lists the path prefixes (relative to ``root``) to unpack, ``drop`` lists fragments of paths to
-    leave out.  ``include`` is the folder for the compiler's include path, ``also_include`` lists additional
-    ones.  ``license`` names the licence and ``license_file`` its text.  ``headers_only`` marks code that gets
-    into a program only through includes.  ``patches`` are applied when the component is unpacked; then the
-    files of ``templates/<headers>`` are copied into its folder ``litesmith``.  Components with a ``group``
-    are fetched only for programs that need the group, and only files of the group can include their headers.
-    """
-
-    name: str
-    version: str
-    origins: tuple[Origin, ...]
-    keep: tuple[str, ...]
-    drop: tuple[str, ...] = ()
-    include: str = ""
-    license: str
-    license_file: str
-    headers_only: bool = False
-    patches: tuple[Patch, ...] = ()
-    headers: str | None = None
-    also_include: tuple[str, ...] = ()
-    group: str = ""
-
-
-def _github(
-    project: str, reference: str, suffix: str, sha256: str, host: str = "https://github.com"
-) -> Origin:
-    return Origin(kind="upstream", location=f"{host}/{project}/archive/{reference}{suffix}", sha256=sha256)
-
-
-def _debian(path: str, sha256: str, root: str = "*") -> Origin:
-    return Origin(kind="debian", location=f"pool/main/{path}", sha256=sha256, root=root)
-
-
 XNNPACK = "xnnpack"
 """The group of components that only programs with XNNPACK need."""
 
+_C_FILES = (".h", ".cc", ".c", ".inc", ".fbs")
 
-def _pthreadpool(name: str, keep: tuple[str, ...], include: str, group: str = "") -> Component:
-    return Component(
-        name=name,
-        group=group,
-        version="2024.06",
-        origins=(
-            _github(
-                "Maratyszcza/pthreadpool",
-                "b8374f80e42010941bda6c85b0e3f1a1bd77a1e0",
-                ".zip",
-                "b96413b10dd8edaa4f6c0a60c6cf5ef55eebeef78164d5d69294c8173457f0ec",
-            ),
-            _debian(
-                "p/pthreadpool/pthreadpool_0.0~git20240616.560c60d.orig.tar.xz",
-                "4cc3cbd933b28131d2a34edc54f76af9fb41bc490af5eae1a5bd3cd07ea90708",
-            ),
-        ),
-        keep=("LICENSE", *keep),
-        include=include,
-        license="BSD-2-Clause",
-        license_file="LICENSE",
-    )
 
+def _debian(path: str, sha256: str) -> Archive:
+    return Archive(kind="debian", location=f"pool/main/{path}", sha256=sha256)
+
+
+CHROMIUM = _debian(
+    "c/chromium/chromium_150.0.7871.100.orig.tar.xz",
+    "2d39244586a0e28242ea082777dbfa877e9d374e62bf9f2d86a92b0a142118cd",
+)
+_TENSORFLOW_2_14 = (
+    Origin(
+        archive=Archive(
+            kind="upstream",
+            location="https://github.com/tensorflow/tensorflow/archive/refs/tags/v2.14.1.tar.gz",
+            sha256="6b31ed347ed7a03c45b906aa41628ac91c3db7c84cb816971400d470e58ba494",
+        )
+    ),
+    Origin(
+        archive=_debian(
+            "t/tensorflow/tensorflow_2.14.1+dfsg.orig.tar.xz",
+            "9dfff0627def4e999f66a80d0fb57fd0651d12d525dcd67d6c24f1e9bca72b93",
+        )
+    ),
+)
+
+
+def _github(project: str, revision: str) -> Origin:
+    location = f"https://github.com/{project}/archive/{revision}.tar.gz"
+    return Origin(archive=Archive(kind="upstream", location=location))
+
+
+def _gitlab(project: str, revision: str) -> Origin:
+    name = project.rpartition("/")[2]
+    location = f"https://gitlab.com/{project}/-/archive/{revision}/{name}-{revision}.tar.gz"
+    return Origin(archive=Archive(kind="upstream", location=location))
+
+
+def _chromium(folder: str, reverts: tuple[Patch, ...] = ()) -> Origin:
+    return Origin(archive=CHROMIUM, root=f"*/third_party/{folder}", reverts=reverts)
+
+
+# What Chromium's third_party/abseil-cpp/patches changes in files that are kept.
+_CHROMIUM_ABSEIL = (
+    Patch(
+        path="absl/base/options.h",
+        find=r"#define ABSL_OPTION_HARDENED 1\n",
+        replace="#define ABSL_OPTION_HARDENED 0\n",
+    ),
+    Patch(
+        path="absl/base/macros.h",
+        find=r"(?:// In chromium .*\n)(?://.*\n){2}(#define ABSL_DEPRECATE_AND_INLINE\(\)) ",
+        replace=r"\1 [[deprecated]] ",
+    ),
+)
 
 COMPONENTS: tuple[Component, ...] = (
     Component(
         name="tensorflow",
         version="2026-05-18",
+        revision="999d49c10046e240cd5366d349d3a5f6af16a0d4",
+        digest="h1:T8vZPjJ/K4NZQZUySfW/K6qCYPk39f/BEotFoLBSCF0=",
         origins=(
-            _debian("tensorflow.tar", "88cc8eb860e561f11fa60882c1e80d3f471f8f33490da93041183e4fadc7eb44"),
+            _github("tensorflow/tensorflow", "999d49c10046e240cd5366d349d3a5f6af16a0d4"),
+            _chromium("tflite/src"),
         ),
         keep=(
-            "LICENSE",
             "tensorflow/core/public/",
-            "tensorflow/lite/",
-            "tensorflow/compiler/mlir/lite/allocation",
+            "tensorflow/lite/*",
+            "tensorflow/lite/c/",
+            "tensorflow/lite/core/",
+            "tensorflow/lite/experimental/resource/",
+            "tensorflow/lite/internal/",
+            "tensorflow/lite/kernels/",
+            "tensorflow/lite/profiling/",
+            "tensorflow/lite/schema/",
+            "tensorflow/lite/tools/optimize/*",
+            "tensorflow/lite/tools/versioning/",
+            "tensorflow/lite/types/",
+            "tensorflow/compiler/mlir/lite/allocation.",
             "tensorflow/compiler/mlir/lite/mmap_allocation",
             "tensorflow/compiler/mlir/lite/core/",
             "tensorflow/compiler/mlir/lite/experimental/remat/",
-            "tensorflow/compiler/mlir/lite/kernels/internal/compatibility_macros.h",
+            "tensorflow/compiler/mlir/lite/kernels/internal/",
             "tensorflow/compiler/mlir/lite/schema/",
+            "tensorflow/compiler/mlir/lite/tools/optimize/*",
             "tensorflow/compiler/mlir/lite/tools/versioning/",
             "tensorflow/compiler/mlir/lite/utils/",
+            "third_party/fft2d/",
             "third_party/xla/xla/tsl/framework/convolution/",
             "third_party/xla/xla/tsl/lib/random/",
-            "third_party/fft2d/",
+        ),
+        endings=_C_FILES,
+        drop=(
+            "_test.",
+            "_test_util",
+            "_test_common",
+            "test_util.",
+            "/testing/",
+            "/test_op/",
+            "/acceleration/",
+            "/jni/",
         ),
         license="Apache-2.0",
         license_file="LICENSE",
-        drop=(
-            "/g3doc/",
-            "/java/",
-            "/ios/",
-            "/objc/",
-            "/swift/",
-            "/toco/",
-            "/examples/",
-            "/testdata/",
-            "/delegates/gpu/",
-            "/delegates/xnnpack/",
-            "/delegates/coreml/",
-            "/delegates/flex/",
-            "/delegates/hexagon/",
-            "/mlir/lite/tests/",
-            "/mlir/lite/transforms/",
-            "/mlir/lite/stablehlo/",
-            "/mlir/lite/quantization/",
-            "/mlir/lite/python",
-            "_test.cc",
-        ),
         also_include=("third_party/xla",),
         patches=(*NO_ABS_TEMPLATE, *ONE_SOFTMAX, *UNPACK_ONLY_INT4, *TENSORFLOW_PRUNING),
         headers="pruning",
@@ -157,8 +136,12 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="ruy",
         version="1e6e508",
-        origins=(_debian("ruy.tar", "e01a550b81084d71658e560c78a2eb163e52ef640e47dde7c0470e4d9724c9c9"),),
-        keep=("LICENSE", "ruy/"),
+        revision="1e6e50872655a73b5250f954d7b9da9a87292fd3",
+        digest="h1:aL50qPwdpeaLapvsWI6GfeD6zAPI3lPNiYwA1Kb3iV8=",
+        origins=(_github("google/ruy", "1e6e50872655a73b5250f954d7b9da9a87292fd3"), _chromium("ruy/src")),
+        keep=("ruy/",),
+        endings=_C_FILES,
+        drop=("test", "benchmark"),
         license="Apache-2.0",
         license_file="LICENSE",
         patches=(*ONE_ROUNDING, *RUY_PRUNING),
@@ -166,22 +149,31 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="flatbuffers",
         version="a86afae",
+        revision="a86afae9399bbe631d1ea0783f8816e780e236cc",
+        digest="h1:O+lEbWrHWVpUiZuDduBZ/k5339gYIhpTpXCEOBIZOy8=",
         origins=(
-            _debian("flatbuffers.tar", "c13f082779e82141745774f57e063cbf929c241877459055c71b6d947be19112"),
+            _github("google/flatbuffers", "a86afae9399bbe631d1ea0783f8816e780e236cc"),
+            _chromium("flatbuffers/src"),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/flatbuffers/",),
+        endings=_C_FILES,
+        drop=("/pch/",),
+        include="include",
         license="Apache-2.0",
         license_file="LICENSE",
-        include="include",
         headers_only=True,
     ),
     Component(
         name="gemmlowp",
         version="16e8662",
+        revision="16e8662c34917be0065110bfcd9cc27d30f52fdf",
+        digest="h1:gjrYYD4iTuRr3g1UcPcWgTUTMG1zNy4UlkFwDbwX51A=",
         origins=(
-            _debian("gemmlowp.tar", "f8748a9c439fb780e187ebfa9b7892988ef3ac23ac6fece30e2e1f261d8628bb"),
+            _github("google/gemmlowp", "16e8662c34917be0065110bfcd9cc27d30f52fdf"),
+            _chromium("gemmlowp/src"),
         ),
-        keep=("LICENSE", "fixedpoint/", "internal/", "public/", "profiling/"),
+        keep=("fixedpoint/", "internal/", "public/", "profiling/"),
+        endings=_C_FILES,
         license="Apache-2.0",
         license_file="LICENSE",
         headers_only=True,
@@ -189,8 +181,14 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="eigen",
         version="662ba79",
-        origins=(_debian("eigen.tar", "67c1b56bfdec66cad22b62537355de7750234976ddffee51a3eb10d246eb7a3f"),),
-        keep=("COPYING", "Eigen/", "unsupported/Eigen/"),
+        revision="662ba79d796a2851b10cdafc6668e45b65b1120f",
+        digest="h1:nrikWDiZxatqEsVIMQgHGPkpxWO53mSDweEsMiXg9rg=",
+        origins=(
+            _gitlab("libeigen/eigen", "662ba79d796a2851b10cdafc6668e45b65b1120f"),
+            _chromium("eigen3/src"),
+        ),
+        keep=("COPYING.", "Eigen/", "unsupported/Eigen/"),
+        drop=("CMakeLists.txt", ".md"),
         license="MPL-2.0",
         license_file="COPYING.MPL2",
         headers_only=True,
@@ -198,19 +196,44 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="farmhash",
         version="816a4ae",
+        revision="816a4ae622e964763ca0862d9dbd19324a1eaf45",
+        digest="h1:HxXqXWzD9sUPjw3AlfsC2sVa5fw1hSQUwDuKaNnitww=",
         origins=(
-            _debian("farmhash.tar", "c2b007b8270eb2a68875763143675fd9dd65d94e9eca3b6e2eb068250edfe6c4"),
+            _github("google/farmhash", "816a4ae622e964763ca0862d9dbd19324a1eaf45"),
+            _chromium("farmhash/src"),
         ),
-        keep=("COPYING", "src/farmhash"),
+        keep=("src/farmhash.",),
+        include="src",
         license="MIT",
         license_file="COPYING",
-        include="src",
     ),
+    # absl/types/span.h, and what it includes.
     Component(
         name="abseil",
         version="8fb4507",
-        origins=(_debian("abseil.tar", "73ee0e4c91ce777991d181d2c7e4eb691a9d0aab8733e6e2d3f316a32810b27d"),),
-        keep=("LICENSE", "absl/"),
+        revision="8fb4507d10a24a1204e98f77ad19c27c291e13e9",
+        digest="h1:wk8Dlab+3t0gyzrJoBOf8d4fBGN1IsPYVssle5Kg9mM=",
+        origins=(
+            _github("abseil/abseil-cpp", "8fb4507d10a24a1204e98f77ad19c27c291e13e9"),
+            _chromium("abseil-cpp", _CHROMIUM_ABSEIL),
+        ),
+        keep=(
+            "absl/algorithm/algorithm.h",
+            "absl/base/attributes.h",
+            "absl/base/config.h",
+            "absl/base/internal/hardening.h",
+            "absl/base/macros.h",
+            "absl/base/nullability.h",
+            "absl/base/optimization.h",
+            "absl/base/options.h",
+            "absl/base/policy_checks.h",
+            "absl/base/port.h",
+            "absl/base/throw_delegate.h",
+            "absl/hash/internal/weakly_mixed_integer.h",
+            "absl/meta/type_traits.h",
+            "absl/types/internal/span.h",
+            "absl/types/span.h",
+        ),
         license="Apache-2.0",
         license_file="LICENSE",
         headers_only=True,
@@ -218,27 +241,36 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="pthreadpool",
         version="0246058",
+        revision="02460584c6092e527c8b89f7df4de143d70e801f",
+        digest="h1:F+gkgrwdQE28xQw9sxm29wAykrxlM2wXiBbI26rfcnk=",
         origins=(
-            _debian("pthreadpool.tar", "d441cdcadd2ccb1d26cf40aff7077cd89cb84e1585665fa02ffe960a9a4a9fdd"),
+            _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
+            _chromium("pthreadpool/src"),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/",),
+        endings=_C_FILES,
+        include="include",
         license="BSD-2-Clause",
         license_file="LICENSE",
-        include="include",
     ),
     Component(
         name="fft2d",
         version="1.0",
+        revision="v1.0",
+        digest="h1:j1KDjphvs8fFjGSnUw0CF4vgXJnVao8YYrKLTgs1AZE=",
         origins=(
-            _github(
-                "petewarden/OouraFFT",
-                "v1.0",
-                ".tar.gz",
-                "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+            Origin(
+                archive=Archive(
+                    kind="upstream",
+                    location="https://github.com/petewarden/OouraFFT/archive/v1.0.tar.gz",
+                    sha256="5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+                )
             ),
-            _debian(
-                "o/oourafft/oourafft_1.0.orig.tar.gz",
-                "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+            Origin(
+                archive=_debian(
+                    "o/oourafft/oourafft_1.0.orig.tar.gz",
+                    "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+                )
             ),
         ),
         keep=("fftsg.c", "fftsg2d.c", "alloc.", "readme"),
@@ -248,10 +280,13 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="neon2sse",
         version="eb8b80b",
+        revision="eb8b80b28f956275e291ea04a7beb5ed8289e872",
+        digest="h1:fPuOW48eUxPHYApTQnNLYAU1gugtmIFMPiS40AAmJl4=",
         origins=(
-            _debian("neon2sse.tar", "67425ba9a5b7b68c798ac6e8e23a956e1687dd7c4a5636199ca358b65f089f9d"),
+            _github("intel/ARM_NEON_2_x86_SSE", "eb8b80b28f956275e291ea04a7beb5ed8289e872"),
+            _chromium("neon_2_sse/src"),
         ),
-        keep=("LICENSE", "NEON_2_SSE.h"),
+        keep=("NEON_2_SSE.h",),
         license="BSD-2-Clause",
         license_file="LICENSE",
         headers_only=True,
@@ -259,11 +294,17 @@ COMPONENTS: tuple[Component, ...] = (
     Component(
         name="fp16",
         version="3d2de18",
-        origins=(_debian("fp16.tar", "caef3ca367a502f9163932f7055fe4189cf93eb7126967408dd55a68ef50e686"),),
-        keep=("LICENSE", "include/"),
+        revision="3d2de1816307bac63c16a297e8c4dc501b4076df",
+        digest="h1:yH/pcW/haQ6HT/aqHQy5xopAOkZtD76zGJe0Ulfc7IQ=",
+        origins=(
+            _github("Maratyszcza/FP16", "3d2de1816307bac63c16a297e8c4dc501b4076df"),
+            _chromium("fp16/src"),
+        ),
+        keep=("include/",),
+        endings=_C_FILES,
+        include="include",
         license="MIT",
         license_file="LICENSE",
-        include="include",
         headers_only=True,
     ),
 )
@@ -274,20 +315,12 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
     Component(
         name="xnnpack-delegate",
         version="2.14.1",
-        origins=(
-            _github(
-                "tensorflow/tensorflow",
-                "refs/tags/v2.14.1",
-                ".tar.gz",
-                "6b31ed347ed7a03c45b906aa41628ac91c3db7c84cb816971400d470e58ba494",
-            ),
-            _debian(
-                "t/tensorflow/tensorflow_2.14.1+dfsg.orig.tar.xz",
-                "9dfff0627def4e999f66a80d0fb57fd0651d12d525dcd67d6c24f1e9bca72b93",
-            ),
-        ),
-        keep=("LICENSE", "tensorflow/lite/delegates/xnnpack/"),
-        drop=("_test", "_tester"),
+        revision="v2.14.1",
+        digest="h1:8xLV5TMcsQxIhEEDpPEFceBddUdPdCKETv14EyqurJo=",
+        origins=_TENSORFLOW_2_14,
+        keep=("tensorflow/lite/delegates/xnnpack/",),
+        endings=_C_FILES,
+        drop=("_test",),
         group=XNNPACK,
         license="Apache-2.0",
         license_file="LICENSE",
@@ -295,15 +328,20 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
     Component(
         name="xnnpack",
         version="2024.11",
+        revision="4ea82e5",
+        digest="h1:ugBMqq5QTd1KzbOPei26oIXhKtVy8V+FbygjlUO0dHM=",
         # Only Debian's archive is pinned: the project publishes no archives with stable digests.
         origins=(
-            _debian(
-                "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
-                "90bde2caef0f880f627bab0dc805a86c4b8070cd98e3243db3046ab3f3be1a99",
+            Origin(
+                archive=_debian(
+                    "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
+                    "90bde2caef0f880f627bab0dc805a86c4b8070cd98e3243db3046ab3f3be1a99",
+                ),
                 root="",
             ),
         ),
-        keep=("LICENSE", "include/", "src/"),
+        keep=("include/", "src/"),
+        endings=(*_C_FILES, ".S"),
         # Code for CPUs that no profile has, which is half of the archive.
         drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
         include="include",
@@ -314,22 +352,38 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         license_file="LICENSE",
     ),
     # All programs see the same header; only programs with XNNPACK contain the code.
-    _pthreadpool("pthreadpool-sources", ("include/", "src/"), "src", XNNPACK),
+    Component(
+        name="pthreadpool-sources",
+        version="0246058",
+        revision="02460584c6092e527c8b89f7df4de143d70e801f",
+        digest="h1:Sr+Ajop25fKSO5xgTU1IjMV8ScUUoRIqOvM53XJYGv8=",
+        origins=(
+            _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
+            _chromium("pthreadpool/src"),
+        ),
+        keep=("include/", "src/"),
+        endings=_C_FILES,
+        include="src",
+        license="BSD-2-Clause",
+        license_file="LICENSE",
+        group=XNNPACK,
+    ),
     Component(
         name="fxdiv",
-        group=XNNPACK,
-        version="2020.04",
+        version="63058ef",
+        revision="63058eff77e11aa15bf531df5dd34395ec3017c8",
+        digest="h1:9UhfVjMajGme2BgqJU/3B2OZ3TfaY8pI8KUz1zHe1dc=",
         origins=(
-            _debian(
-                "f/fxdiv/fxdiv_0.0~git20200417.b408327.orig.tar.xz",
-                "7953482badaf4cb34026c3487c257b8e4ab2df061c019bd6fabbbc12ad52c44b",
-            ),
+            _github("Maratyszcza/FXdiv", "63058eff77e11aa15bf531df5dd34395ec3017c8"),
+            _chromium("fxdiv/src"),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/",),
+        endings=_C_FILES,
         include="include",
         license="MIT",
         license_file="LICENSE",
         headers_only=True,
+        group=XNNPACK,
     ),
 )
 """The components that only programs with XNNPACK need."""

@@ -1,0 +1,258 @@
+"""Downloads that continue where they were cut off: in the same run, and in the next one."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from litesmith.base import files
+
+if TYPE_CHECKING:
+    import requests
+
+_CONNECT_SECONDS = 5
+_STALLED_SECONDS = 30
+_RESOLVE_SECONDS = 8
+_CHUNK = 1 << 20
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds to wait before each new attempt; an attempt that brought bytes starts them again."""
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class UnreachableError(Exception):
+    """The address does not answer, does not have the file, or kept cutting the transfer off."""
+
+
+class StoppedError(Exception):
+    """The download was told to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Validator:
+    """What says whether the rest of a file still belongs to the part that is there (RFC 9110, 13.1.5)."""
+
+    address: str
+    value: str
+
+
+class Downloader:
+    """Downloads of one run; it remembers hosts that do not answer, and asks each of them only once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._silent: dict[str, str] = {}
+
+    def fetch(
+        self,
+        address: str,
+        target: Path,
+        *,
+        sha256: str,
+        begin: Callable[[int | None], Callable[[int], None]],
+    ) -> str:
+        """Downloads a file to ``target``, and returns its SHA-256 in hexadecimal digits.
+
+        Until the file is complete its bytes are in ``<target>.partial``, which a later call continues: with
+        the validator that the server gave for the part that is there, or, if ``sha256`` is not empty, without
+        one.  A continued file with another SHA-256 is downloaded again from its beginning.
+
+        ``begin`` is called with the number of bytes, or None, and returns what is called with the number of
+        bytes so far.
+
+        Raises:
+            UnreachableError: see there.
+            StoppedError: the stop event was set.
+            OSError: the disk is full, or the folder is not writable.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        continued = self._transfer(address, partial, bool(sha256), begin)
+        digest = files.sha256(partial)
+        if continued and sha256 and digest != sha256:
+            _discard(partial)
+            self._transfer(address, partial, False, begin)
+            digest = files.sha256(partial)
+        partial.replace(target)
+        _validator_file(partial).unlink(missing_ok=True)
+        return digest
+
+    def _transfer(
+        self,
+        address: str,
+        partial: Path,
+        digest_decides: bool,
+        begin: Callable[[int | None], Callable[[int], None]],
+    ) -> bool:
+        """Brings the whole file to ``partial``; whether a part of it was there before."""
+        import requests
+
+        continued = partial.exists()
+        self._require_host(address)
+        pauses, refused = iter(_PAUSES), False
+        at: Callable[[int], None] | None = None
+        while True:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                for done, total in self._attempt(address, partial, digest_decides):
+                    at = at or begin(total)
+                    at(done)
+                return continued
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                requests.exceptions.ChunkedEncodingError,
+            ) as error:
+                now = partial.stat().st_size if partial.exists() else 0
+                if at is None and (refused or isinstance(error, requests.Timeout)):
+                    # It has not answered at all: the other files of this host are not tried either.
+                    reason = "no answer" if isinstance(error, requests.Timeout) else type(error).__name__
+                    self._set_silent(address, reason)
+                    raise UnreachableError(reason) from error
+                refused = at is None
+                if now > before:
+                    pauses, continued = iter(_PAUSES), True
+                pause = next(pauses, None)
+                if pause is None:
+                    raise UnreachableError(f"cut off after {now} bytes") from error
+            except requests.HTTPError as error:
+                status = error.response.status_code
+                pause = next(pauses, None) if status in _TRY_AGAIN else None
+                if pause is None:
+                    raise UnreachableError(f"HTTP {status}") from error
+            except requests.RequestException as error:
+                raise UnreachableError(type(error).__name__) from error
+            if self._stop.wait(pause):
+                raise StoppedError
+
+    def _attempt(self, address: str, partial: Path, digest_decides: bool) -> Iterator[tuple[int, int | None]]:
+        """One request; yields the bytes so far and in all, first before the first byte."""
+        import requests
+
+        headers, start = {"Accept-Encoding": "identity"}, 0
+        if partial.exists():
+            validator = _read_validator(partial, address)
+            if validator or digest_decides:
+                start = partial.stat().st_size
+                headers["Range"] = f"bytes={start}-"
+                headers |= {"If-Range": validator} if validator else {}
+        timeout = (_CONNECT_SECONDS, _STALLED_SECONDS)
+        with requests.get(address, headers=headers, stream=True, timeout=timeout) as response:
+            whole = _range_of(response, start)
+            if response.status_code == requests.codes.requested_range_not_satisfiable and whole == start:
+                yield start, start
+                return
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                _discard(partial)
+                raise requests.exceptions.ChunkedEncodingError("the server's file has another length")
+            response.raise_for_status()
+            if response.status_code != requests.codes.partial_content or whole is None:
+                start, whole = 0, _length(response)
+            _write_validator(partial, address, response)
+            yield start, whole
+            yield from self._write(response, partial, start, whole)
+
+    def _write(
+        self, response: requests.Response, partial: Path, start: int, whole: int | None
+    ) -> Iterator[tuple[int, int | None]]:
+        import requests
+
+        done = start
+        try:
+            with partial.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                for chunk in response.iter_content(_CHUNK):
+                    if self._stop.is_set():
+                        raise StoppedError
+                    file.write(chunk)
+                    done += len(chunk)
+                    yield done, whole
+        except OSError as error:
+            if not isinstance(error, requests.RequestException):
+                # A full disk: the part must not stay in the way.
+                _discard(partial)
+            raise
+        if whole is not None and done != whole:
+            raise requests.exceptions.ChunkedEncodingError("cut off")
+
+    def _require_host(self, address: str) -> None:
+        """Raises UnreachableError if the host has not answered before, or if its name cannot be resolved."""
+        import requests
+
+        host = urlsplit(address).hostname or ""
+        with self._lock:
+            if (reason := self._silent.get(host)) is not None:
+                raise UnreachableError(reason)
+        if requests.utils.get_environ_proxies(address) or _resolves(host):
+            return
+        self._set_silent(address, "its name cannot be resolved")
+        raise UnreachableError("its name cannot be resolved")
+
+    def _set_silent(self, address: str, reason: str) -> None:
+        with self._lock:
+            self._silent[urlsplit(address).hostname or ""] = reason
+
+
+def _resolves(host: str) -> bool:
+    """Whether a name can be resolved in a few seconds; the resolver's own limit can be minutes."""
+    import socket
+
+    found: list[Any] = []
+
+    def resolve() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, None))
+        except OSError:
+            return
+
+    thread = threading.Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(_RESOLVE_SECONDS)
+    return bool(found)
+
+
+def _range_of(response: requests.Response, start: int) -> int | None:
+    """The length of the whole file, from the answer to a request for the bytes from ``start``."""
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", response.headers.get("Content-Range", ""))
+    if match is None or (match[1] is not None and int(match[1]) != start):
+        return None
+    return int(match[2])
+
+
+def _length(response: requests.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and "Content-Encoding" not in response.headers else None
+
+
+def _validator_file(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".json")
+
+
+def _write_validator(partial: Path, address: str, response: requests.Response) -> None:
+    tag = response.headers.get("ETag", "")
+    value = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+    if value:
+        known = _Validator(address=address, value=value)
+        files.write_atomically(_validator_file(partial), files.to_json(asdict(known)))
+    else:
+        _validator_file(partial).unlink(missing_ok=True)
+
+
+def _read_validator(partial: Path, address: str) -> str:
+    """The validator of the part that is there; empty if it is unknown, or of another address."""
+    try:
+        known = _Validator(**json.loads(_validator_file(partial).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return ""
+    return known.value if known.address == address else ""
+
+
+def _discard(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    _validator_file(partial).unlink(missing_ok=True)
