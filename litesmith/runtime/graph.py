@@ -31,24 +31,12 @@ DELEGATE = "DELEGATE"
 """The op of a node that stands for nodes taken by a delegate."""
 
 _BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "int32": 4,
-    "uint8": 1,
-    "int64": 8,
-    "bool": 1,
-    "int16": 2,
-    "complex64": 8,
-    "int8": 1,
-    "float64": 8,
+    **dict.fromkeys(("bool", "int8", "uint8"), 1),
+    **dict.fromkeys(("bfloat16", "float16", "int16", "uint16"), 2),
+    **dict.fromkeys(("float32", "int32", "uint32"), 4),
+    **dict.fromkeys(("complex64", "float64", "int64", "uint64"), 8),
     "complex128": 16,
-    "uint64": 8,
-    "uint32": 4,
-    "uint16": 2,
-    "int4": 1,
-    "bfloat16": 2,
-    "int2": 1,
-    "uint4": 1,
+    **dict.fromkeys(("int4", "uint4", "int2"), 1),
 }
 
 _PACKED = {"int4": 2, "uint4": 2, "int2": 4}
@@ -143,7 +131,7 @@ class RuntimeNode:
     ``tensors`` are those of its subgraph: inputs, outputs and temporaries are indices into it; so are
     ``reserved`` tensors, which the kernel may use as temporaries.  ``options`` is the op's options table,
     with all defaults where the file has none; ``custom`` are the options of a custom op.  ``pending`` are
-    the shapes that outputs on the heap get when the node runs, None where they are unknown, and whether they
+    the shapes that outputs get only when the node runs, None where they are unknown, and whether they
     are certain.  ``at_most`` says that shapes that are not certain cannot be larger.  ``own`` marks the
     user's custom ops.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file
     where a delegate has changed the plan.
@@ -240,6 +228,14 @@ class RuntimeNode:
         if tensor is not None:
             tensor.memory = Memory.COMPUTED
             self.resize(position, dims)
+
+    def later(self, position: int, dims: Dims | None, *, known: bool) -> None:
+        """Gives an output as many bytes as the input has, and its shape when the node runs."""
+        tensor = self.output(position)
+        if tensor is not None:
+            if tensor.memory is Memory.ARENA:
+                tensor.bytes = self.of(0).bytes
+            self.pending[position] = (dims, dims is not None and known)
 
     def heap(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
         """Sizes an output when the node runs, with this shape then: ``SetTensorToDynamic``."""

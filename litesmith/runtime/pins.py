@@ -19,6 +19,7 @@ from litesmith.runtime.edits import (
     XNNPACK_PRUNING,
     Patch,
 )
+from litesmith.runtime.sort_order import SORT_ORDER, XNNPACK_SORT_ORDER
 
 XNNPACK = "xnnpack"
 """The group of components that only programs with XNNPACK need."""
@@ -130,7 +131,7 @@ COMPONENTS: tuple[Component, ...] = (
         license="Apache-2.0",
         license_file="LICENSE",
         also_include=("third_party/xla",),
-        patches=(*NO_ABS_TEMPLATE, *ONE_SOFTMAX, *UNPACK_ONLY_INT4, *TENSORFLOW_PRUNING),
+        patches=(*NO_ABS_TEMPLATE, *ONE_SOFTMAX, *UNPACK_ONLY_INT4, *SORT_ORDER, *TENSORFLOW_PRUNING),
         headers="pruning",
     ),
     Component(
@@ -346,7 +347,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
         include="include",
         also_include=("src",),
-        patches=XNNPACK_PRUNING,
+        patches=(*XNNPACK_PRUNING, *XNNPACK_SORT_ORDER),
         group=XNNPACK,
         license="BSD-3-Clause",
         license_file="LICENSE",

@@ -18,7 +18,7 @@ from litesmith.base import files, paths, process, templates
 from litesmith.base.errors import ToolError
 from litesmith.target.profiles import Profile, ToolchainName, ToolchainOptions
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
-from litesmith.toolchain.protocol import CompileFlags, CxxLibrary, License
+from litesmith.toolchain.protocol import CompileFlags, License
 
 _ASK_SECONDS = 60
 
@@ -108,7 +108,6 @@ class Gcc:
 
     name: ToolchainName = "gcc"
     family = "gcc"
-    cxx_library: CxxLibrary = "libstdc++"
 
     def __init__(self) -> None:
         self._installations: dict[str, Installation] = {}

@@ -4,7 +4,7 @@ To add one, write a class with these methods in a module of this package, and th
 ``templates/project/toolchain.NAME.cmake.j2`` for :meth:`Toolchain.cmake_files`.  Add the class to
 ``registry.py``; its name to ``ToolchainName`` in ``litesmith/target/profiles.py``, where validators check its
 settings; its settings to the profiles; and its name to the help of ``--toolchain`` in
-``litesmith/cli/options.py``.  A new C++ library also needs its containers in ``predict/arena/ordering.py``.
+``litesmith/cli/options.py``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from litesmith.target.profiles import Profile, ToolchainName
-
-CxxLibrary = Literal["libc++", "libstdc++"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +73,6 @@ class Toolchain(Protocol):
     @property
     def family(self) -> str:
         """The kind of compiler; toolchains of one family make the same programs, wherever they run."""
-
-    @property
-    def cxx_library(self) -> CxxLibrary:
-        """The C++ library that programs are linked with."""
 
     def version(self, profile: Profile) -> str:
         """Version of the compiler for a profile.

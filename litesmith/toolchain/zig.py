@@ -22,7 +22,7 @@ from litesmith.base import console, files, paths, process, templates
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
-from litesmith.toolchain.protocol import CompileFlags, CxxLibrary, License
+from litesmith.toolchain.protocol import CompileFlags, License
 
 _RUNTIME_SECONDS = 900
 
@@ -81,7 +81,6 @@ class Zig:
 
     name: ToolchainName = "zig"
     family = "zig"
-    cxx_library: CxxLibrary = "libc++"
 
     def version(self, profile: Profile) -> str:
         """Version of the ``ziglang`` package.

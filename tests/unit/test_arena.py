@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX, Library
 
 from litesmith.base.errors import ModelError, UsageError
 from litesmith.model import contents
@@ -11,7 +12,6 @@ from litesmith.model.entry_points import Choice
 from litesmith.predict.arena import prediction
 from litesmith.predict.arena.kernels import KERNELS, elementwise, reshaping, slicing
 from litesmith.predict.arena.layout import ALIGNMENT, Arena, Planner
-from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX, Library
 from litesmith.predict.arena.padding import rule
 from litesmith.predict.arena.prediction import ArenaPlan, Placed
 from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, byte_size

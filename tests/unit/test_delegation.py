@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from litesmith.predict.arena.ordering import LIBSTDCXX
 
 from litesmith.base.errors import ModelError
 from litesmith.model import contents
 from litesmith.predict.arena import prediction
-from litesmith.predict.arena.ordering import LIBSTDCXX
 from litesmith.predict.xnnpack import delegation, partition
 from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTensor, Subset

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX
 
 from litesmith.model import contents
-from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX
 from litesmith.predict.xnnpack import delegation
 from litesmith.predict.xnnpack.delegation import Delegation
 from litesmith.predict.xnnpack.workspace import workspace_bytes

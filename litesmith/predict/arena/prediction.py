@@ -15,7 +15,6 @@ from litesmith.model.entry_points import EVERYTHING, Choice, parts
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
 from litesmith.predict.arena.layout import NEVER, Planner
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.predict.arena.subgraph import Subgraph
 from litesmith.predict.arena.unknown import Unknown
 from litesmith.runtime import graph, op_registry
@@ -51,10 +50,10 @@ class Placed:
 class SubgraphPlan:
     """The two arenas of a subgraph, in bytes; 0 where the subgraph is never prepared.
 
-    Each is 128 bytes larger than its tensors need: alignment and padding.  ``released``
-    says that the arena is freed before the inference ends: bodies of control flow.  ``heap_bytes`` are
-    tensors outside the arenas: those that are sized when their node runs, and results that are computed
-    while it is prepared.  ``shapes`` are those of the file's tensors in this run, in the file's order.
+    ``released`` says that the arena is freed before the inference ends: bodies of control flow.
+    ``heap_bytes`` are tensors outside the arenas: those that are sized when their node runs, and results
+    that are computed while it is prepared.  ``shapes`` are those of the file's tensors in this run, in the
+    file's order.
     """
 
     index: int
@@ -98,14 +97,13 @@ def predict(
     choice: Choice = EVERYTHING,
     *,
     registry: Registry | None = None,
-    library: Library = LIBCXX,
     delegated: Sequence[Sequence[Subset]] = (),
 ) -> ArenaPlan:
     """The arenas of a program that runs a model once, with one thread.
 
     ``content`` is the file that ``model`` is the analysis of; ``choice`` says which signature runs, and with
-    which shapes of its inputs.  ``library`` is the C++ library of the toolchain.  ``delegated`` is the plan
-    of each subgraph that has been given to a delegate, empty where it took nothing.
+    which shapes of its inputs.  ``delegated`` is the plan of each subgraph that has been given to a delegate,
+    empty where it took nothing.
 
     Raises:
         UsageError: there is no such signature or input.
@@ -117,7 +115,7 @@ def predict(
     entry = next(i for i, subgraph in enumerate(model.subgraphs) if subgraph is part.subgraph)
 
     def planned(share: float) -> ArenaPlan:
-        interpreter = Interpreter(model.path, graph.read(model, content, known), library, share)
+        interpreter = Interpreter(model.path, graph.read(model, content, known), share)
         interpreter.run(entry, part.shapes, delegated)
         return _plan(interpreter)
 

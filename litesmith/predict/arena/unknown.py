@@ -13,7 +13,8 @@ class Unknown:
     """A node whose memory is known only when it runs, and one of its tensors.
 
     ``at_most`` says that the plan has the largest possible size; otherwise it has the size in the file.
-    ``on_heap`` says that the tensor itself lies in no arena: it matters for those that depend on it.
+    ``on_heap`` says that the tensor itself lies in no arena, or has a known number of bytes: it matters for
+    those that depend on it.
     """
 
     subgraph: int

@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass
 
-from litesmith.predict.arena.ordering import Library
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
 from litesmith.runtime.xnnpack import source_index
 from litesmith.runtime.xnnpack.requirements import filter_size
@@ -37,11 +36,10 @@ _GEMM = re.compile(r"_gemm_minmax\w*?_ukernel_(\d+)x(\d+)(?:c(\d+))?(?:s(\d+))?_
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:
-    """A CPU that a program runs on: its architecture and instruction set, and the program's C++ library."""
+    """A CPU that a program runs on: its architecture and instruction set."""
 
     architecture: Architecture
     level: str
-    library: Library
 
     def rounded(self, size: int) -> int:
         """``xnn_get_rounded_size``: the alignment covers the bytes that may be read beyond a value."""

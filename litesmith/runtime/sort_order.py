@@ -1,0 +1,107 @@
+"""Textual changes after which programs sort in one order, with every compiler and C++ library.
+
+``std::sort`` leaves open in which order equal elements come, and libraries differ.  The memory planner sorts
+tensors by size, so that the offsets of tensors, and with them the size of the arena, would depend on the
+library.  Here no two elements are equal, since their indices decide at last, and ``templates/pruning/sort.h``
+sorts them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from litesmith.runtime.edits import Patch
+
+_LITE = "tensorflow/lite"
+
+
+def _sort(path: str, *changes: tuple[str, str], before: str) -> tuple[Patch, ...]:
+    """Changes in one file that calls the project's sort, and the header, included ahead of ``before``."""
+    header = Patch(
+        path=path,
+        find=rf"(?={re.escape(f'#include {before}')}\n)",
+        replace='#include "litesmith/sort.h"\n',
+    )
+    return (
+        header,
+        *(Patch(path=path, find=re.escape(find), replace=replace) for find, replace in changes),
+    )
+
+
+_DETECTION = f"{_LITE}/kernels/detection_postprocess.cc"
+_LARGER = "{ return values[i] > values[j]; }"
+_LARGER_OR_EARLIER = "{ return values[i] > values[j] || (values[i] == values[j] && i < j); }"
+
+SORT_ORDER = (
+    *_sort(
+        f"{_LITE}/arena_planner.cc",
+        (
+            "    return alloc_node_[idx1] < alloc_node_[idx2];\n",
+            "    if (alloc_node_[idx1] != alloc_node_[idx2]) {\n"
+            "      return alloc_node_[idx1] < alloc_node_[idx2];\n"
+            "    }\n"
+            "    return idx1 < idx2;\n",
+        ),
+        ("std::sort(", "litesmith::Sort("),
+        before='"tensorflow/lite/core/c/common.h"',
+    ),
+    *_sort(
+        f"{_LITE}/simple_memory_arena.cc",
+        (
+            "  std::sort(active_allocs_.begin(), active_allocs_.end());",
+            "  litesmith::Sort(active_allocs_.begin(), active_allocs_.end(),\n"
+            "                  [](const ArenaAllocWithUsageInterval& left,\n"
+            "                     const ArenaAllocWithUsageInterval& right) {\n"
+            "                    return left.offset != right.offset ? left.offset < right.offset\n"
+            "                                                       : left.tensor < right.tensor;\n"
+            "                  });",
+        ),
+        before='"tensorflow/lite/core/c/common.h"',
+    ),
+    *_sort(
+        f"{_LITE}/graph_info.cc",
+        ("std::sort(", "litesmith::Sort("),
+        before='"tensorflow/lite/context_util.h"',
+    ),
+    *_sort(
+        f"{_LITE}/kernels/topk_v2.cc",
+        ("std::sort(", "litesmith::Sort("),
+        before='"tensorflow/lite/core/c/common.h"',
+    ),
+    *_sort(
+        f"{_LITE}/kernels/reverse.cc",
+        ("std::sort(", "litesmith::Sort("),
+        before='"tensorflow/lite/core/c/common.h"',
+    ),
+    *_sort(
+        f"{_LITE}/kernels/internal/optimized/reduce_utils.h",
+        ("std::sort(", "litesmith::Sort("),
+        before="<algorithm>",
+    ),
+    # Of boxes and classes with the same score, the first one comes first.
+    *_sort(
+        _DETECTION,
+        ("std::partial_sort(", "litesmith::PartialSort("),
+        ("std::stable_sort(", "litesmith::Sort("),
+        (_LARGER, _LARGER_OR_EARLIER),
+        before='"tensorflow/lite/core/c/common.h"',
+    ),
+)
+"""For TensorFlow Lite."""
+
+XNNPACK_SORT_ORDER = (
+    # Usage records lie in one array, in the order of their values.
+    Patch(
+        path="src/memory-planner.c",
+        find=re.escape("  return (tensor_size_b > tensor_size_a) - (tensor_size_b < tensor_size_a);\n"),
+        replace=(
+            "  if (tensor_size_a == tensor_size_b) {\n"
+            "    const struct xnn_usage_record* record_a = *(struct xnn_usage_record* const*) a;\n"
+            "    const struct xnn_usage_record* record_b = *(struct xnn_usage_record* const*) b;\n"
+            "    return (record_a > record_b) - (record_a < record_b);\n"
+            "  }\n"
+            "  return (tensor_size_b > tensor_size_a) - (tensor_size_b < tensor_size_a);\n"
+        ),
+    ),
+)
+"""For XNNPACK, whose memory planner uses the C library's ``qsort``."""
