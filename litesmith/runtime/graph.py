@@ -35,12 +35,10 @@ _BYTES = {
     **dict.fromkeys(("bfloat16", "float16", "int16", "uint16"), 2),
     **dict.fromkeys(("float32", "int32", "uint32"), 4),
     **dict.fromkeys(("complex64", "float64", "int64", "uint64"), 8),
-    "complex128": 16,
     **dict.fromkeys(("int4", "uint4", "int2"), 1),
+    "complex128": 16,
 }
-
-_PACKED = {"int4": 2, "uint4": 2, "int2": 4}
-"""Elements in a byte, of dtypes that are narrower than one."""
+_ELEMENTS_IN_A_BYTE = {"int4": 2, "uint4": 2, "int2": 4}
 
 UNSIZED = frozenset({"string", "resource", "variant"})
 """Dtypes whose tensors the runtime never places in an arena."""
@@ -63,7 +61,7 @@ _FIXED = (Memory.CONSTANT, Memory.COMPUTED)
 
 def byte_size(dtype: str, dims: Dims) -> int:
     """Bytes of a tensor: ``BytesRequired`` of ``util.cc``; 0 for dtypes without a fixed size."""
-    return -(-math.prod(dims) * _BYTES.get(dtype, 0) // _PACKED.get(dtype, 1))
+    return -(-math.prod(dims) * _BYTES.get(dtype, 0) // _ELEMENTS_IN_A_BYTE.get(dtype, 1))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -202,11 +200,6 @@ class RuntimeNode:
     def inputs_known(self) -> bool:
         """Whether the shapes of all inputs are certain."""
         return all(self.tensors[index].known for index in self.inputs if index != MISSING)
-
-    @property
-    def hybrid(self) -> bool:
-        """Whether the input is float and the weights, the second input, are integers: ``IsHybridOp``."""
-        return is_hybrid(self.of(0), self.of(1))
 
     def add_tensor(self) -> int:
         """Adds an empty tensor to the subgraph, and returns its index: ``AddTensors``."""

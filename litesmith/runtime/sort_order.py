@@ -89,8 +89,9 @@ SORT_ORDER = (
 )
 """For TensorFlow Lite."""
 
+# Of values of the same size, those that live longest come first.  In the workspaces of the benchmark models,
+# this saves up to half of what the order of their indices takes.
 XNNPACK_SORT_ORDER = (
-    # Usage records lie in one array, in the order of their values.
     Patch(
         path="src/memory-planner.c",
         find=re.escape("  return (tensor_size_b > tensor_size_a) - (tensor_size_b < tensor_size_a);\n"),
@@ -98,6 +99,10 @@ XNNPACK_SORT_ORDER = (
             "  if (tensor_size_a == tensor_size_b) {\n"
             "    const struct xnn_usage_record* record_a = *(struct xnn_usage_record* const*) a;\n"
             "    const struct xnn_usage_record* record_b = *(struct xnn_usage_record* const*) b;\n"
+            "    const uint32_t nodes_a = record_a->last_node - record_a->first_node;\n"
+            "    const uint32_t nodes_b = record_b->last_node - record_b->first_node;\n"
+            "    if (nodes_a != nodes_b) return (nodes_b > nodes_a) - (nodes_b < nodes_a);\n"
+            "    // The records lie in one array, in the order of their values.\n"
             "    return (record_a > record_b) - (record_a < record_b);\n"
             "  }\n"
             "  return (tensor_size_b > tensor_size_a) - (tensor_size_b < tensor_size_a);\n"

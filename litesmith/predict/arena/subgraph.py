@@ -72,7 +72,14 @@ class State:
         Raises:
             ModelError: there is none, or it is nested deeper or called more often than a valid model needs.
         """
-        number = node.options.integer(option)
+        return self.called_by_number(node, node.options.integer(option), depth)
+
+    def called_by_number(self, node: RuntimeNode, number: int, depth: int) -> Subgraph:
+        """A subgraph that a node calls.
+
+        Raises:
+            ModelError: there is none, or it is nested deeper or called more often than a valid model needs.
+        """
         self.calls += 1
         if not 0 <= number < len(self.subgraphs) or depth > _DEEPEST or self.calls > _MOST_CALLS:
             raise ModelError(

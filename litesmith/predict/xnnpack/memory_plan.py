@@ -33,7 +33,7 @@ def workspace_size(subgraph: XnnpackSubgraph, cpu: Cpu) -> int:
         for number, node in enumerate(subgraph.nodes)
     ]
     placed = [usage for usage in (*usages.values(), *operators) if usage.size]
-    size = _place(sorted(placed, key=lambda usage: -usage.size))
+    size = _place(sorted(placed, key=lambda usage: (-usage.size, usage.first - usage.last)))
     return size + 2 * EXTRA_BYTES if size else 0
 
 

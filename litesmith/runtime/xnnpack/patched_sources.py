@@ -35,9 +35,15 @@ BESIDE = (
 )
 """Other files that the delegate needs; kernels of the model's ops need most of them, too."""
 
-# Delegate only the nodes before the first one with a dynamic output: later shapes are not known yet.
+# Delegate only the nodes before the first one whose output gets its shape when it runs: a dynamic one, or
+# that of a RESHAPE whose shape is computed.  Later shapes are not known yet.
 _UP_TO_DYNAMIC = """
     bool litesmith_is_dynamic = false;
+    if (registration->builtin_code == kTfLiteBuiltinReshape && node->inputs->size == 2) {
+      const TfLiteTensor& shape = context->tensors[node->inputs->data[1]];
+      litesmith_is_dynamic =
+          shape.allocation_type != kTfLiteMmapRo && shape.allocation_type != kTfLitePersistentRo;
+    }
     for (int o = 0; o < node->outputs->size; ++o) {
       const int t = node->outputs->data[o];
       if (t >= 0 && context->tensors[t].allocation_type == kTfLiteDynamic) litesmith_is_dynamic = true;
