@@ -145,8 +145,12 @@ def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
     assert guarded or macro or include or patch.replace.startswith("static ")
 
 
+IN_ALL_PROGRAMS = {"sort.h"}
+HEADERS = sorted((paths.data_folder("templates") / "pruning").iterdir())
+
+
 @pytest.mark.parametrize(
-    "header", sorted((paths.data_folder("templates") / "pruning").iterdir()), ids=lambda p: p.name
+    "header", [path for path in HEADERS if path.name not in IN_ALL_PROGRAMS], ids=lambda p: p.name
 )
 def test_headers_have_a_stock_form(header: Path) -> None:
     text = header.read_text()

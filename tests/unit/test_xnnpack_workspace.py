@@ -359,9 +359,9 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
     "unused_result": (unused_result, 0, 0),
     "partitions": (partitions, 2912, 2912),
     "gaps": (gaps, 5664, 5120),
-    "a few alike": (many_alike(30), 5600, 5504),
-    "some alike": (many_alike(28), 5600, 5504),
-    "many alike": (many_alike(160), 20064, 19472),
+    "a few alike": (many_alike(30), 7200, 7088),
+    "some alike": (many_alike(28), 6304, 6224),
+    "many alike": (many_alike(160), 20640, 20048),
     "unpacked": (unpacked, 608, 608),
     "branches": (branches, 1216, 1216),
 }
