@@ -185,18 +185,18 @@ class Downloader:
         """Raises UnreachableError if the host has not answered before, or if its name cannot be resolved."""
         import requests
 
-        host = urlsplit(address).hostname or ""
+        place = urlsplit(address)
         with self._lock:
-            if (reason := self._silent.get(host)) is not None:
+            if (reason := self._silent.get(place.netloc)) is not None:
                 raise UnreachableError(reason)
-        if requests.utils.get_environ_proxies(address) or _resolves(host):
+        if requests.utils.get_environ_proxies(address) or _resolves(place.hostname or ""):
             return
         self._set_silent(address, "its name cannot be resolved")
         raise UnreachableError("its name cannot be resolved")
 
     def _set_silent(self, address: str, reason: str) -> None:
         with self._lock:
-            self._silent[urlsplit(address).hostname or ""] = reason
+            self._silent[urlsplit(address).netloc] = reason
 
 
 def _resolves(host: str) -> bool:

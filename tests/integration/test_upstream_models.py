@@ -12,12 +12,20 @@ from litesmith.base.errors import LitesmithError
 from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.runtime import source_tree
-from litesmith.runtime.pins import COMPONENTS
+from litesmith.runtime.pins import XNNPACK_COMPONENTS
 from litesmith.workflow import build_and_verify
 
-TENSORFLOW = next(component for component in COMPONENTS if component.name == "tensorflow")
+# Chromium's copy of the newer sources has no test data.
+TENSORFLOW_2_14 = next(component for component in XNNPACK_COMPONENTS if component.name == "xnnpack-delegate")
 TEST_MODELS = dataclasses.replace(
-    TENSORFLOW, name="test-models", keep=("LICENSE", "tensorflow/lite/testdata/"), drop=(), patches=()
+    TENSORFLOW_2_14,
+    name="test-models",
+    digest="h1:FAC1lrBORTJHqGsnKq8krOBWrYgVXCDe2p03MEfdffw=",
+    # Debian's archive leaves out files of unclear origin.
+    origins=TENSORFLOW_2_14.origins[1:],
+    keep=("tensorflow/lite/testdata/",),
+    endings=(".bin",),
+    drop=(),
 )
 
 RUN = (
