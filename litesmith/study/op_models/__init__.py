@@ -17,15 +17,19 @@ from litesmith.study.op_models import (
     conditions,
     control,
     conversions,
+    half_precision,
     images,
     indexing,
     matrices,
+    narrow_integers,
     others,
     quantisation,
     recurrent,
     reductions,
     shapes,
+    stablehlo,
     unary,
+    windows,
 )
 from litesmith.study.op_models.writer import Case
 
@@ -43,6 +47,10 @@ FAMILIES = (
     recurrent,
     control,
     others,
+    stablehlo,
+    windows,
+    half_precision,
+    narrow_integers,
 )
 
 WITHOUT_A_MODEL: Mapping[str, str] = {}
