@@ -24,11 +24,13 @@ from litesmith.study.op_models import (
     narrow_integers,
     others,
     quantisation,
+    ranks,
     recurrent,
     reductions,
     shapes,
     stablehlo,
     unary,
+    weights,
     windows,
 )
 from litesmith.study.op_models.writer import Case
@@ -51,6 +53,8 @@ FAMILIES = (
     windows,
     half_precision,
     narrow_integers,
+    weights,
+    ranks,
 )
 
 WITHOUT_A_MODEL: Mapping[str, str] = {}

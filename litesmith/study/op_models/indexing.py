@@ -15,6 +15,10 @@ def reversals() -> OpModels:
         x, y = g.input([3, 4, 2], kind), g.output(kind)
         g.op("REVERSE_V2", [x, g.const([1], "int32")], [y], "ReverseV2")
         yield "REVERSE_V2", kind.label, g
+        g = Graph()
+        x, y = g.input([3, 4, 2], kind), g.output(kind)
+        g.op("REVERSE_V2", [x, g.const([0, 1], "int32")], [y], "ReverseV2")
+        yield "REVERSE_V2", f"{kind.label} of two axes", g
     for kind in types("float32 uint8* int16* int32 int64"):
         g = Graph()
         x, y = g.input([3, 4, 2], kind), g.output(kind)
@@ -37,7 +41,7 @@ def diagonals() -> OpModels:
 
 def gather_nd() -> OpModels:
     """Picks slices by their indices."""
-    for kind in types("float32 int8* uint8* int16* int32 int64"):
+    for kind in types("float32 int8* uint8* int16* int32 int64 bool"):
         g = Graph()
         x, y = g.input([3, 4, 2], kind), g.output(kind)
         g.op("GATHER_ND", [x, g.const([[0, 1], [2, 3]], "int32")], [y], "GatherNd")
@@ -65,12 +69,13 @@ def sparse_to_dense() -> OpModels:
 
 def dynamic_update_slice() -> OpModels:
     """Overwrites part of a tensor."""
-    for kind in types("float32 int8 int32 int64 bool"):
-        g = Graph()
-        x, update = g.input([4, 5], kind), g.input([2, 3], kind)
-        start = g.const([1, 2], "int32")
-        g.op("DYNAMIC_UPDATE_SLICE", [x, update, start], [g.output(kind)], "DynamicUpdateSlice")
-        yield "DYNAMIC_UPDATE_SLICE", kind.label, g
+    for kind in types("float32 int8 int16 int32 int64 bool"):
+        for label, index in (("", "int32"), (" by int64", "int64")):
+            g = Graph()
+            x, update = g.input([4, 5], kind), g.input([2, 3], kind)
+            start = g.const([1, 2], index)
+            g.op("DYNAMIC_UPDATE_SLICE", [x, update, start], [g.output(kind)], "DynamicUpdateSlice")
+            yield "DYNAMIC_UPDATE_SLICE", kind.label + label, g
 
 
 def one_hot() -> OpModels:

@@ -228,7 +228,16 @@ def detections() -> OpModels:
     yield "TFLite_Detection_PostProcess", "float32", g
 
 
+def hadamard() -> OpModels:
+    """Rotations of activations by a Hadamard matrix, with and without several of them in a row."""
+    for size, shape in ((8, [3, 16]), (64, [2, 3, 64]), (128, [2, 256])):
+        g = Graph()
+        options = _options({"hadamard_size": size})
+        g.custom_op("aeq.hadamard_rotation", [g.input(shape)], [g.output("float32", shape)], options)
+        yield "aeq.hadamard_rotation", f"float32 {size}", g
+
+
 FAMILY = (
     *(embedding_lookups, hash_lookups, skip_grams, strings_with_a_constant, strings_in_other_shapes),
-    *(random, sparse, audio, numeric_verify, detections),
+    *(random, sparse, audio, numeric_verify, detections, hadamard),
 )

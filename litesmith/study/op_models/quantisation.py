@@ -11,8 +11,8 @@ _INT32 = (0.0001, 0)
 
 _QUANTIZE = {
     "float32": ("int8", "uint8", "int16"),
-    "int8": ("int8", "uint8"),
-    "uint8": ("int8", "uint8"),
+    "int8": ("int8", "uint8", "int16"),
+    "uint8": ("int8", "uint8", "int16"),
     "int16": ("int8", "int16", "int32"),
     "int32": ("int8", "int16"),
 }
