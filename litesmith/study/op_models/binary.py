@@ -69,7 +69,9 @@ def pairs() -> OpModels:
                 g.op(op.name, inputs, [output], op.options, **options)
                 if not kind.quantised:
                     g.sample("small", *(_small(rng, kind.dtype, shape) for shape in shapes))
-                yield op.name, kind.label + label, g
+                # A quantised type of the same name has the label without its star.
+                plain = " plain" if f"{kind.label}*" in op.types else ""
+                yield op.name, kind.label + plain + label, g
 
 
 def _small(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> Array:

@@ -165,12 +165,13 @@ def padding() -> OpModels:
     edges = [[0, 0], [1, 2], [2, 1], [0, 0]]
     for kind in types(f"{COMMON} int8 int16 bool"):
         g, x, y = _graph(kind, [1, 3, 4, 2])
+        label = f"{kind.label} plain" if f"{kind.label}*" in COMMON else kind.label
         g.op("PAD", [x, g.const(edges, "int32")], [y], "Pad")
-        yield "PAD", kind.label, g
+        yield "PAD", label, g
         g, x, y = _graph(kind, [1, 3, 4, 2])
         value = g.const(1 if kind.dtype == "bool" else 3, kind)
         g.op("PADV2", [x, g.const(edges, "int32"), value], [y], "PadV2")
-        yield "PADV2", kind.label, g
+        yield "PADV2", label, g
     for index in ("int8", "int16", "int64"):
         (kind,) = types("float32")
         g, x, y = _graph(kind, [1, 3, 4, 2])

@@ -58,6 +58,10 @@ def _bias(g: Graph, activations: str, dtype: str, weights: Affine, count: int) -
     return g.const(_RNG.integers(-50, 50, count), TensorType(dtype, made))
 
 
+def _label(activations: str, weights: str, bias: str = "") -> str:
+    return f"{activations}{weights and f' weights {weights}'}{bias and f' bias {bias}'}"
+
+
 _FULLY_CONNECTED = (
     *(("int8", "int8", "int32"), ("int8", "int4", "int32"), ("int8", "int2", "int32")),
     *(("int16", "int8", "int64"), ("int16", "int4", "int64"), ("int16", "int2", "int64")),
@@ -77,14 +81,13 @@ def fully_connected() -> OpModels:
             inputs.append(_bias(g, activations, bias, quant, 6))
             options = {"quantizedBiasType": dtype_numbers()[bias]} if activations == "int16" else {}
             g.op("FULLY_CONNECTED", inputs, [g.output(target)], "FullyConnected", **options)
-            name = f"{activations} {dtype} {bias}{label}" if bias else f"{activations} {dtype}{label}"
-            yield "FULLY_CONNECTED", f"weights {name}", g
+            yield "FULLY_CONNECTED", f"{_label(activations, dtype, bias)}{label}", g
     for activations, dtype in (("float32", "int8"), ("float32", "int4"), ("int8", "int8")):
         g = Graph()
         source, target = _ACTIVATIONS[activations]
         inputs = [g.input([2, 3, 12], source), _weights(g, dtype, (6, 12), _scales(6, 0)), -1]
         g.op("FULLY_CONNECTED", inputs, [g.output(target)], "FullyConnected", keepNumDims=True)
-        yield "FULLY_CONNECTED", f"weights {activations} {dtype} per channel without bias", g
+        yield "FULLY_CONNECTED", f"{_label(activations, dtype)} per channel without bias", g
 
 
 def blocks() -> OpModels:
@@ -95,7 +98,7 @@ def blocks() -> OpModels:
         weights = _weights(g, "int4", (6, 64), Blockwise(scales, 32))
         inputs = [g.input([rows, 64]), weights, g.const(_RNG.uniform(-1, 1, 6))]
         g.op("FULLY_CONNECTED", inputs, [g.output()], "FullyConnected")
-        yield "FULLY_CONNECTED", f"weights float32 int4 blockwise{label}", g
+        yield "FULLY_CONNECTED", f"{_label('float32', 'int4')} blockwise{label}", g
 
 
 def _convolution(
@@ -125,16 +128,19 @@ def convolutions() -> OpModels:
         *(("int16", "int8", "int32"), ("int16", "int8", "int64")),
         *(("float32", "int8", ""), ("float32", "int4", ""), ("int8", "int4", "int32")),
     ):
-        label = f"{activations} {dtype} {bias}".strip()
-        yield "CONV_2D", f"weights {label}", _convolution("CONV_2D", activations, dtype, bias)
+        yield (
+            "CONV_2D",
+            _label(activations, dtype, bias),
+            _convolution("CONV_2D", activations, dtype, bias),
+        )
     for activations, dtype, bias in (
         *(("float32", "", ""), ("int8", "int8", "int32"), ("int16", "int8", "int64")),
         *(("float32", "int8", ""), ("float32", "int4", ""), ("int8", "int4", "int32")),
     ):
         g = _convolution("CONV_2D", activations, dtype, bias, depth=8, groups=2)
-        yield "CONV_2D", f"groups {activations} {dtype}".strip(), g
+        yield "CONV_2D", f"{_label(activations, dtype)} in groups", g
     g = _convolution("DEPTHWISE_CONV_2D", "int8", "int4", "int32", depth=8, count=16)
-    yield "DEPTHWISE_CONV_2D", "weights int8 int4 multiplied", g
+    yield "DEPTHWISE_CONV_2D", f"{_label('int8', 'int4')} multiplied", g
 
 
 def transposed_convolutions() -> OpModels:
@@ -153,7 +159,7 @@ def transposed_convolutions() -> OpModels:
         if activations == "int16":
             options["quantizedBiasType"] = dtype_numbers()[bias]
         g.op("TRANSPOSE_CONV", inputs, [g.output(target)], "TransposeConv", **options)
-        yield "TRANSPOSE_CONV", f"bias {activations} {bias}".strip(), g
+        yield "TRANSPOSE_CONV", _label(activations, dtype, bias or "float32"), g
 
 
 def batch_matmul() -> OpModels:
@@ -169,7 +175,7 @@ def batch_matmul() -> OpModels:
             "BatchMatMul",
             asymmetricQuantizeInputs=asymmetric,
         )
-        yield "BATCH_MATMUL", f"weights float32 int8{' asymmetric' if asymmetric else ''}", g
+        yield "BATCH_MATMUL", f"{_label('float32', 'int8')}{' asymmetric' if asymmetric else ''}", g
 
 
 FAMILY = (fully_connected, blocks, convolutions, transposed_convolutions, batch_matmul)
