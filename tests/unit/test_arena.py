@@ -18,6 +18,7 @@ from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, RuntimeTe
 from litesmith.runtime.op_registry import Registry
 from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Graph
+from tests import stablehlo_models
 
 
 def predict(graph: Graph, choice: Choice | None = None) -> ArenaPlan:
@@ -287,6 +288,35 @@ def test_buffers_outside_of_the_arena() -> None:
     (model,) = (one for one in all_cases() if one.name == "TRANSPOSE_CONV_float32")
     plan = prediction.predict(contents.analyse_bytes(model.content, "m"), model.content)
     assert plan.subgraphs[0].heap_bytes > 3000
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("windows", (7, 4)),
+        ("dilated windows", (14, 3)),
+        ("padded and dilated windows", (17, 2)),
+        ("padded", (8, 18)),
+        ("gathered", (2, 1, 5)),
+        ("dilated", (7, 13)),
+        ("dilated by computed factors", (7, 13)),
+        ("composite", (4, 6)),
+        ("composite with a computed shape", (2, 12)),
+        ("case of other widths", (4, 2)),
+    ],
+)
+def test_ops_of_stablehlo(name: str, shape: tuple[int, ...]) -> None:
+    """The shapes are those of the reference interpreter's output."""
+    plan = predict(stablehlo_models.models()[name])
+    assert plan.exact
+    (output,) = (one for one in plan.subgraphs[0].tensors if one.kind == "output")
+    assert output.shape == shape
+
+
+def test_temporaries_of_windows_are_there_even_if_nothing_is_dilated_or_padded() -> None:
+    plan = predict(stablehlo_models.models()["windows"])
+    scratch = {one.name: one.bytes for one in plan.subgraphs[0].tensors if one.kind == "scratch"}
+    assert scratch == {"dilated input": 8 * 9 * 4, "padded input": 8 * 9 * 4}
 
 
 # Whole models.

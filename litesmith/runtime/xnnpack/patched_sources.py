@@ -13,12 +13,10 @@ from litesmith.runtime.source_tree import SourceTree
 
 DELEGATE = "xnnpack_delegate.cc"
 GRAPH = "subgraph_with_delegates.cc"
-PARTITION = "graph_info_of_few.cc"
 _DELEGATE_FOLDER = "xnnpack-delegate/tensorflow/lite/delegates/xnnpack"
 ORIGINALS: Mapping[str, str] = {
     DELEGATE: f"{_DELEGATE_FOLDER}/xnnpack_delegate.cc",
     GRAPH: "tensorflow/tensorflow/lite/core/subgraph.cc",
-    PARTITION: "tensorflow/tensorflow/lite/graph_info.cc",
 }
 """The path of the original file, by the name of its patched copy."""
 
@@ -153,8 +151,8 @@ _UNPACKED = """  if (LITESMITH_DELEGATED(kTfLiteBuiltinDequantize) ||
 """
 _ADDED_AT_LAST = "  // Add nodes that unpack static data consumed by delegated nodes.\n"
 
-# Only a few numbers are sorted, and they are nearly in order; std::sort for two types is 10 KB of code.
-_SORT = ("std::sort(", "litesmith::SortFew(")
+# std::sort for two types is 10 KB of code.
+_SORT = ("std::sort(", "litesmith::Sort(")
 
 _DELEGATE_CHANGES = (
     ("    return new Subgraph(delegate, runtime_ptr, externals);", _CHECK_OUTPUTS),
@@ -165,7 +163,7 @@ _DELEGATE_CHANGES = (
     (
         '#include "xnnpack.h"  // from @XNNPACK\n',
         '#include "xnnpack.h"  // from @XNNPACK\n#include "delegated_ops.h"\n'
-        '#include "sort_few.h"\n#include "tensorflow/lite/core/subgraph.h"\n',
+        '#include "litesmith/sort.h"\n#include "tensorflow/lite/core/subgraph.h"\n',
     ),
     (
         "    TFLITE_LOG_PROD_ONCE(tflite::TFLITE_LOG_INFO,\n"
@@ -210,14 +208,6 @@ _GRAPH_CHANGES = (
     (_OWN_HEADER, f"#define LITESMITH_KEEP_DELEGATES\n{_OWN_HEADER}"),
 )
 
-_PARTITION_CHANGES = (
-    (
-        '#include "tensorflow/lite/graph_info.h"\n',
-        '#include "tensorflow/lite/graph_info.h"\n#include "sort_few.h"\n',
-    ),
-    _SORT,
-)
-
 _DATATYPE = re.compile(r"^xnn_datatype GetXNNPackDatatype\(.*?^\}\n", re.DOTALL | re.MULTILINE)
 _VISIT = re.compile(r"  static TfLiteStatus VisitNode\(.*?\n  \}\n", re.DOTALL)
 _CASE = re.compile(r"^      case kTfLiteBuiltin(\w+):", re.MULTILINE)
@@ -248,7 +238,6 @@ def files(tree: SourceTree) -> dict[str, str]:
     return {
         DELEGATE: delegate.replace(visit, guarded),
         GRAPH: _changed(texts[GRAPH], _GRAPH_CHANGES, GRAPH),
-        PARTITION: _changed(texts[PARTITION], _PARTITION_CHANGES, PARTITION),
     }
 
 
