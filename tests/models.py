@@ -35,6 +35,8 @@ def build_model(
 ) -> bytes:
     """A model whose nodes each have tensors of the given dtypes: inputs first, one output last.
 
+    Those of int8 have a scale.
+
     ``change`` may alter the unpacked model before it is packed.
     """
     model = schema.ModelT()
@@ -71,8 +73,11 @@ def _subgraph(ops: Sequence[Op]) -> Any:
         indices = []
         for dtype in op.dtypes:
             tensor = schema.TensorT()
-            tensor.shape = [1, 4]
+            tensor.shape = [1, 1, 1, 4] if op.code == CONV_2D else [1, 4]
             tensor.type = dtype
+            if dtype == INT8:
+                tensor.quantization = schema.QuantizationParametersT()
+                tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [0]
             tensor.buffer = 0
             tensor.name = f"t{len(subgraph.tensors)}".encode()
             indices.append(len(subgraph.tensors))

@@ -13,6 +13,7 @@ from typing import Any
 
 from litesmith.model import schema
 from litesmith.model.custom_options import decode_options
+from litesmith.model.tables import Table
 
 CUSTOM_CODE = 32
 """``BuiltinOperator_CUSTOM``: the op is found by its name, not by its code."""
@@ -31,6 +32,7 @@ class Tensor:
     ``shape`` has -1 for a dimension that is known only at run time; ``allocated_shape`` is what the runtime
     allocates by default.  ``weight_bytes`` is the size of its constant data in the file, 0 for an
     activation; ``buffer`` is the index of the buffer with that data, which several tensors may share.
+    ``quantization`` is the schema's ``QuantizationParameters``, absent where the file has none.
     """
 
     name: str
@@ -42,6 +44,9 @@ class Tensor:
     variable: bool
     sparse: bool
     quantized: bool
+    quantization: Table = field(
+        default_factory=lambda: Table.absent("QuantizationParameters"), repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,7 @@ UNKNOWN_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
 class Node:
     """An operator in a subgraph; -1 among ``inputs`` is an optional tensor that is left out.
 
+    ``options`` is the options table of a builtin op, of whatever kind the file has; absent where it has none.
     ``random`` marks a random op without a seed, which draws other numbers in each run.  ``depthwise`` is set
     for DEPTHWISE_CONV_2D.
     """
@@ -92,6 +98,7 @@ class Node:
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
     custom_options: bytes
+    options: Table = field(default_factory=Table.absent, repr=False, compare=False)
     random: bool
     depthwise: DepthwiseRow | None = None
 

@@ -162,6 +162,7 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         variable=entry.boolean("is_variable"),
         sparse=entry.has("sparsity"),
         quantized=quantization is not None and quantization.length("scale") > 0,
+        quantization=quantization or Table.absent("QuantizationParameters"),
     )
 
 
@@ -177,6 +178,7 @@ def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tu
         outputs=outputs,
         intermediates=entry.integers("intermediates"),
         custom_options=bytes(entry.integers("custom_options")),
+        options=entry.union("builtin_options") or entry.union("builtin_options_2") or Table.absent(),
         random=op in _RANDOM_OPS and not _seeded(entry.union_as("builtin_options", "RandomOptions")),
         depthwise=_depthwise_row(
             entry.union_as("builtin_options", "DepthwiseConv2DOptions"), inputs, outputs, tensors

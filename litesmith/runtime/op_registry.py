@@ -15,6 +15,7 @@ from litesmith.base import paths
 from litesmith.base.errors import UnsupportedModelError, UsageError, nearest
 from litesmith.base.yaml_files import Strict, validate
 from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
+from litesmith.runtime import kernel_limits
 
 
 class Options(Strict):
@@ -36,7 +37,7 @@ class Op(Strict):
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
     function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and the highest that
     the kernel supports.  ``dtypes`` are those of any of its tensors that were compared with the
-    reference; ``lacks`` are small dtypes that newer versions of the kernel support and this one does not.
+    reference.
     ``sources`` are the files that it needs in addition to the core runtime, as ``component/path``.
     ``options`` is absent for ops without options.
     """
@@ -47,7 +48,6 @@ class Op(Strict):
     registration: str
     versions: tuple[int, int]
     dtypes: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
     options: Options | None = None
     sources: tuple[str, ...]
 
@@ -77,7 +77,7 @@ class BuiltinNames(Strict):
 class Problem:
     """A reason why this runtime cannot run a model.
 
-    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version`` or ``dtype``.
+    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version``, ``dtype`` or ``kernel``.
     """
 
     kind: str
@@ -115,7 +115,16 @@ class Registry:
         for use in analysis.ops():
             found += self._problems_of(use)
         found += _unknown_dtypes(analysis)
+        found += [
+            Problem(kind="kernel", op=refusal.op, message=refusal.message, next_step=refusal.advice)
+            for refusal in kernel_limits.refusals(analysis, self._upstream_name)
+        ]
         return tuple(found)
+
+    def _upstream_name(self, code: OperatorCode) -> str | None:
+        """The name of an op whose kernel is upstream's, None for others."""
+        op = self.customs.get(code.name or "") if code.custom else self.builtins.get(code.code)
+        return op.name if op is not None and op.registration.startswith(_UPSTREAM) else None
 
     def _problems_of(self, use: OpUse) -> Iterable[Problem]:
         name = self.name_of(use)
@@ -130,14 +139,6 @@ class Registry:
                     f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
                 ),
                 next_step=_VERSION_ADVICE,
-            )
-        elif set(use.dtypes) & set(op.lacks):
-            dtype = min(set(use.dtypes) & set(op.lacks))
-            yield Problem(
-                kind="dtype",
-                op=name,
-                message=f"{name} with the dtype {dtype} has no kernel in this runtime",
-                next_step=_DTYPE_ADVICE[dtype],
             )
         elif use.versions[0] < op.versions[0]:
             yield Problem(
@@ -186,16 +187,8 @@ class Registry:
         )
 
 
-_DTYPE_ADVICE: Mapping[str, str] = {
-    "float16": (
-        "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
-        "makes only the weights float16, followed by DEQUANTIZE"
-    ),
-    "bfloat16": "convert with float32 activations and weights",
-    "int4": "convert with int8 weights",
-    "uint4": "convert with int8 weights",
-    "int2": "convert with int8 weights",
-}
+_UPSTREAM = "tflite::"
+
 _VERSION_ADVICE = "convert with an older converter, which writes versions that this runtime supports"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,6 @@ _DEFINES = (
     # musl has no strtoll_l.
     "FLATBUFFERS_LOCALE_INDEPENDENT=0",
 )
-
-_SMALL = {
-    "float16": "kTfLiteFloat16",
-    "bfloat16": "kTfLiteBFloat16",
-    "int4": "kTfLiteInt4",
-    "uint4": "kTfLiteUInt4",
-    "int2": "kTfLiteInt2",
-}
 
 _ADD_BUILTIN = re.compile(
     r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
@@ -119,13 +111,6 @@ class Deriver:
                     found.setdefault(f"{namespace}::{name}", f"{_KERNELS}/{path.name}")
         return found
 
-    def _lacks(self, kernel: str, tried: Iterable[str]) -> list[str]:
-        """Small dtypes that a kernel has no code for: it distinguishes dtypes, and does not name these."""
-        text = self._files.text(kernel)
-        distinguishes = "kTfLiteFloat32" in text or "kTfLiteInt8" in text
-        named = {dtype for dtype, word in _SMALL.items() if word in text}
-        return [dtype for dtype in _SMALL if distinguishes and dtype not in named and dtype not in tried]
-
     def _dispatches(self, source: str) -> bool:
         """Whether a file is a kernel that chooses its code by the dtypes of its own nodes' tensors alone.
 
@@ -167,7 +152,6 @@ class Deriver:
             "versions": list(op.versions),
             "dtypes": list(dtypes),
             **options,
-            "lacks": self._lacks(kernel, dtypes),
             "sources": sorted(self._files.sources_of([kernel]) - self._core),
         }
 

@@ -43,9 +43,9 @@ def test_a_file_keeps_the_dtypes_of_the_ops_that_use_it(tmp_path: Path, registry
 
 
 def test_ops_of_one_file_share_its_dtypes(tmp_path: Path, registry: Registry) -> None:
-    softmax, logistic = 25, 14
+    hard_swish, logistic = 117, 14
     chosen = select(
-        tmp_path, registry, Op(softmax, dtypes=(INT8, INT8)), Op(logistic, dtypes=(FLOAT32, FLOAT32))
+        tmp_path, registry, Op(hard_swish, dtypes=(INT8, INT8)), Op(logistic, dtypes=(FLOAT32, FLOAT32))
     )
     kept = pruning.kept_dtypes(chosen, registry.runtime.dispatching)
     assert kept[f"{KERNELS}/activations.cc"] == ("float32", "int8")

@@ -1,0 +1,61 @@
+"""Limits of the other ops: audio, detection, random numbers, control flow, text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, same_dtype, signatures
+from litesmith.runtime.kernel_limits.node import OUTPUT
+
+_RANDOM = (
+    dtypes("random_ops.cc: Prepare", 0, "int32"),
+    dtypes("random_ops.cc: Eval", OUTPUT, "float32"),
+)
+
+_REDUCE_WINDOW = "bool int8 int16 int32 int64 uint8 float32 float64"
+
+LIMITS: Mapping[str, tuple[Limit, ...]] = {
+    "RANDOM_UNIFORM": _RANDOM,
+    "RANDOM_STANDARD_NORMAL": _RANDOM,
+    "MULTINOMIAL": (
+        dtypes("random_ops.cc: PrepareMultinomial", 0, "float32"),
+        dtypes("random_ops.cc: PrepareMultinomial", 1, "int32"),
+        dtypes("random_ops.cc: EvalMultinomial", OUTPUT, "int32 int64"),
+    ),
+    "STABLEHLO_RNG_BIT_GENERATOR": (
+        dtypes("rng_bit_generator.cc: Prepare", 0, "uint64"),
+        dtypes("rng_bit_generator.cc: Prepare", OUTPUT, "uint64"),
+        dtypes("rng_bit_generator.cc: Prepare", OUTPUT - 1, "int32 int64 uint32 uint64"),
+    ),
+    "STABLEHLO_REDUCE_WINDOW": (
+        dtypes("stablehlo_reduce_window.cc: DispatchReduceWindowType", 0, _REDUCE_WINDOW),
+        same_dtype("stablehlo_reduce_window.cc: Check", 0, 1, OUTPUT),
+    ),
+    "REDUCE_WINDOW": (
+        dtypes("stablehlo_reduce_window.cc: DispatchReduceWindowType", 0, _REDUCE_WINDOW),
+        same_dtype("stablehlo_reduce_window.cc: Check", 0, 1, OUTPUT),
+        *(dtypes("stablehlo_reduce_window.cc: Check", position, "int64") for position in (2, 3, 4)),
+        constant("stablehlo_reduce_window.cc: Check", 2, 3, 4),
+    ),
+    "STABLEHLO_PAD": (same_dtype("stablehlo_pad.cc: Prepare", 0, 1, OUTPUT),),
+    "STABLEHLO_CASE": (dtypes("stablehlo_case.cc: Prepare", 0, "int32"),),
+    "IF": (dtypes("if.cc: Prepare", 0, "bool"),),
+    "SKIP_GRAM": (signatures("skip_gram.cc: Prepare", (0, OUTPUT), "string string"),),
+    "Mfcc": (
+        signatures("mfcc.cc: Prepare", (0, OUTPUT), "float32 float32"),
+        dtypes("mfcc.cc: Prepare", 1, "int32"),
+    ),
+    "AudioSpectrogram": (signatures("audio_spectrogram.cc: Prepare", (0, OUTPUT), "float32 float32"),),
+    "TFLite_Detection_PostProcess": (
+        signatures(
+            "detection_postprocess.cc: DecodeCenterSizeBoxes", (0, 2), "uint8* uint8*", "float32 float32"
+        ),
+        dtypes("detection_postprocess.cc: NonMaxSuppressionMultiClass", 1, "uint8* float32"),
+    ),
+    "NumericVerify": (
+        dtypes("numeric_verify.cc: Prepare", 0, "uint8 int8 int16 float16"),
+        dtypes("numeric_verify.cc: Prepare", 1, "float32"),
+    ),
+    "aeq.hadamard_rotation": (dtypes("hadamard_rotation.cc: Prepare", 0, "float32 int32"),),
+}
+"""The limits by op."""
