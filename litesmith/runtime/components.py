@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from litesmith.runtime.edits import Patch
+from litesmith.runtime.edits.patch import Patch
 
 OriginKind = Literal["upstream", "debian", "bundle"]
 

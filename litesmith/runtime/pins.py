@@ -9,17 +9,14 @@ machine's apt configuration.  Most components are in the sources of Debian's Chr
 from __future__ import annotations
 
 from litesmith.runtime.components import Archive, Component, Origin
-from litesmith.runtime.edits import (
-    NO_ABS_TEMPLATE,
-    ONE_ROUNDING,
-    ONE_SOFTMAX,
-    RUY_PRUNING,
-    TENSORFLOW_PRUNING,
-    UNPACK_ONLY_INT4,
-    XNNPACK_PRUNING,
-    Patch,
-)
-from litesmith.runtime.sort_order import SORT_ORDER, XNNPACK_SORT_ORDER
+from litesmith.runtime.edits.correctness import NO_ABS_TEMPLATE, ONE_ROUNDING, ONE_SOFTMAX, UNPACK_ONLY_INT4
+from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
+from litesmith.runtime.edits.kernels import KERNEL_PRUNING
+from litesmith.runtime.edits.patch import Patch
+from litesmith.runtime.edits.planner import PLANNER_PRUNING
+from litesmith.runtime.edits.ruy import RUY_PRUNING
+from litesmith.runtime.edits.sort_order import SORT_ORDER, XNNPACK_SORT_ORDER
+from litesmith.runtime.edits.xnnpack import XNNPACK_PRUNING
 
 XNNPACK = "xnnpack"
 """The group of components that only programs with XNNPACK need."""
@@ -131,7 +128,15 @@ COMPONENTS: tuple[Component, ...] = (
         license="Apache-2.0",
         license_file="LICENSE",
         also_include=("third_party/xla",),
-        patches=(*NO_ABS_TEMPLATE, *ONE_SOFTMAX, *UNPACK_ONLY_INT4, *SORT_ORDER, *TENSORFLOW_PRUNING),
+        patches=(
+            *NO_ABS_TEMPLATE,
+            *ONE_SOFTMAX,
+            *UNPACK_ONLY_INT4,
+            *SORT_ORDER,
+            *INTERPRETER_PRUNING,
+            *PLANNER_PRUNING,
+            *KERNEL_PRUNING,
+        ),
         headers="pruning",
     ),
     Component(

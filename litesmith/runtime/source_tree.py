@@ -12,7 +12,7 @@ from litesmith.base import files, paths
 from litesmith.base.errors import SourceError
 from litesmith.runtime import fetching
 from litesmith.runtime.components import Archive, Component
-from litesmith.runtime.edits import Patch
+from litesmith.runtime.edits.patch import Patch
 from litesmith.runtime.originals import STAMP, Originals, read_stamp, write_stamp
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 

@@ -42,7 +42,6 @@ _LINK = (
     "-Wl,--build-id=none",
     "-Wl,--as-needed",
     "-Wl,--hash-style=gnu",
-    "-Wl,-O1",
 )
 
 # RISC-V has no atomic instructions for single bytes; with the archive, boards need no shared library.

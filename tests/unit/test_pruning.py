@@ -10,7 +10,11 @@ from litesmith.base import paths
 from litesmith.model import contents
 from litesmith.model.analysis import DepthwiseRow
 from litesmith.runtime import pruning, selection
-from litesmith.runtime.edits import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
+from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
+from litesmith.runtime.edits.kernels import KERNEL_PRUNING
+from litesmith.runtime.edits.patch import Patch
+from litesmith.runtime.edits.planner import PLANNER_PRUNING
+from litesmith.runtime.edits.ruy import RUY_PRUNING
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import Selection
 from tests.conftest import EXAMPLES
@@ -135,7 +139,9 @@ def test_a_custom_op_has_no_dtypes_of_its_own(tmp_path: Path, registry: Registry
 
 
 @pytest.mark.parametrize(
-    "patch", [*TENSORFLOW_PRUNING, *RUY_PRUNING], ids=lambda p: f"{Path(p.path).name}-{p.find[:30]}"
+    "patch",
+    [*INTERPRETER_PRUNING, *PLANNER_PRUNING, *KERNEL_PRUNING, *RUY_PRUNING],
+    ids=lambda p: f"{Path(p.path).name}-{p.find[:30]}",
 )
 def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
     """A patch changes code only behind a LITESMITH_ define, or expands to upstream's own text."""

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from litesmith.runtime.edits import Patch
+from litesmith.runtime.edits.patch import Patch
+from litesmith.runtime.edits.sort_order import SORT_ORDER
 from litesmith.runtime.pins import COMPONENTS
-from litesmith.runtime.sort_order import SORT_ORDER
 
 SOURCES = {patch.path for patch in SORT_ORDER}
 

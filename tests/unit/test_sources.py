@@ -17,7 +17,7 @@ from litesmith.base.errors import SourceError
 from litesmith.runtime import source_tree
 from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.content_digest import content_digest
-from litesmith.runtime.edits import Patch
+from litesmith.runtime.edits.patch import Patch
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 
 NOWHERE = "http://127.0.0.1:1"

@@ -1,8 +1,8 @@
 """Tensors and nodes → offsets in the two arenas, by the rules of the runtime.
 
 This follows ``arena_planner.cc`` and ``simple_memory_arena.cc`` of TensorFlow Lite, with the order of tensors
-that :mod:`litesmith.runtime.sort_order` gives them: the lifetimes of tensors, which outputs take the place of
-an input, which gap a tensor gets.
+that :mod:`litesmith.runtime.edits.sort_order` gives them: the lifetimes of tensors, which outputs take the
+place of an input, which gap a tensor gets.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from litesmith.runtime.edits import Patch
+from litesmith.runtime.edits.patch import Patch
 
 _LITE = "tensorflow/lite"
 

@@ -1,0 +1,35 @@
+"""Changes that leave parts of ruy out of pruned programs."""
+
+from __future__ import annotations
+
+import re
+
+from litesmith.runtime.edits.patch import Patch, guard, never
+
+# The portable kernels are never chosen if NEON is part of the instruction set.  Packed matrices are never
+# kept for later, because caching is never enabled.  Only BATCH_MATMUL multiplies in the other storage order.
+RUY_PRUNING = (
+    Patch(
+        path="ruy/path.h",
+        find=re.escape("constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;"),
+        replace=(
+            f"{guard('RUY')} && RUY_PLATFORM_NEON\n"
+            "constexpr Path kDefaultPaths = kDefaultArchPaths;\n"
+            "#else\n"
+            "constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;\n"
+            "#endif"
+        ),
+    ),
+    never(
+        "RUY",
+        "ruy/prepare_packed_matrices.cc",
+        "bool ShouldCache(const TrMulParams& params, Side side) {",
+        "false",
+    ),
+    Patch(
+        path="ruy/pack.h",
+        find=r"  if \(src\.layout\.order == Order::kColMajor\) \{",
+        replace="#ifdef LITESMITH_ONE_ORDER\n  constexpr bool kColMajor = true;\n#else\n"
+        "  const bool kColMajor = src.layout.order == Order::kColMajor;\n#endif\n  if (kColMajor) {",
+    ),
+)
