@@ -21,7 +21,7 @@ def test_they_are_made_in_the_sources() -> None:
 @pytest.mark.parametrize("path", sorted(SOURCES))
 def test_a_file_that_sorts_includes_the_header_once(path: str) -> None:
     patches = [patch for patch in SORT_ORDER if patch.path == path]
-    assert [one.replace for one in patches].count('#include "litesmith/sort.h"\n') == 1
+    assert sum(one.replace.startswith('#include "litesmith/') for one in patches) == 1
     assert any("litesmith::" in one.replace for one in patches)
 
 
@@ -33,12 +33,12 @@ def apply(patches: list[Patch], text: str) -> str:
 
 
 def test_boxes_with_the_same_score_stay_in_their_order() -> None:
-    compare = "[&values](const int i, const int j) { return values[i] > values[j]; });\n"
+    compare = "      [&values](const int i, const int j) { return values[i] > values[j]; });\n"
     before = (
         '#include "tensorflow/lite/core/c/common.h"\n'
-        f"std::partial_sort(a, b, c, {compare}"
-        f"std::stable_sort(a, c, {compare}"
+        f"    std::partial_sort(\n{compare}"
+        f"  std::stable_sort(\n      indices, indices + num_values,\n{compare}"
     )
     after = apply([one for one in SORT_ORDER if one.path.endswith("detection_postprocess.cc")], before)
     assert "std::" not in after
-    assert after.count("values[i] == values[j] && i < j") == 2
+    assert after.count("values[i] == values[j] && i < j") == 1

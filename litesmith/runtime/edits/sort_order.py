@@ -2,8 +2,9 @@
 
 ``std::sort`` leaves open in which order equal elements come, and libraries differ.  The memory planner sorts
 tensors by size, so that the offsets of tensors, and with them the size of the arena, would depend on the
-library.  Here no two elements are equal, since their indices decide at last, and ``templates/pruning/sort.h``
-sorts them.
+library.  Here no two elements are equal, since their indices decide at last.
+
+``sort.h`` and ``priority_queue.h`` in ``templates/pruning/`` take the place of the library.
 """
 
 from __future__ import annotations
@@ -15,22 +16,18 @@ from litesmith.runtime.edits.patch import Patch
 _LITE = "tensorflow/lite"
 
 
-def _sort(path: str, *changes: tuple[str, str], before: str) -> tuple[Patch, ...]:
-    """Changes in one file that calls the project's sort, and the header, included ahead of ``before``."""
-    header = Patch(
+def _sort(path: str, *changes: tuple[str, str], before: str, header: str = "sort.h") -> tuple[Patch, ...]:
+    """Changes in one file, and the project's header that they need, included ahead of ``before``."""
+    include = Patch(
         path=path,
         find=rf"(?={re.escape(f'#include {before}')}\n)",
-        replace='#include "litesmith/sort.h"\n',
+        replace=f'#include "litesmith/{header}"\n',
     )
     return (
-        header,
+        include,
         *(Patch(path=path, find=re.escape(find), replace=replace) for find, replace in changes),
     )
 
-
-_DETECTION = f"{_LITE}/kernels/detection_postprocess.cc"
-_LARGER = "{ return values[i] > values[j]; }"
-_LARGER_OR_EARLIER = "{ return values[i] > values[j] || (values[i] == values[j] && i < j); }"
 
 SORT_ORDER = (
     *_sort(
@@ -78,13 +75,30 @@ SORT_ORDER = (
         ("std::sort(", "litesmith::Sort("),
         before="<algorithm>",
     ),
-    # Of boxes and classes with the same score, the first one comes first.
+    # Of boxes with the same score, the first one comes first.  Classes with the same score come in the order
+    # that the reference gives them, with the same algorithm.
     *_sort(
-        _DETECTION,
+        f"{_LITE}/kernels/detection_postprocess.cc",
         ("std::partial_sort(", "litesmith::PartialSort("),
-        ("std::stable_sort(", "litesmith::Sort("),
-        (_LARGER, _LARGER_OR_EARLIER),
+        (
+            "  std::stable_sort(\n"
+            "      indices, indices + num_values,\n"
+            "      [&values](const int i, const int j) { return values[i] > values[j]; });",
+            "  litesmith::Sort(indices, indices + num_values, [&values](const int i, const int j) {\n"
+            "    return values[i] > values[j] || (values[i] == values[j] && i < j);\n"
+            "  });",
+        ),
         before='"tensorflow/lite/core/c/common.h"',
+    ),
+    *_sort(
+        f"{_LITE}/kernels/internal/reference/non_max_suppression.h",
+        (
+            "std::priority_queue<Candidate, std::deque<Candidate>, decltype(cmp)>",
+            "litesmith::PriorityQueue<Candidate, decltype(cmp)>",
+        ),
+        ("candidate_priority_queue.emplace(", "candidate_priority_queue.push("),
+        before="<algorithm>",
+        header="priority_queue.h",
     ),
 )
 """For TensorFlow Lite."""
