@@ -9,7 +9,13 @@ machine's apt configuration.  Most components are in the sources of Debian's Chr
 from __future__ import annotations
 
 from litesmith.runtime.components import Archive, Component, Origin
-from litesmith.runtime.edits.correctness import NO_ABS_TEMPLATE, ONE_ROUNDING, ONE_SOFTMAX, UNPACK_ONLY_INT4
+from litesmith.runtime.edits.correctness import (
+    NO_ABS_TEMPLATE,
+    ONE_4_BIT_LAYER,
+    ONE_ROUNDING,
+    ONE_SOFTMAX,
+    UNPACK_ONLY_INT4,
+)
 from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
 from litesmith.runtime.edits.kernels import KERNEL_PRUNING
 from litesmith.runtime.edits.patch import Patch
@@ -131,6 +137,7 @@ COMPONENTS: tuple[Component, ...] = (
         patches=(
             *NO_ABS_TEMPLATE,
             *ONE_SOFTMAX,
+            *ONE_4_BIT_LAYER,
             *UNPACK_ONLY_INT4,
             *SORT_ORDER,
             *INTERPRETER_PRUNING,

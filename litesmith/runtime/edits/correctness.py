@@ -24,6 +24,16 @@ ONE_SOFTMAX = (
     ),
 )
 
+# For the same reason, layers with 4-bit weights and float activations have one kernel: upstream takes another
+# one on 32-bit Arm, which quantises the activations in another way.
+ONE_4_BIT_LAYER = (
+    Patch(
+        path="tensorflow/lite/kernels/fully_connected.cc",
+        find=r"#if defined\(__arm__\)\n(?:  //.*\n)+  const bool is_armv7 = true;\n#else\n(.*\n)#endif\n",
+        replace=r"\1",
+    ),
+)
+
 # Memory for unpacked int4 weights is allocated, and cleared, only for int4 weights.
 UNPACK_ONLY_INT4 = (
     Patch(
