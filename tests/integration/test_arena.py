@@ -24,9 +24,10 @@ from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from tests import stablehlo_models
 from tests.conftest import EXAMPLES, ROOT
-from tests.integration.arena_models import random_graph, random_graphs, rare
+from tests.integration.arena_models import rare
 from tests.integration.conftest import Build
 from tests.integration.op_cases import REGISTRY, Prepared, build_program, prepare
+from tests.integration.random_graphs import random_graph, random_graphs
 
 WORKERS = 2
 CONVERTED = ROOT / "tests" / "data" / "converted"
