@@ -17,6 +17,7 @@ from litesmith.base import apt, byte_progress, console, files, paths
 from litesmith.base.byte_progress import Begin
 from litesmith.base.download import Downloader, UnreachableError
 from litesmith.base.errors import SourceError
+from litesmith.runtime import bundle
 from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.originals import Originals
 from litesmith.runtime.unpacking import Wanted, unpack
@@ -25,6 +26,8 @@ from litesmith.runtime.unpacking import Wanted, unpack
 def fetch(components: Sequence[Component], store: Originals, known: Iterable[Component]) -> None:
     """Brings the originals of components that are missing into the store.
 
+    ``LITESMITH_SOURCES`` names a bundle that takes the place of the network.
+
     Args:
         components: The components to fetch.
         store: Where their files are kept.
@@ -32,6 +35,7 @@ def fetch(components: Sequence[Component], store: Originals, known: Iterable[Com
 
     Raises:
         SourceError: no origin of a component could be reached, or its files are not those that are pinned.
+        UsageError: LITESMITH_SOURCES names a file that is not there.
         OSError: the disk is full, or the folder is not writable.
     """
     downloads = paths.cache_folder() / "downloads"
@@ -44,9 +48,13 @@ def fetch(components: Sequence[Component], store: Originals, known: Iterable[Com
         if not missing:
             return
         stop = threading.Event()
+        carried = bundle.named_bundle()
         with byte_progress.transfers() as begin:
             run = _Run(store=store, downloads=downloads, stop=stop, begin=begin)
             try:
+                if carried is not None:
+                    run.from_bundle(carried, missing)
+                    return
                 rest = run.from_upstream(missing)
                 run.from_debian(rest, [one for one in known if not store.has(one)])
             finally:
@@ -115,6 +123,12 @@ class _Run:
         if rest:
             self._fail(list(rest.values()))
 
+    def from_bundle(self, path: Path, components: Sequence[Component]) -> None:
+        """Takes components out of a bundle."""
+        archive = bundle.bundle_archive(path)
+        wanted = [(one, bundle.origin_in(archive, one, self.store)) for one in components]
+        self._unpack(path, archive, str(path), wanted)
+
     def _fetch(self, archive: Archive, address: str, wanted: dict[str, tuple[Component, Origin]]) -> bool:
         """Downloads and unpacks one archive; False if it cannot be reached.
 
@@ -147,20 +161,26 @@ class _Run:
                     f"{archive.sha256}",
                     "it was changed in transit or at its origin: do not use it, and report it",
                 )
-            with self.store.scratch() as scratch:
-                ones = [
-                    Wanted(component=component, origin=origin, folder=scratch / name)
-                    for name, (component, origin) in wanted.items()
-                ]
-                for one in ones:
-                    one.folder.mkdir()
-                at = self.begin(f"unpacking {label}", place.stat().st_size)
-                unpack(place, address, ones, at, self.stop.is_set)
-                for one in ones:
-                    self.store.publish(one.component, one.folder, replace(archive, sha256=digest))
+            self._unpack(place, replace(archive, sha256=digest), address, list(wanted.values()))
         finally:
             place.unlink(missing_ok=True)
         return True
+
+    def _unpack(
+        self, path: Path, archive: Archive, source: str, wanted: Sequence[tuple[Component, Origin]]
+    ) -> None:
+        """Unpacks components that are all in one archive; either all of them get into the store, or none."""
+        with self.store.scratch() as scratch:
+            ones = [
+                Wanted(component=component, origin=origin, folder=scratch / component.name)
+                for component, origin in wanted
+            ]
+            for one in ones:
+                one.folder.mkdir()
+            at = self.begin(f"unpacking {archive.name}", path.stat().st_size)
+            unpack(path, source, ones, at, self.stop.is_set)
+            for one in ones:
+                self.store.publish(one.component, one.folder, archive)
 
     def _note(self, name: str, what: str) -> None:
         self.tried.setdefault(name, []).append(what)

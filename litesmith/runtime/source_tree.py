@@ -117,7 +117,7 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
         UsageError: LITESMITH_SOURCES names a file that is not there.
     """
     root = paths.cache_folder() / "sources"
-    missing = [one for one in components if not (root / _folder(one) / STAMP).is_file()]
+    missing = [one for one in components if folder_of(one) is None]
     if missing:
         store = originals()
         fetching.fetch(missing, store, (*COMPONENTS, *XNNPACK_COMPONENTS))
@@ -131,6 +131,12 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
             for one in components
         },
     )
+
+
+def folder_of(component: Component) -> Path | None:
+    """The folder of a component with its patches, if it has been made."""
+    folder = paths.cache_folder() / "sources" / _folder(component)
+    return folder if (folder / STAMP).is_file() else None
 
 
 def originals() -> Originals:

@@ -84,7 +84,11 @@ def unpack(path: Path, source: str, wanted: Sequence[Wanted], at: At, stopped: C
         raise SourceError(f"the archive {source} cannot be unpacked: {error}") from error
     for one in wanted:
         if not one.digests:
-            raise SourceError(f"the archive {source} contains none of the files of {one.component.name}")
+            raise SourceError(
+                f"the archive {source} contains none of the files of {one.component.name} "
+                f"{one.component.version}",
+                "it may belong to another version of litesmith",
+            )
         if not one.complete:
             raise SourceError(
                 f"the files of {one.component.name} in the archive {source} are not those that are pinned: "
