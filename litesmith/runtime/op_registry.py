@@ -57,7 +57,8 @@ class Runtime(Strict):
 
     ``dispatching`` are the sources of ops that choose their code by the dtypes of their tensors.
     ``row_kernels`` describes the row kernels of depthwise convolutions: whether one supports any stride, its
-    input depth (0 for any) and its depth multiplier.
+    input depth (0 for any) and its depth multiplier.  ``names`` are those of all builtin ops by their code,
+    with the ones that this runtime lacks.
     """
 
     core: tuple[str, ...]
@@ -65,6 +66,7 @@ class Runtime(Strict):
     dispatching: tuple[str, ...] = ()
     row_kernels: tuple[tuple[bool, int, int], ...] = ()
     defines: tuple[str, ...]
+    names: Mapping[int, str] = {}
 
 
 class BuiltinNames(Strict):
@@ -93,7 +95,6 @@ class Registry:
     builtins: Mapping[int, Op]
     customs: Mapping[str, Op]
     runtime: Runtime
-    names: Mapping[int, str]
 
     def by_name(self) -> dict[str, Op]:
         """All ops, builtins first."""
@@ -103,7 +104,7 @@ class Registry:
         """The name of an op in the schema (``CONV_2D``), or of a custom op in its model."""
         if use.name is not None:
             return use.name
-        return self.names.get(use.code, f"BUILTIN_{use.code}")
+        return self.runtime.names.get(use.code, f"BUILTIN_{use.code}")
 
     def find(self, use: OpUse) -> Op | None:
         """The registered op, or None if the runtime does not have it."""
@@ -238,11 +239,11 @@ def load(folder: Path | None = None) -> Registry:
         else:
             builtins[op.code] = op
     names = _read(folder / "builtin_names.json", BuiltinNames).names
+    runtime = _read(folder / "runtime.json", Runtime)
     return Registry(
         builtins=builtins,
         customs=customs,
-        runtime=_read(folder / "runtime.json", Runtime),
-        names={code: name for name, code in names.items()},
+        runtime=runtime.model_copy(update={"names": {code: name for name, code in names.items()}}),
     )
 
 

@@ -45,7 +45,7 @@ Fit CheckCodes(const tflite::Model& model) {
         fprintf(stderr, "error: this program was built without the custom op %s; build it for this model\n", custom);
       } else {
         fprintf(stderr, "error: this program was built without the builtin op %s (code %d); build it for this model\n",
-                tflite::EnumNameBuiltinOperator(static_cast<tflite::BuiltinOperator>(code)), code);
+                BuiltinOpName(code), code);
       }
       return Fit::kUnfit;
     }

@@ -52,6 +52,9 @@ extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::Buil
                                            void**);
 #endif
 
+// The name of a builtin op, for messages; empty if the code has none.  Valid until the next call.
+const char* BuiltinOpName(int code);
+
 // Whether weights in the sparse format can be loaded.
 extern const bool kSparseTensors;
 

@@ -230,11 +230,30 @@ _KNOWN_OPS = (
     ),
 )
 
+# The project's own table of the names of ops is smaller (op_names.cc).
+_OP_NAMES = (
+    Patch(
+        path="tensorflow/compiler/mlir/lite/schema/schema_generated.h",
+        find=r"inline const char \*EnumNameBuiltinOperator\(BuiltinOperator e\) \{\n",
+        replace=(
+            rf"{guard('NAMES')}\nconst char* BuiltinOpName(int32_t code);\n#endif\n\n\g<0>"
+            rf"{guard('NAMES')}\n  return BuiltinOpName(e);\n#endif\n"
+        ),
+    ),
+    pruned(
+        "NAMES",
+        _SUBGRAPH,
+        "  return tflite::EnumNamesBuiltinOperator()[op_reg.builtin_code];",
+        "  return EnumNameBuiltinOperator(static_cast<BuiltinOperator>(op_reg.builtin_code));",
+    ),
+)
+
 INTERPRETER_PRUNING = (
     *_NO_DELEGATES,
     *_NO_OBSERVERS,
     *_NO_SETTINGS,
     *_ONLY_SELECTED_OPTIONS,
     *_KNOWN_OPS,
+    *_OP_NAMES,
 )
 """For pruned programs."""

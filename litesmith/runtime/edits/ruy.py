@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import re
 
-from litesmith.runtime.edits.patch import Patch, guard, never
+from litesmith.runtime.edits.patch import Patch, guard, never, pruned
 
 # The portable kernels are never chosen if NEON is part of the instruction set.  Packed matrices are never
 # kept for later, because caching is never enabled.  Only BATCH_MATMUL multiplies in the other storage order.
 RUY_PRUNING = (
+    # A failed check names its line; the text of its condition is left out.
+    pruned(
+        "RUY",
+        "ruy/check_macros.h",
+        '    fprintf(stderr, "%s:%d: %s condition not satisfied: %s\\n", file, line,\n'
+        "            macro, condition_str);",
+        '    fprintf(stderr, "%s:%d: check failed\\n", file, line);',
+    ),
+    Patch(
+        path="ruy/check_macros.h",
+        find=r"    char lhs_value_buf\[kValueBufSize\];\n(?:.*\n)+?        rhs_value_buf\);\n",
+        replace=(
+            rf"{guard('RUY')}\n"
+            r'    fprintf(stderr, "%s:%d: check failed\\n", file, line);'
+            r"\n#else\n\g<0>#endif\n"
+        ),
+    ),
     Patch(
         path="ruy/path.h",
         find=re.escape("constexpr Path kDefaultPaths = Path::kStandardCpp | kDefaultArchPaths;"),

@@ -7,19 +7,29 @@ from collections.abc import Iterable, Mapping
 from litesmith import __version__
 from litesmith.base import templates
 from litesmith.model.options_schema import SWITCH
-from litesmith.runtime.engines.interpreter.sources import REGISTRATION, SELECTED_OPS
+from litesmith.runtime.engines.interpreter import op_names
+from litesmith.runtime.engines.interpreter.sources import OP_NAMES, REGISTRATION, SELECTED_OPS
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack.project_files import HARDWARE, XnnpackFiles
 
 
 def files(
-    selection: Selection, *, embedded_size: int, profiling: bool, xnnpack: XnnpackFiles | None
+    selection: Selection,
+    names: Mapping[int, str],
+    *,
+    embedded_size: int,
+    profiling: bool,
+    xnnpack: XnnpackFiles | None,
 ) -> dict[str, str]:
-    """The C++ files and headers of a project, by name; ``embedded_size`` is 0 without an embedded model."""
+    """The C++ files and headers of a project, by name.
+
+    ``names`` are those of all builtin ops by code; ``embedded_size`` is 0 without an embedded model.
+    """
     return {
         **templates.copied("runtime"),
         **(templates.copied("profiling") if profiling else {}),
         REGISTRATION: _registration(selection),
+        OP_NAMES: _op_names(names),
         **files_of_selection(selection, embedded_size=embedded_size, xnnpack=xnnpack),
     }
 
@@ -64,6 +74,18 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
         "embedded": embedded_size,
     }
     return templates.render(SELECTED_OPS, values)
+
+
+def _op_names(names: Mapping[int, str]) -> str:
+    packed = op_names.pack(names)
+    values = {
+        "version": __version__,
+        "names": list(packed.names),
+        "parts": packed.parts,
+        "count": packed.names.count(0),
+        "longest": max(map(len, names.values())),
+    }
+    return templates.render(OP_NAMES, values)
 
 
 def _xnnpack_files(program: XnnpackFiles) -> dict[str, str]:
