@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,13 +128,15 @@ class Signature:
 class OpUse:
     """How a model uses one op.
 
-    ``count`` is 0 for an op that is in the operator-code table but in no node: the runtime resolves it as
-    well.  ``code`` is 32 for custom ops.  ``name`` is None for builtins, which the registry names.
+    ``count`` is 0 for an op that is in the operator-code table but in no node.  ``versions`` are the lowest
+    and the highest in the table, ``used_versions`` those of nodes, None without one.  ``code`` is 32 for
+    custom ops.  ``name`` is None for builtins, which the registry names.
     """
 
     code: int
     name: str | None
     versions: tuple[int, int]
+    used_versions: tuple[int, int] | None
     count: int
     dtypes: tuple[str, ...]
     options: tuple[Any, ...] = field(default=())
@@ -144,6 +146,10 @@ class OpUse:
     def custom(self) -> bool:
         """Whether the op is found by its name."""
         return self.code == CUSTOM_CODE
+
+
+def _range(versions: Set[int]) -> tuple[int, int]:
+    return min(versions), max(versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +171,7 @@ class ModelAnalysis:
         """The ops of the operator-code table, as the nodes of all subgraphs use them."""
         dtypes: dict[tuple[int, str | None], set[str]] = {}
         versions: dict[tuple[int, str | None], set[int]] = {}
+        used: dict[tuple[int, str | None], set[int]] = {}
         counts: Counter[tuple[int, str | None]] = Counter()
         options: dict[tuple[int, str | None], list[Any]] = {}
         rows: dict[tuple[int, str | None], set[DepthwiseRow]] = {}
@@ -178,6 +185,7 @@ class ModelAnalysis:
                 entry = self.operator_codes[node.opcode_index]
                 key = (entry.code, entry.name)
                 counts[key] += 1
+                used.setdefault(key, set()).add(entry.version)
                 for index in (*node.inputs, *node.outputs, *node.intermediates):
                     if index >= 0:
                         dtypes[key].add(subgraph.tensors[index].dtype)
@@ -189,7 +197,8 @@ class ModelAnalysis:
             OpUse(
                 code=code,
                 name=name,
-                versions=(min(versions[code, name]), max(versions[code, name])),
+                versions=_range(versions[code, name]),
+                used_versions=_range(used[code, name]) if (code, name) in used else None,
                 count=counts[code, name],
                 dtypes=tuple(sorted(dtypes[code, name])),
                 options=tuple(options[code, name]),

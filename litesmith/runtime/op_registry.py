@@ -128,26 +128,25 @@ class Registry:
         return op.name if op is not None and op.registration.startswith(_UPSTREAM) else None
 
     def _problems_of(self, use: OpUse) -> Iterable[Problem]:
+        if use.used_versions is None:
+            return  # No node runs it: the runtime leaves it unresolved.
+        lowest, highest = use.used_versions
         name = self.name_of(use)
         op = self.find(use)
         if op is None:
             yield self._missing(use, name)
-        elif use.versions[1] > op.versions[1]:
+        elif highest > op.versions[1]:
             yield Problem(
                 kind="version",
                 op=name,
-                message=(
-                    f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
-                ),
+                message=(f"{name} has version {highest}, this runtime supports at most {op.versions[1]}"),
                 next_step=_VERSION_ADVICE,
             )
-        elif use.versions[0] < op.versions[0]:
+        elif lowest < op.versions[0]:
             yield Problem(
                 kind="version",
                 op=name,
-                message=(
-                    f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later"
-                ),
+                message=(f"{name} has version {lowest}, this runtime supports {op.versions[0]} and later"),
                 next_step="convert the model again with TensorFlow 2",
             )
 

@@ -15,6 +15,7 @@ from litesmith.runtime.edits.correctness import (
     ONE_ROUNDING,
     ONE_SOFTMAX,
     UNPACK_ONLY_INT4,
+    UNUSED_CODES,
 )
 from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
 from litesmith.runtime.edits.kernels import KERNEL_PRUNING
@@ -139,6 +140,7 @@ COMPONENTS: tuple[Component, ...] = (
             *ONE_SOFTMAX,
             *ONE_4_BIT_LAYER,
             *UNPACK_ONLY_INT4,
+            *UNUSED_CODES,
             *SORT_ORDER,
             *INTERPRETER_PRUNING,
             *PLANNER_PRUNING,

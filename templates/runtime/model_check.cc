@@ -34,9 +34,23 @@ Fit Damaged(const char* what, int index) {
   return Fit::kDamaged;
 }
 
+// Converters leave codes in the table that no node uses; the interpreter need not resolve them.
+bool IsUsed(const tflite::Model& model, uint32_t code) {
+  if (model.subgraphs() == nullptr) return false;
+  for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
+    if (subgraph->operators() == nullptr) continue;
+    for (const tflite::Operator* node : *subgraph->operators()) {
+      if (node->opcode_index() == code) return true;
+    }
+  }
+  return false;
+}
+
 Fit CheckCodes(const tflite::Model& model) {
   if (model.operator_codes() == nullptr) return Fit::kFits;
+  uint32_t index = 0;
   for (const tflite::OperatorCode* entry : *model.operator_codes()) {
+    if (!IsUsed(model, index++)) continue;
     const int code = tflite::GetBuiltinCode(entry);
     const char* custom = entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "";
     const SelectedOp* op = Find(code, custom);

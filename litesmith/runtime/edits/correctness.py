@@ -61,3 +61,16 @@ ONE_ROUNDING = (
     Patch(path="ruy/kernel_arm64.cc", find=r'"sqdmulh ', replace='"sqrdmulh '),
     Patch(path="ruy/kernel_arm64.cc", find=r'"mvni v8\.4s, #0', replace='"movi v8.4s, #0'),
 )
+
+# A builtin op that no node uses may stay unresolved, like a custom op; ParseNodes reports the others.
+UNUSED_CODES = (
+    Patch(
+        path="tensorflow/lite/core/interpreter_builder.cc",
+        find=r"(?<=if \(GetBuiltinCode\(opcode\) != BuiltinOperator_CUSTOM\) \{\n)        return status;\n",
+        replace=(
+            "        flatbuffer_op_index_to_registration_.push_back(nullptr);\n"
+            "        status = kTfLiteOk;\n"
+            "        continue;\n"
+        ),
+    ),
+)

@@ -63,7 +63,7 @@ def refusals(model: ModelAnalysis, upstream_name: Callable[[OperatorCode], str |
                 if reason is not None:
                     yield Refusal(
                         op=op,
-                        message=f"node {index} of subgraph {number}, {op}, cannot run: {reason}",
+                        message=f"node {index} of subgraph {number}, {op}: {reason}",
                         advice=limit.advice,
                     )
                     break

@@ -32,7 +32,7 @@ def _elementwise(function: str, *kinds: str) -> tuple[Limit, ...]:
     return (
         signatures(f"elementwise.cc: {function}", _ENDS, *_alike(*kinds)),
         zero_points(where, "int16", 0, *_ENDS),
-        one_scale(where, *_ENDS),
+        one_scale(where, *_ENDS, first=True),
     )
 
 
@@ -62,7 +62,8 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     "SQUARE": _elementwise("IsNumericSupportedType", "float32"),
     "LOGICAL_NOT": _elementwise("IsLogicalSupportedType", "bool"),
     "EXP": (
-        signatures("exp.cc: Eval", _ENDS, *_alike("float32", "int8*", "int16*")),
+        dtypes("exp.cc: Eval", 0, "float32 int8* int16*"),
+        quantised_output("exp.cc: Prepare"),
         zero_points("exp.cc: Prepare", "int16", 0, *_ENDS),
         one_scale("exp.cc: Prepare", *_ENDS),
     ),

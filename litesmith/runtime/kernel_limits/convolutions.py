@@ -126,7 +126,10 @@ _DEPTHWISE_CONV_2D = (
         bias_scale("kernel_util.cc: GetQuantizedConvolutionMultipler", _INPUT, _FILTER, _BIAS),
     ),
     one_scale("kernel_util.cc: PopulateConvolutionQuantizationParams", *_ENDS),
-    when(is_hybrid(_INPUT, _FILTER), scale_of_each_channel("depthwise_conv.cc: Prepare", _FILTER)),
+    when(
+        is_hybrid(_INPUT, _FILTER),
+        scale_of_each_channel("depthwise_conv.cc: EvalHybridPerChannel", _FILTER, 3),
+    ),
 )
 
 _SHAPE, _WEIGHTS, _IMAGE, _OFFSETS = 0, 1, 2, 3
@@ -178,7 +181,6 @@ def _pool(function: str, *kinds: str) -> tuple[Limit, ...]:
     return (
         ranks("pooling.cc: GenericPrepare", 0, 4, 4),
         signatures(f"pooling.cc: {function}", _ENDS, *(f"{kind} {kind}" for kind in kinds)),
-        one_scale("pooling.cc: GenericPrepare", *_ENDS),
     )
 
 

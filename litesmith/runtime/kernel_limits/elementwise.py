@@ -229,7 +229,7 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     ),
     "ATAN2": (
         signatures("atan2.cc: Atan2Prepare", _PAIR, *_alike("float32", "float64", "float16", "bfloat16")),
-        no_broadcast("atan2.cc: EnsureSameShape", 0, 1),
+        no_broadcast("atan2.cc: Atan2", 0, 1),
     ),
     "LOGICAL_AND": (
         signatures("logical.cc: Prepare", (0, 1), "bool bool"),

@@ -75,7 +75,10 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
         ranks("sparse_to_dense.cc: Prepare", 0, 0, 2),
     ),
     "WHERE": (dtypes("where.cc: Prepare", 0, "bool float32 int64 int32 int8 uint8 uint32"),),
-    "UNIQUE": (dtypes("unique.cc: Eval", 0, "int8 int16 int32 int64 float32 uint8"),),
+    "UNIQUE": (
+        dtypes("unique.cc: Eval", 0, "int8 int16 int32 int64 float32 uint8"),
+        same_dtype("unique.cc: Prepare", 0, OUTPUT),
+    ),
     "BUCKETIZE": (dtypes("bucketize.cc: Prepare", 0, "int32 float32 int64 float64"),),
     "NON_MAX_SUPPRESSION_V4": _NON_MAX_SUPPRESSION,
     "NON_MAX_SUPPRESSION_V5": _NON_MAX_SUPPRESSION,

@@ -84,7 +84,11 @@ def _no_such_dtype(
 
 
 def _listed(kinds: Sequence[str]) -> str:
-    names = [f"{one.rstrip(_QUANTISED)} with a scale" if one.endswith(_QUANTISED) else one for one in kinds]
+    names = [
+        f"{one.rstrip(_QUANTISED)} with a scale" if one.endswith(_QUANTISED) else one
+        for one in kinds
+        if not one.endswith(_QUANTISED) or one.rstrip(_QUANTISED) not in kinds
+    ]
     return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
@@ -101,12 +105,17 @@ def ranks(where: str, position: int, least: int, most: int) -> Limit:
     return Limit(where=where, check=check, advice="reshape the tensor before the op, and back after it")
 
 
-def one_scale(where: str, *positions: int) -> Limit:
-    """Tensors whose channels must not have scales of their own: the kernel reads one scale."""
+def one_scale(where: str, *positions: int, first: bool = False) -> Limit:
+    """Tensors whose channels must not have scales of their own: the kernel reads one scale.
+
+    Of several, most kernels read none; those with ``first`` read that of the first channel.
+    """
 
     def check(node: KernelNode) -> str | None:
         for operand in map(node.at, positions):
-            if operand is not None and operand.per_channel:
+            if operand is None or (first and len(set(operand.scales)) == 1):
+                continue
+            if operand.per_channel:
                 return f"{operand.name} has {operand.scale_count} scales; the kernel reads one"
         return None
 

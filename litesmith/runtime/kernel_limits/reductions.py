@@ -80,7 +80,7 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     "UNSORTED_SEGMENT_MAX": _UNSORTED,
     "UNSORTED_SEGMENT_MIN": _UNSORTED,
     "L2_NORMALIZATION": (
-        signatures("l2norm.cc: Prepare", _ENDS, "float32 float32", "uint8* uint8*", "int8* int8*"),
+        signatures("l2norm.cc: Prepare", _ENDS, "float32 float32", "uint8 uint8*", "int8 int8*"),
         ranks("l2norm.cc: Prepare", 0, 0, 4),
     ),
     "LOCAL_RESPONSE_NORMALIZATION": (

@@ -90,6 +90,8 @@ _SPLIT_DTYPES = "float32 uint8 int8 int16 int32 int64"
 
 _SPACE_BATCH = (
     _kept("space_to_batch_nd.cc: Prepare", *SIZED),
+    dtypes("space_to_batch_nd.cc: ResizeOutputTensor", 1, "int32"),
+    dtypes("space_to_batch_nd.cc: ResizeOutputTensor", 2, "int32"),
     ranks("space_to_batch_nd.cc: Prepare", 0, 3, 4),
     equal_scales("space_to_batch_nd.cc: Prepare", _QUANTISED, *_ENDS),
     zero_points("space_to_batch_nd.cc: Prepare", "int16", 0, *_ENDS),
@@ -97,6 +99,8 @@ _SPACE_BATCH = (
 
 _BATCH_SPACE = (
     _kept("batch_to_space_nd.cc: Prepare", *SIZED),
+    dtypes("batch_to_space_nd.cc: ResizeOutputTensor", 1, "int32"),
+    dtypes("batch_to_space_nd.cc: ResizeOutputTensor", 2, "int32"),
     ranks("batch_to_space_nd.cc: Prepare", 0, 3, 4),
     equal_scales("batch_to_space_nd.cc: Prepare", _QUANTISED, *_ENDS),
     zero_points("batch_to_space_nd.cc: Prepare", "int16", 0, *_ENDS),
@@ -124,6 +128,7 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     ),
     "TRANSPOSE": (
         _kept("transpose.cc: Eval", *SIZED, "int4"),
+        dtypes("transpose.cc: ResizeOutputTensor", 1, "int32"),
         ranks("transpose.cc: Prepare", 0, 0, 6),
     ),
     "SLICE": (
@@ -138,10 +143,14 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
         *(dtypes("strided_slice.cc: Prepare", position, "int32") for position in (1, 2, 3)),
         ranks("strided_slice.cc: Prepare", 0, 0, 5),
     ),
-    "SPLIT": (dtypes("split.cc: Prepare", 1, _SPLIT_DTYPES),),
+    "SPLIT": (
+        dtypes("split.cc: ResizeOutputTensors", 0, "int32"),
+        dtypes("split.cc: Prepare", 1, _SPLIT_DTYPES),
+    ),
     "SPLIT_V": (
         dtypes("split_v.cc: Prepare", 0, _SPLIT_DTYPES),
         dtypes("split_v.cc: ResizeOutputTensors", 1, "int32 int64"),
+        dtypes("split_v.cc: ResizeOutputTensors", 2, "int32"),
     ),
     "EXPAND_DIMS": (
         dtypes("expand_dims.cc: GetAxisValueFromTensor", 1, "int32 int64"),

@@ -57,12 +57,15 @@ def channels_of(where: str, weights: int, dimension: int) -> Limit:
     return Limit(where=where, check=check, advice=_REQUANTISE)
 
 
-def scale_of_each_channel(where: str, weights: int) -> Limit:
-    """Weights whose channels must have scales of their own: the kernel reads one for each."""
+def scale_of_each_channel(where: str, weights: int, dimension: int) -> Limit:
+    """Weights whose channels must have scales of their own: the kernel reads one for each.
+
+    With fewer, it reads past the end of the scales.
+    """
 
     def check(node: KernelNode) -> str | None:
         held = node.at(weights)
-        channels = held.dimension(held.channel_dimension) if held is not None else None
+        channels = held.dimension(dimension) if held is not None else None
         if held is None or channels is None or held.scale_count in (0, channels):
             return None
         return (
