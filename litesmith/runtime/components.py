@@ -35,11 +35,15 @@ class Origin:
 
     ``root`` is the folder inside the archive that becomes the component's folder; ``*`` stands for one path
     segment.  ``reverts`` undo changes that the archive's makers made to upstream's files.
+
+    ``tar_block`` says at which block of 512 bytes of the archive's content the root begins, as ``tar --list
+    --block-number`` prints it; it spares reading what is before.  0 if it is unknown.
     """
 
     archive: Archive
     root: str = "*"
     reverts: tuple[Patch, ...] = ()
+    tar_block: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

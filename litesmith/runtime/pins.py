@@ -67,8 +67,9 @@ def _gitlab(project: str, revision: str) -> Origin:
     return Origin(archive=Archive(kind="upstream", location=location))
 
 
-def _chromium(folder: str, reverts: tuple[Patch, ...] = ()) -> Origin:
-    return Origin(archive=CHROMIUM, root=f"*/third_party/{folder}", reverts=reverts)
+def _chromium(folder: str, tar_block: int, reverts: tuple[Patch, ...] = ()) -> Origin:
+    root = f"*/third_party/{folder}"
+    return Origin(archive=CHROMIUM, root=root, tar_block=tar_block, reverts=reverts)
 
 
 # What Chromium's third_party/abseil-cpp/patches changes in files that are kept.
@@ -93,7 +94,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:T8vZPjJ/K4NZQZUySfW/K6qCYPk39f/BEotFoLBSCF0=",
         origins=(
             _github("tensorflow/tensorflow", "999d49c10046e240cd5366d349d3a5f6af16a0d4"),
-            _chromium("tflite/src"),
+            _chromium("tflite/src", 9927007),
         ),
         keep=(
             "tensorflow/core/public/",
@@ -153,7 +154,10 @@ COMPONENTS: tuple[Component, ...] = (
         version="1e6e508",
         revision="1e6e50872655a73b5250f954d7b9da9a87292fd3",
         digest="h1:aL50qPwdpeaLapvsWI6GfeD6zAPI3lPNiYwA1Kb3iV8=",
-        origins=(_github("google/ruy", "1e6e50872655a73b5250f954d7b9da9a87292fd3"), _chromium("ruy/src")),
+        origins=(
+            _github("google/ruy", "1e6e50872655a73b5250f954d7b9da9a87292fd3"),
+            _chromium("ruy/src", 8623334),
+        ),
         keep=("ruy/",),
         endings=_C_FILES,
         drop=("test", "benchmark"),
@@ -168,7 +172,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:O+lEbWrHWVpUiZuDduBZ/k5339gYIhpTpXCEOBIZOy8=",
         origins=(
             _github("google/flatbuffers", "a86afae9399bbe631d1ea0783f8816e780e236cc"),
-            _chromium("flatbuffers/src"),
+            _chromium("flatbuffers/src", 6208724),
         ),
         keep=("include/flatbuffers/",),
         endings=_C_FILES,
@@ -185,7 +189,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:gjrYYD4iTuRr3g1UcPcWgTUTMG1zNy4UlkFwDbwX51A=",
         origins=(
             _github("google/gemmlowp", "16e8662c34917be0065110bfcd9cc27d30f52fdf"),
-            _chromium("gemmlowp/src"),
+            _chromium("gemmlowp/src", 6246776),
         ),
         keep=("fixedpoint/", "internal/", "public/", "profiling/"),
         endings=_C_FILES,
@@ -200,7 +204,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:nrikWDiZxatqEsVIMQgHGPkpxWO53mSDweEsMiXg9rg=",
         origins=(
             _gitlab("libeigen/eigen", "662ba79d796a2851b10cdafc6668e45b65b1120f"),
-            _chromium("eigen3/src"),
+            _chromium("eigen3/src", 5988259),
         ),
         keep=("COPYING.", "Eigen/", "unsupported/Eigen/"),
         drop=("CMakeLists.txt", ".md"),
@@ -215,7 +219,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:HxXqXWzD9sUPjw3AlfsC2sVa5fw1hSQUwDuKaNnitww=",
         origins=(
             _github("google/farmhash", "816a4ae622e964763ca0862d9dbd19324a1eaf45"),
-            _chromium("farmhash/src"),
+            _chromium("farmhash/src", 6025997),
         ),
         keep=("src/farmhash.",),
         include="src",
@@ -230,7 +234,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:wk8Dlab+3t0gyzrJoBOf8d4fBGN1IsPYVssle5Kg9mM=",
         origins=(
             _github("abseil/abseil-cpp", "8fb4507d10a24a1204e98f77ad19c27c291e13e9"),
-            _chromium("abseil-cpp", _CHROMIUM_ABSEIL),
+            _chromium("abseil-cpp", 3015456, _CHROMIUM_ABSEIL),
         ),
         keep=(
             "absl/algorithm/algorithm.h",
@@ -260,7 +264,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:F+gkgrwdQE28xQw9sxm29wAykrxlM2wXiBbI26rfcnk=",
         origins=(
             _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
-            _chromium("pthreadpool/src"),
+            _chromium("pthreadpool/src", 8145922),
         ),
         keep=("include/",),
         endings=_C_FILES,
@@ -299,7 +303,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:fPuOW48eUxPHYApTQnNLYAU1gugtmIFMPiS40AAmJl4=",
         origins=(
             _github("intel/ARM_NEON_2_x86_SSE", "eb8b80b28f956275e291ea04a7beb5ed8289e872"),
-            _chromium("neon_2_sse/src"),
+            _chromium("neon_2_sse/src", 7424404),
         ),
         keep=("NEON_2_SSE.h",),
         license="BSD-2-Clause",
@@ -313,7 +317,7 @@ COMPONENTS: tuple[Component, ...] = (
         digest="h1:yH/pcW/haQ6HT/aqHQy5xopAOkZtD76zGJe0Ulfc7IQ=",
         origins=(
             _github("Maratyszcza/FP16", "3d2de1816307bac63c16a297e8c4dc501b4076df"),
-            _chromium("fp16/src"),
+            _chromium("fp16/src", 6236809),
         ),
         keep=("include/",),
         endings=_C_FILES,
@@ -374,7 +378,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         digest="h1:Sr+Ajop25fKSO5xgTU1IjMV8ScUUoRIqOvM53XJYGv8=",
         origins=(
             _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
-            _chromium("pthreadpool/src"),
+            _chromium("pthreadpool/src", 8145922),
         ),
         keep=("include/", "src/"),
         endings=_C_FILES,
@@ -390,7 +394,7 @@ XNNPACK_COMPONENTS: tuple[Component, ...] = (
         digest="h1:9UhfVjMajGme2BgqJU/3B2OZ3TfaY8pI8KUz1zHe1dc=",
         origins=(
             _github("Maratyszcza/FXdiv", "63058eff77e11aa15bf531df5dd34395ec3017c8"),
-            _chromium("fxdiv/src"),
+            _chromium("fxdiv/src", 6246629),
         ),
         keep=("include/",),
         endings=_C_FILES,

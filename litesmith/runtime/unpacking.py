@@ -10,7 +10,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +21,7 @@ from litesmith.base.errors import SourceError
 from litesmith.runtime import xz_blocks
 from litesmith.runtime.components import Component, Origin
 from litesmith.runtime.content_digest import content_digest
+from litesmith.runtime.xz_blocks import BlockReader
 
 Members = Iterator[tuple[str, Callable[[], IO[bytes]]]]
 """Names of an archive's files, each with a function that opens it; valid until the next one."""
@@ -73,13 +74,14 @@ def unpack(path: Path, source: str, wanted: Sequence[Wanted], at: At, stopped: C
         SourceError: the archive is damaged, or its files are not those that are pinned.
         StoppedError: it was told to stop.
     """
-    by_root: dict[str, list[Wanted]] = {}
-    for one in wanted:
-        by_root.setdefault(one.origin.root, []).append(one)
-    roots = [(_pattern(root), ones) for root, ones in by_root.items()]
     try:
-        with _members(path, at) as members:
-            _take(members, roots, stopped)
+        with xz_blocks.opened(path) as blocks:
+            if blocks is not None:
+                _take_from_blocks(blocks, wanted, at, stopped)
+            else:
+                # As a stream: what is compressed in one piece is read once, without seeking back.
+                with path.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|*") as tarred:
+                    _take(_files(tarred, lambda: at(raw.tell())), wanted, stopped)
     except _DAMAGED as error:
         raise SourceError(f"the archive {source} cannot be unpacked: {error}") from error
     for one in wanted:
@@ -97,11 +99,39 @@ def unpack(path: Path, source: str, wanted: Sequence[Wanted], at: At, stopped: C
             )
 
 
-def _take(
-    members: Members, roots: Sequence[tuple[re.Pattern[str], list[Wanted]]], stopped: Callable[[], bool]
+def _take_from_blocks(
+    blocks: BlockReader, wanted: Sequence[Wanted], at: At, stopped: Callable[[], bool]
 ) -> None:
+    """Reads the parts that are known to have the components; everything, if that does not complete them."""
+    by_start: dict[int, list[Wanted]] = {}
+    for one in wanted:
+        by_start.setdefault(one.origin.tar_block, []).append(one)
+    by_start.pop(0, None)
+    for start, ones in sorted(by_start.items()):
+        blocks.seek(start * tarfile.BLOCKSIZE)
+        with suppress(tarfile.ReadError), tarfile.open(fileobj=blocks, mode="r:") as tarred:
+            _take(_files(tarred, lambda: at(blocks.compressed_position)), ones, stopped, only_there=True)
+    if rest := [one for one in wanted if not one.complete]:
+        for one in rest:
+            one.digests.clear()
+        blocks.seek(0)
+        with tarfile.open(fileobj=blocks, mode="r:") as tarred:
+            _take(_files(tarred, lambda: at(blocks.compressed_position)), rest, stopped)
+
+
+def _take(
+    members: Members, wanted: Sequence[Wanted], stopped: Callable[[], bool], *, only_there: bool = False
+) -> None:
+    """Takes components out of an archive, until they are complete or the archive ends.
+
+    With ``only_there`` the first member of another folder ends it, too.
+    """
+    by_root: dict[str, list[Wanted]] = {}
+    for one in wanted:
+        by_root.setdefault(one.origin.root, []).append(one)
+    roots = [(_pattern(root), ones) for root, ones in by_root.items()]
     anywhere = re.compile("|".join(pattern.pattern for pattern, _ in roots))
-    pending = [one for _, ones in roots for one in ones]
+    pending = list(wanted)
     inside = False
     for name, opened in members:
         if stopped():
@@ -109,6 +139,8 @@ def _take(
         if anywhere.match(name) is None:
             # The members of a folder are usually contiguous, so that the rest of a huge archive need not be
             # read; the digests say whether something is missing.
+            if only_there:
+                return
             if inside:
                 pending = [one for one in pending if not one.complete]
                 if not pending:
@@ -132,20 +164,8 @@ def _is_inside(path: str) -> bool:
     return not {"", ".", ".."} & set(path.split("/"))
 
 
-@contextmanager
-def _members(path: Path, at: At) -> Iterator[Members]:
-    """The regular files of a tar archive, in its order."""
-    with xz_blocks.opened(path) as blocks:
-        if blocks is not None:
-            with tarfile.open(fileobj=blocks, mode="r:") as tarred:
-                yield _files(tarred, lambda: at(blocks.compressed_position))
-            return
-    # As a stream: an archive that is compressed in one piece is read once, without seeking back.
-    with path.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|*") as tarred:
-        yield _files(tarred, lambda: at(raw.tell()))
-
-
 def _files(tarred: tarfile.TarFile, progress: Callable[[], None]) -> Members:
+    """The regular files of a tar archive, in its order."""
     count = 0
     while (info := tarred.next()) is not None:
         # Without this a list of all members stays in memory, several hundred megabytes of a large archive.

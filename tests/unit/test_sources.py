@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.content_digest import content_digest
 from litesmith.runtime.edits.patch import Patch
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
+from tests.xz_archive import of_blocks
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -201,6 +203,23 @@ def test_one_archive_serves_several_components_and_is_fetched_once(
     )
     tree = source_tree.source_tree(wanted)
     assert unpacked(tree, "one") == unpacked(tree, "two") == KEPT
+    assert empty_cache.is_dir()
+
+
+@pytest.mark.parametrize("known", ["right", "wrong", "damaged", "unknown"])
+def test_an_archive_of_many_blocks(served: tuple[Path, str], empty_cache: Path, known: str) -> None:
+    folder, _ = served
+    content = {f"x/a{n}": b"%d" % n * 1000 for n in range(20)}
+    content |= {"x/one/LICENSE": b"free", "x/one/src/a.cc": b"int a = one;", "x/z": b"z" * 9000}
+    tar(folder / "t.tar", content, "w")
+    with tarfile.open(folder / "t.tar") as archive:
+        right = archive.getmember("x/one/LICENSE").offset // 512
+    (folder / "t.tar.xz").write_bytes(of_blocks((folder / "t.tar").read_bytes(), 2000))
+    origin = debian("t.tar.xz", hashlib.sha256((folder / "t.tar.xz").read_bytes()).hexdigest(), "*/one")
+    # From the block after the licence's, one of its files is missing; the next one is no header.
+    block = {"right": right, "wrong": right + 2, "damaged": right + 1, "unknown": 0}[known]
+    tree = source_tree.source_tree((component(dataclasses.replace(origin, tar_block=block)),))
+    assert unpacked(tree) == KEPT
     assert empty_cache.is_dir()
 
 
