@@ -202,18 +202,18 @@ def numeric_verify() -> OpModels:
     yield "NumericVerify", "int8*", g
 
 
-def detections() -> OpModels:
-    """Boxes from anchors and scores, without those that overlap."""
+def _detection(scores: list[list[float]], detections: int, classes: int) -> Graph:
+    """``scores`` of three boxes: of the background, then of each class; ``classes`` of a box are detected."""
     g = Graph()
     options = _options(
         {
-            "max_detections": 4,
-            "max_classes_per_detection": 1,
+            "max_detections": detections,
+            "max_classes_per_detection": classes,
             "detections_per_class": 2,
             "use_regular_nms": False,
             "nms_score_threshold": 0.1,
             "nms_iou_threshold": 0.5,
-            "num_classes": 2,
+            "num_classes": len(scores[0]) - 1,
             "y_scale": 10.0,
             "x_scale": 10.0,
             "h_scale": 5.0,
@@ -221,11 +221,23 @@ def detections() -> OpModels:
         }
     )
     anchors = g.const([[0.5, 0.5, 1.0, 1.0], [0.5, 10.5, 1.0, 1.0], [0.5, 100.5, 1.0, 1.0]])
-    inputs = [g.input([1, 3, 4]), g.input([1, 3, 3]), anchors]
-    scores = [[[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]]]
-    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array(scores, np.float32))
+    inputs = [g.input([1, 3, 4]), g.input([1, 3, len(scores[0])]), anchors]
+    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array([scores], np.float32))
     g.custom_op("TFLite_Detection_PostProcess", inputs, [g.output() for _ in range(4)], options)
-    yield "TFLite_Detection_PostProcess", "float32", g
+    return g
+
+
+def detections() -> OpModels:
+    """Boxes from anchors and scores, without those that overlap."""
+    op = "TFLite_Detection_PostProcess"
+    yield op, "float32", _detection([[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]], 4, 1)
+    # The order of equal scores is that of the reference's partial sort.
+    alike = [
+        [0.0, 0.6, 0.1, 0.3, 0.3, 0.6, 0.6, 0.3],
+        [0.0, 0.4, 0.9, 0.4, 0.9, 0.4, 0.9, 0.9],
+        [0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
+    ]
+    yield op, "float32 with equal scores", _detection(alike, 6, 3)
 
 
 def hadamard() -> OpModels:
