@@ -23,7 +23,7 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The NumPy dtype of a schema dtype.
 
     Raises:
-        TypeError: NumPy has no such dtype (resource, variant, int4).
+        TypeError: NumPy has no such dtype (resource, variant, bfloat16, int4, uint4, int2).
     """
     return np.dtype(object) if dtype == "string" else np.dtype(dtype)
 

@@ -16,6 +16,7 @@ from litesmith.runtime.edits.correctness import (
     ONE_SOFTMAX,
     UNPACK_ONLY_INT4,
     UNUSED_CODES,
+    ZERO_DIVISOR,
 )
 from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
 from litesmith.runtime.edits.kernels import KERNEL_PRUNING
@@ -140,6 +141,7 @@ COMPONENTS: tuple[Component, ...] = (
             *NO_ABS_TEMPLATE,
             *ONE_SOFTMAX,
             *ONE_4_BIT_LAYER,
+            *ZERO_DIVISOR,
             *UNPACK_ONLY_INT4,
             *UNUSED_CODES,
             *SORT_ORDER,

@@ -97,6 +97,9 @@ def verify_with(
     return _compare(program, model, chosen, program_digest)
 
 
+_NOT_IN_NUMPY = frozenset({"resource", "variant", "bfloat16", "int4", "uint4", "int2"})
+
+
 def why_not_comparable(model: Model, chosen: Sequence[Part]) -> str:
     """Why a model's outputs cannot be compared with a reference; empty when they can."""
     if any(node.random for subgraph in model.analysis.subgraphs for node in subgraph.nodes):
@@ -107,7 +110,7 @@ def why_not_comparable(model: Model, chosen: Sequence[Part]) -> str:
             if count > _MOST_ELEMENTS:
                 return f"the input {tensor.name!r} has {count} elements"
         for tensor in (*part.inputs, *part.outputs):
-            if tensor.dtype in {"resource", "variant", "int4"}:
+            if tensor.dtype in _NOT_IN_NUMPY:
                 return f"the tensor {tensor.name!r} has the dtype {tensor.dtype}, which is not compared"
     return ""
 

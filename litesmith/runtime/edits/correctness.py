@@ -34,6 +34,16 @@ ONE_4_BIT_LAYER = (
     ),
 )
 
+# A quantised divisor is zero where it equals its zero point.  Upstream refuses values that are stored as 0,
+# and divides by the others; its later versions compare with the zero point, too.
+ZERO_DIVISOR = (
+    Patch(
+        path="tensorflow/lite/kernels/div.cc",
+        find=r"TF_LITE_ENSURE\(context, data\[i\] != 0\);",
+        replace="TF_LITE_ENSURE(context, data[i] != tensor->params.zero_point);",
+    ),
+)
+
 # Memory for unpacked int4 weights is allocated, and cleared, only for int4 weights.
 UNPACK_ONLY_INT4 = (
     Patch(
