@@ -120,8 +120,7 @@ int Run(int argc, char** argv) {
   interpreter->AddProfiler(std::make_unique<OpProfiler>(&measured.profile));
   if (!InvokeOften(entry, options.runs)) return kRunFailed;
 #endif
-  // std::sort would add more code than all the rest that deals with times.
-  qsort(measured.latencies.data(), measured.latencies.size(), sizeof(int64_t), CompareLatencies);
+  SortLatencies(&measured.latencies);
 
   if (options.output_dir != nullptr) {
     const int written = WriteOutputs(options, entry);
