@@ -132,8 +132,8 @@ XNNPACK_SORT_ORDER = (
             Patch(path=path, find=r"\bqsort\(", replace="litesmith_sort("),
         )
     ),
-    # Of values of the same size, those that live longest come first.  In the benchmark models' workspaces, this
-    # saves up to half of what the order of their indices takes.
+    # Of values of the same size, those that live longest come first: this saves up to half of the workspace
+    # that the order of their indices takes.
     Patch(
         path="src/memory-planner.c",
         find=re.escape("  return (tensor_size_b > tensor_size_a) - (tensor_size_b < tensor_size_a);\n"),
