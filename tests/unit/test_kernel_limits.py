@@ -1,8 +1,8 @@
 """What kernels cannot do is refused before anything is built, and nothing else.
 
 The models have one op each, with one property changed.  ``reference`` says what the reference wheel does
-with a model that is refused: it raises an error (which the test checks), it aborts, it answers with numbers
-that are wrong, because its kernel reads one dtype as another, or it answers because it is newer.
+with a model that is refused: it raises an error (which the test checks), it aborts, its numbers are wrong
+because its kernel reads one dtype as another, or its kernels are newer: they broadcast any rank.
 """
 
 from __future__ import annotations

@@ -224,6 +224,10 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
             *(f"{kind} {kind}" for kind in (*SIZED, "int4", "int2", "uint4", "complex128")),
         ),
         channels_of("embedding_lookup.cc: Prepare", 1, 0),
+        *(
+            when(with_dtype(OUTPUT, "float32"), zero_points("embedding_lookup.cc: Prepare", kind, 0, 1))
+            for kind in ("int8", "uint8", "int4", "int2")
+        ),
         _embedding_blocks("embedding_lookup.cc: EvalBlockwise"),
     ),
     "EMBEDDING_LOOKUP_SPARSE": (

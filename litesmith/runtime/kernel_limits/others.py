@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, same_dtype, signatures
+from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, ranks, same_dtype, signatures
 from litesmith.runtime.kernel_limits.node import OUTPUT
 
 _RANDOM = (
@@ -30,10 +30,12 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     "STABLEHLO_REDUCE_WINDOW": (
         dtypes("stablehlo_reduce_window.cc: DispatchReduceWindowType", 0, _REDUCE_WINDOW),
         same_dtype("stablehlo_reduce_window.cc: Check", 0, 1, OUTPUT),
+        ranks("stablehlo_reduce_window.cc: Check", 0, 1, 6),
     ),
     "REDUCE_WINDOW": (
         dtypes("stablehlo_reduce_window.cc: DispatchReduceWindowType", 0, _REDUCE_WINDOW),
         same_dtype("stablehlo_reduce_window.cc: Check", 0, 1, OUTPUT),
+        ranks("stablehlo_reduce_window.cc: Check", 0, 1, 6),
         *(dtypes("stablehlo_reduce_window.cc: Check", position, "int64") for position in (2, 3, 4)),
         constant("stablehlo_reduce_window.cc: Check", 2, 3, 4),
     ),
