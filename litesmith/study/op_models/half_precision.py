@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from litesmith.study.op_models.writer import Graph, OpModels
 
 _BOTH = ("float16", "bfloat16")
@@ -142,6 +144,17 @@ def computations() -> OpModels:
             yield op, f"{dtype} {label}", h.g
 
 
+def casts() -> OpModels:
+    """Between both, and to and from integers."""
+    for dtype in ("float16", "int32", "int64", "int8", "bool", "float64"):
+        g = Graph()
+        half = g.tensor([5, 3], "bfloat16")
+        g.op("CAST", [g.input([5, 3], dtype)], [half], "Cast")
+        g.op("CAST", [half], [g.output(dtype)], "Cast")
+        g.sample("in range", np.arange(15).reshape(5, 3).astype(dtype))
+        yield "CAST", f"{dtype} to bfloat16 to {dtype}", g
+
+
 _COMPARISONS = {
     "EQUAL": ("Equal", ("float16",)),
     "NOT_EQUAL": ("NotEqual", ("float16",)),
@@ -162,4 +175,4 @@ def comparisons() -> OpModels:
                 yield op, dtype + label, h.g
 
 
-FAMILY = (computations, comparisons)
+FAMILY = (computations, casts, comparisons)

@@ -48,6 +48,31 @@ def gather_nd() -> OpModels:
         yield "GATHER_ND", kind.label, g
 
 
+def indices() -> OpModels:
+    """Positions of 16 and of 64 bits; batches of positions; a slice from a begin to a length."""
+    (kind,) = types("float32")
+    for index in ("int16", "int64"):
+        g = Graph()
+        g.op("GATHER", [g.input([2, 3, 4]), g.const([1, 0, 2], index)], [g.output()], "Gather", axis=1)
+        yield "GATHER", f"{kind.label} by {index}", g
+        g = Graph()
+        g.op("GATHER_ND", [g.input([3, 4, 2]), g.const([[0, 1], [2, 3]], index)], [g.output()], "GatherNd")
+        yield "GATHER_ND", f"{kind.label} by {index}", g
+    g = Graph()
+    at = g.const([[2, 0], [1, 1]], "int32")
+    g.op("GATHER", [g.input([2, 3, 4]), at], [g.output()], "Gather", axis=1, batchDims=1)
+    yield "GATHER", f"{kind.label} in batches", g
+    g = Graph()
+    begin, size = g.const([0, 1, 1], "int64"), g.const([2, 3, -1], "int64")
+    g.op("SLICE", [g.input([2, 5, 3]), begin, size], [g.output()], "Slice")
+    yield "SLICE", f"{kind.label} by int64", g
+    g = Graph()
+    begin, size, strides = (g.const(value, "int32") for value in ([1, 0, 0], [2, 5, 3], [1, 2, 1]))
+    inputs = [g.input([4, 5, 3]), begin, size, strides]
+    g.op("STRIDED_SLICE", inputs, [g.output()], "StridedSlice", offset=True)
+    yield "STRIDED_SLICE", f"{kind.label} of a length", g
+
+
 def scatter_nd() -> OpModels:
     """Places slices by their indices; slices with the same index are added."""
     for kind in types("float32 int8 uint8 int32 int64 bool"):
@@ -124,6 +149,6 @@ def unique() -> OpModels:
 
 
 FAMILY = (
-    *(reversals, diagonals, gather_nd, scatter_nd, sparse_to_dense, dynamic_update_slice),
+    *(reversals, diagonals, gather_nd, indices, scatter_nd, sparse_to_dense, dynamic_update_slice),
     *(one_hot, fill, ranges, broadcast_args, unique),
 )

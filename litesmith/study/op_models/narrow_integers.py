@@ -76,6 +76,10 @@ def embeddings() -> OpModels:
                 yield "EMBEDDING_LOOKUP", f"{dtype} to {output}{label}", g
     for output in ("float32", "float16"):
         g = Graph()
+        rows = g.const(_RNG.integers(-127, 128, (4, 8)), "int8", ([0.1, 0.2, 0.05, 0.3], [0] * 4, 0))
+        g.op("EMBEDDING_LOOKUP", [g.const([3, 0, 2], "int32"), rows], [g.output(output)])
+        yield "EMBEDDING_LOOKUP", f"int8 to {output} per row", g
+        g = Graph()
         scales = g.const(_RNG.uniform(0.05, 0.3, (4, 2)), "float16")
         rows = _constant(g, "int4", (4, 64), Blockwise(scales, 32))
         g.op("EMBEDDING_LOOKUP", [g.const([3, 0, 2], "int32"), rows], [g.output(output)])
