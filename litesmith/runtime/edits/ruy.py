@@ -37,6 +37,8 @@ RUY_PRUNING = (
             "#endif"
         ),
     ),
+    # Programs choose no paths by the environment.
+    never("RUY", "ruy/ctx.cc", "int GetHexIntEnvVarOrZero(const char* name) {", "0"),
     never(
         "RUY",
         "ruy/prepare_packed_matrices.cc",
