@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _STALLED_SECONDS = 30
 _RESOLVE_SECONDS = 8
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+"""Bytes that are written at a time; of these, what has come before a cut is lost."""
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds to wait before each new attempt; an attempt that brought bytes starts them again."""
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
