@@ -84,6 +84,11 @@ class Downloader:
         _validator_file(partial).unlink(missing_ok=True)
         return digest
 
+    def is_silent(self, address: str) -> bool:
+        """Whether the host of an address has not answered."""
+        with self._lock:
+            return urlsplit(address).netloc in self._silent
+
     def _transfer(
         self,
         address: str,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from litesmith.base import apt, byte_progress, console, files, paths
 from litesmith.base.byte_progress import Begin
@@ -149,8 +150,10 @@ class _Run:
                     begin=lambda total: self.begin(f"fetching {label}", total),
                 )
             except UnreachableError as error:
+                # Of a host that does not answer, one file says enough.
+                tried_at = urlsplit(address).netloc if self._downloader.is_silent(address) else address
                 for name in wanted:
-                    self._note(name, f"{address} ({error})")
+                    self._note(name, f"{tried_at} ({error})")
                 return False
         else:
             digest = files.sha256(place)

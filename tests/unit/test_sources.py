@@ -288,8 +288,7 @@ def test_no_network_names_the_component_and_all_origins(
     with pytest.raises(SourceError) as caught:
         source_tree.source_tree((component(upstream(f"{NOWHERE}/a/t.tar"), debian("pool/t.tar", "1" * 64)),))
     assert "thing 1 could not be fetched" in caught.value.message
-    assert "127.0.0.1:1/a/t.tar (ConnectionError)" in caught.value.message
-    assert "127.0.0.1:1/pool/t.tar" in caught.value.message
+    assert caught.value.message.endswith("tried 127.0.0.1:1 (ConnectionError)")
     assert "LITESMITH_DEBIAN_MIRROR" in caught.value.next_step
     assert "LITESMITH_SOURCES" in caught.value.next_step
     assert left_behind(empty_cache) == []
