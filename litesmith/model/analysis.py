@@ -26,13 +26,27 @@ def dtype_numbers() -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """How integers stand for numbers: ``(integer - zero point) * scale``.
+
+    There is one scale for the whole tensor, or one for each channel of ``dimension``; none where it is not
+    quantised.  In a ``blockwise`` tensor, each ``block_size`` values have a scale, kept in another tensor.
+    """
+
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    dimension: int = 0
+    blockwise: bool = False
+    block_size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tensor:
     """A tensor of a subgraph.
 
     ``shape`` has -1 for a dimension that is known only at run time; ``allocated_shape`` is what the runtime
     allocates by default.  ``weight_bytes`` is the size of its constant data in the file, 0 for an
     activation; ``buffer`` is the index of the buffer with that data, which several tensors may share.
-    ``quantization`` is the schema's ``QuantizationParameters``, absent where the file has none.
     """
 
     name: str
@@ -44,9 +58,7 @@ class Tensor:
     variable: bool
     sparse: bool
     quantized: bool
-    quantization: Table = field(
-        default_factory=lambda: Table.absent("QuantizationParameters"), repr=False, compare=False
-    )
+    quantization: Quantization = Quantization()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from litesmith.model.analysis import (
     ModelAnalysis,
     Node,
     OperatorCode,
+    Quantization,
     Signature,
     Subgraph,
     Tensor,
@@ -162,7 +163,19 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         variable=entry.boolean("is_variable"),
         sparse=entry.has("sparsity"),
         quantized=quantization is not None and quantization.length("scale") > 0,
-        quantization=quantization or Table.absent("QuantizationParameters"),
+        quantization=_quantization(quantization) if quantization is not None else Quantization(),
+    )
+
+
+def _quantization(entry: Table) -> Quantization:
+    details = entry.union("details")
+    blocks = details is not None and details.kind == "BlockwiseQuantization"
+    return Quantization(
+        scales=entry.reals("scale"),
+        zero_points=entry.integers("zero_point"),
+        dimension=entry.integer("quantized_dimension"),
+        blockwise=blocks,
+        block_size=details.integer("block_size") if details is not None and blocks else 0,
     )
 
 

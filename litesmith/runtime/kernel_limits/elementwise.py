@@ -56,8 +56,13 @@ def _with_shifts(options: str) -> Callable[[KernelNode], bool]:
 
     def holds(node: KernelNode) -> bool:
         found = [node.at(position) for position in _PAIR]
-        return node.options(options).boolean("pot_scale_int16") and all(
-            one is not None and one.dtype == "int16" and _log2(one.scale) is not None for one in found
+        table = node.options(options)  # without one, the kernel has zeros
+        return (
+            table.present
+            and table.boolean("pot_scale_int16")
+            and all(
+                one is not None and one.dtype == "int16" and _log2(one.scale) is not None for one in found
+            )
         )
 
     return holds

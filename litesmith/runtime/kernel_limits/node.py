@@ -10,8 +10,6 @@ from litesmith.model.tables import Table
 OUTPUT = -1
 """The position of the first output of a node; -2 is that of the second."""
 
-_BLOCKWISE = "BlockwiseQuantization"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Operand:
@@ -61,19 +59,17 @@ class Operand:
     @property
     def block_size(self) -> int:
         """The weights that share one scale, 0 for a tensor that is not quantised in blocks."""
-        found = self.tensor.quantization.union("details")
-        return found.integer("block_size") if found is not None and found.kind == _BLOCKWISE else 0
+        return self.tensor.quantization.block_size
 
     @property
     def blockwise(self) -> bool:
         """Whether its scales belong to blocks of weights: ``kTfLiteBlockwiseQuantization``."""
-        found = self.tensor.quantization.union("details")
-        return found is not None and found.kind == _BLOCKWISE
+        return self.tensor.quantization.blockwise
 
     @property
     def scale_count(self) -> int:
         """How many scales it has: 0, 1, or one for each channel (``kTfLiteAffineQuantization``)."""
-        return 0 if self.blockwise else self.tensor.quantization.length("scale")
+        return len(self.scales)
 
     @property
     def per_channel(self) -> bool:
@@ -83,7 +79,7 @@ class Operand:
     @property
     def scales(self) -> tuple[float, ...]:
         """Its scales."""
-        return () if self.blockwise else self.tensor.quantization.reals("scale")
+        return () if self.blockwise else self.tensor.quantization.scales
 
     @property
     def scale(self) -> float:
@@ -93,7 +89,7 @@ class Operand:
     @property
     def zero_points(self) -> tuple[int, ...]:
         """Its zero points."""
-        return () if self.blockwise else self.tensor.quantization.integers("zero_point")
+        return () if self.blockwise else self.tensor.quantization.zero_points
 
     @property
     def zero_point(self) -> int:
@@ -103,7 +99,7 @@ class Operand:
     @property
     def channel_dimension(self) -> int:
         """The dimension whose channels have scales."""
-        return self.tensor.quantization.integer("quantized_dimension")
+        return self.tensor.quantization.dimension
 
 
 @dataclass(frozen=True, kw_only=True)
