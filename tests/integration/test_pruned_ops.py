@@ -30,7 +30,7 @@ from tests.integration.op_cases import (
     weak_functions,
 )
 
-ROUNDS = 59
+ROUNDS = 69
 TRAPS = ("LITESMITH_TRAP_UNLISTED",)
 WORKERS = 2
 

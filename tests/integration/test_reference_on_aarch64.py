@@ -1,41 +1,31 @@
-"""Where the newest interpreter differs: TensorFlow Lite 2.14.0's own build gives the same outputs."""
+"""Where outputs on aarch64 differ: upstream's own build for aarch64 gives the same outputs."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from litesmith.base import apt, paths
+from litesmith.base import apt, files, paths
 from litesmith.measure.verify.comparison import error_of
 from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.model.tensors import Array
 from tests.integration.conftest import require_or_skip
-from tests.integration.op_cases import (
-    DIFFERENT,
-    DIFFERENT_ON_AARCH64,
-    Prepared,
-    build_program,
-    compared,
-    prepare,
-)
+from tests.integration.op_cases import DIFFERENT_ON_AARCH64, Prepared, build_program, compared, prepare
 
-# The last wheels of the runtime of the pinned version; their interpreter supports only NumPy 1.
-PINNED = """
-numpy==1.26.4 --hash=sha256:666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5
-tflite-runtime==2.14.0 --hash=sha256:195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d
-"""
-PINNED_AARCH64 = """
-numpy==1.26.4 --hash=sha256:7ab55401287bfec946ced39700c053796e7cc0e3acbef09993a9ad2adba6ca6e
-tflite-runtime==2.14.0 --hash=sha256:ce9fa5d770a9725c746dcbf6f59f3178233b3759f09982e8b2db8d2234c333b0
-"""
+LOCK_FILE = Path(__file__).parents[2] / "requirements" / "runtime.txt"
+"""Where the version of the reference is pinned, with the digests of its wheels for all platforms."""
+
+PACKAGES = ("ai-edge-litert", "numpy")
+PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
+
 # Debian packages of the Python that runs the wheels under the emulator.
 PYTHON = ("libpython3.11-minimal", "libpython3.11-stdlib", "python3.11-minimal")
 LIBRARIES = ("libexpat1", "libffi8", "libgcc-s1", "libgomp1", "libstdc++6", "zlib1g")
@@ -44,7 +34,7 @@ SCRIPT = """
 import sys
 
 import numpy as np
-from tflite_runtime.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 model, inputs, outputs = sys.argv[1:]
 kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -59,29 +49,23 @@ np.savez(outputs, **{str(i): value for i, value in enumerate(found)})
 """
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Path:
-    """A Python with the interpreter of TensorFlow Lite 2.14.0; created once."""
-    folder = paths.cache_folder() / "tests" / "tflite-2.14.0"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        (folder / "requirements.txt").write_text(PINNED)
-        argv = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*argv, "--require-hashes", "-r", folder / "requirements.txt"], check=True)
-        (folder / "ready").touch()
-    return python
+def pinned(package: str) -> str:
+    """The lines of the lock file about a package."""
+    found = re.search(rf"^{package}==.*?(?=^\S|\Z)", LOCK_FILE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None, package
+    return re.sub(r"^\s+#.*\n", "", found[0], flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def upstream_aarch64() -> tuple[list[str], Path]:
-    """Upstream's aarch64 build of the same interpreter, under the emulator: command and packages."""
+    """The reference's build for aarch64, under the emulator: command and packages; installed once."""
     emulator, debootstrap = shutil.which("qemu-aarch64"), shutil.which("debootstrap")
     ready = emulator is not None and debootstrap is not None and os.getuid() == 0
     require_or_skip("" if ready else "an aarch64 Debian needs root, debootstrap and qemu-user")
     assert emulator is not None
     assert debootstrap is not None
-    folder = paths.cache_folder() / "tests" / "tflite-2.14.0-aarch64"
+    wanted = "".join(pinned(package) for package in PACKAGES)
+    folder = paths.cache_folder() / "tests" / f"reference-aarch64-{files.digest_of(wanted)[:12]}"
     root, site = folder / "root", folder / "site"
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,10 +80,10 @@ def upstream_aarch64() -> tuple[list[str], Path]:
             packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True)
             tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}"]
             subprocess.run(tar, input=packed.stdout, check=True)
-        (folder / "requirements.txt").write_text(PINNED_AARCH64)
+        (folder / "requirements.txt").write_text(wanted)
         argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         argv += ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", f"--target={site}"]
-        argv += ["--platform=manylinux_2_34_aarch64", "--platform=manylinux2014_aarch64"]
+        argv += [f"--platform={name}" for name in PLATFORMS]
         subprocess.run([*argv, "-r", folder / "requirements.txt"], check=True)
         (folder / "ready").touch()
     return [emulator, "-cpu", "cortex-a53", "-L", str(root), str(root / "usr/bin/python3.11")], site
@@ -150,22 +134,3 @@ def interpreter_outputs(
     assert done.returncode == 0, done.stderr
     with np.load(folder / "out.npz") as stored:
         return [stored[str(i)] for i in range(len(stored.files))]
-
-
-@pytest.mark.parametrize("name", sorted(DIFFERENT))
-@pytest.mark.parametrize("target", ["x86_64", "armv7", "aarch64"])
-def test_upstreams_own_build_differs_in_the_same_way(
-    prepared: dict[str, Prepared],
-    upstream: Path,
-    tmp_path: Path,
-    target: str,
-    name: str,
-) -> None:
-    found = prepared[name]
-    binary, executor = build_program(target, [found], pruned=True)
-    sample = found.tried["random 0"]
-    expected = interpreter_outputs([upstream, "-c"], "", found.path, sample.inputs, tmp_path)
-    assert errors(binary, executor, found, "random 0", expected) == {0}
-    # It is the newest interpreter that differs.
-    newest = found.answers["random 0"].outputs
-    assert any(error_of(a, b) > 0 for a, b in zip(expected, newest, strict=True))
