@@ -165,8 +165,11 @@ class _Run:
                     "it was changed in transit or at its origin: do not use it, and report it",
                 )
             self._unpack(place, replace(archive, sha256=digest), address, list(wanted.values()))
-        finally:
+        except (SourceError, OSError):
             place.unlink(missing_ok=True)
+            raise
+        # After an interruption the next run still has it.
+        place.unlink(missing_ok=True)
         return True
 
     def _unpack(

@@ -15,7 +15,7 @@ import pytest
 
 from litesmith.base import apt
 from litesmith.base.errors import SourceError
-from litesmith.runtime import source_tree
+from litesmith.runtime import fetching, source_tree
 from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.content_digest import content_digest
 from litesmith.runtime.edits.patch import Patch
@@ -313,6 +313,24 @@ def test_sources_are_fetched_once(served: tuple[Path, str], empty_cache: Path) -
     (folder / "t.tar").unlink()
     assert source_tree.source_tree(wanted).identity() == first.identity()
     assert empty_cache.is_dir()
+
+
+def test_an_interruption_while_unpacking_costs_no_other_download(
+    served: tuple[Path, str], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = served
+    wanted = (component(debian("t.tar", tar(folder / "t.tar", FILES))),)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fetching, "unpack", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            source_tree.source_tree(wanted)
+    (folder / "t.tar").unlink()
+    assert unpacked(source_tree.source_tree(wanted)) == KEPT
+    assert [path.name for path in (empty_cache / "downloads").iterdir()] == ["lock"]
 
 
 def test_other_patches_need_no_other_download(served: tuple[Path, str], empty_cache: Path) -> None:
