@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,3 +198,30 @@ def mixed(op: str, table: str) -> Graph:
     g = Graph()
     g.op(op, [g.input([2], "float32"), g.input([2], "int32")], [g.output()], table)
     return g
+
+
+RUNS: tuple[tuple[str, Callable[[], Graph]], ...] = (
+    ("MUL rank 5", lambda: pair("MUL", FIVE, table="Mul")),
+    ("MUL rank 6", lambda: pair("MUL", SIX, table="Mul")),
+    # Five nested loops take any rank if few groups of dimensions broadcast alike.
+    ("MUL rank 7, one scalar dimension", lambda: pair("MUL", ([2] * 7, [2] * 6 + [1]), table="Mul")),
+    ("ADD rank 7, few groups", lambda: pair("ADD", ([2] * 7, [1] * 3 + [2] * 4), "int32", table="Add")),
+    ("DIV rank 5", lambda: pair("DIV", FIVE, table="Div")),
+    ("EQUAL rank 4", lambda: pair("EQUAL", ([2, 1, 3, 1], [1, 2, 1, 2]), output="bool")),
+    # Equal shapes need no broadcasting.
+    ("EQUAL rank 7, equal shapes", lambda: pair("EQUAL", ([2] * 7, [2] * 7), output="bool")),
+    ("SQUARED_DIFFERENCE rank 6, equal shapes", lambda: pair("SQUARED_DIFFERENCE", ([2] * 6, [2] * 6))),
+    ("RSQRT int16", lambda: unary("RSQRT", "int16", quant=(0.001, 0))),
+    ("CONV_2D hybrid, one scale", conv),
+    ("CONV_2D hybrid, groups, scales of channels", lambda: conv(groups=2, quant=per_channel(4))),
+    ("DEPTHWISE_CONV_2D hybrid", lambda: depthwise(quant=per_channel(4, dimension=3))),
+    ("TRANSPOSE_CONV hybrid", transposed),
+    # Version 1 of the op, whose scales of channels the kernel of 2023 did not read.
+    ("FULLY_CONNECTED hybrid, scales of channels", lambda: dense(quant=per_channel(4))),
+    ("FULLY_CONNECTED blocks", lambda: dense(weights="int4", block=32)),
+    ("BATCH_MATMUL int16 x int8", lambda: matmul("int16", "int8")),
+    ("ONE_HOT bool", lambda: one_hot("bool")),
+    ("SLICE rank 5", lambda: sliced(5)),
+    ("RNN hybrid", lambda: rnn((0.01, 0))),
+)
+"""Models that a kernel can run although it, or an older one, cannot run others that are much alike."""

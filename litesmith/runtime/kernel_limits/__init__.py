@@ -4,6 +4,10 @@ A kernel finds out while a model is prepared or run: it ends with an error or an
 The limits here say so before anything is built.  Each was read in the kernel that it names
 (``tensorflow/lite/kernels``, the revision of :mod:`litesmith.runtime.pins`).  Shapes that only a run
 decides are not judged.
+
+To add a limit, read ``Prepare`` and the branches of ``Eval`` that end in an error or read a tensor as another
+dtype, write the check in the module of the op's family, and add a model that it refuses to
+``tests/refused_models.py``, and one beside it that runs to ``tests/kernel_models.py``.
 """
 
 from __future__ import annotations
