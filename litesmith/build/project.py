@@ -78,7 +78,7 @@ class Project:
             selection=selection,
             files=glue.files(
                 selection,
-                runtime.names,
+                runtime.op_names,
                 embedded_size=_size(options.embedded),
                 profiling=options.profiling,
                 xnnpack=xnnpack,

@@ -52,12 +52,24 @@ class Op(Strict):
     sources: tuple[str, ...]
 
 
+class PackedNames(Strict):
+    """The names of ops in a program, by code from 0: bytes, each name ended by a zero.
+
+    ``names`` has one character for each byte; one from 0x80 stands for one of the ``parts``, which are ASCII.
+    ``longest`` is the number of characters of the longest name.
+    """
+
+    names: str
+    parts: tuple[str, ...]
+    longest: int
+
+
 class Runtime(Strict):
     """The parts of every program: sources of the core and of ruy, and defines for all files.
 
     ``dispatching`` are the sources of ops that choose their code by the dtypes of their tensors.
     ``row_kernels`` describes the row kernels of depthwise convolutions: whether one supports any stride, its
-    input depth (0 for any) and its depth multiplier.  ``names`` are those of all builtin ops by their code,
+    input depth (0 for any) and its depth multiplier.  ``op_names`` are those of all builtin ops,
     with the ones that this runtime lacks.
     """
 
@@ -66,7 +78,7 @@ class Runtime(Strict):
     dispatching: tuple[str, ...] = ()
     row_kernels: tuple[tuple[bool, int, int], ...] = ()
     defines: tuple[str, ...]
-    names: Mapping[int, str] = {}
+    op_names: PackedNames
 
 
 class BuiltinNames(Strict):
@@ -95,6 +107,7 @@ class Registry:
     builtins: Mapping[int, Op]
     customs: Mapping[str, Op]
     runtime: Runtime
+    names: Mapping[int, str]
 
     def by_name(self) -> dict[str, Op]:
         """All ops, builtins first."""
@@ -104,7 +117,7 @@ class Registry:
         """The name of an op in the schema (``CONV_2D``), or of a custom op in its model."""
         if use.name is not None:
             return use.name
-        return self.runtime.names.get(use.code, f"BUILTIN_{use.code}")
+        return self.names.get(use.code, f"BUILTIN_{use.code}")
 
     def find(self, use: OpUse) -> Op | None:
         """The registered op, or None if the runtime does not have it."""
@@ -238,11 +251,11 @@ def load(folder: Path | None = None) -> Registry:
         else:
             builtins[op.code] = op
     names = _read(folder / "builtin_names.json", BuiltinNames).names
-    runtime = _read(folder / "runtime.json", Runtime)
     return Registry(
         builtins=builtins,
         customs=customs,
-        runtime=runtime.model_copy(update={"names": {code: name for name, code in names.items()}}),
+        runtime=_read(folder / "runtime.json", Runtime),
+        names={code: name for name, code in names.items()},
     )
 
 

@@ -19,6 +19,7 @@ from litesmith.base.errors import SourceError
 from litesmith.model import contents, options_schema, schema_fbs
 from litesmith.runtime.include_closure import IncludeClosure
 from litesmith.runtime.source_tree import SourceTree
+from litesmith.study import op_names
 
 _REGISTER = "tensorflow/tensorflow/lite/core/kernels/register.cc"
 _SCHEMA = "tensorflow/tensorflow/compiler/mlir/lite/schema/schema.fbs"
@@ -179,18 +180,20 @@ class Deriver:
             kernel, tried = kernels[op.function], dtypes.get(op.name, [])
             entries[f"ops/{op.name.lower()}.json"] = self._entry(op, kernel, tried, options)
         sources = {source for entry in entries.values() for source in entry["sources"]}
+        names = {**_newer_names(), **codes}
         runtime = {
             "core": sorted(self._core),
             "ruy": self._ruy(),
             "dispatching": sorted(source for source in sources if self._dispatches(source)),
             "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
+            "op_names": op_names.pack({code: name for name, code in names.items()}).model_dump(),
         }
         return {
             **entries,
             "runtime.json": runtime,
             "schema.json": schema.to_json(),
-            "builtin_names.json": {"names": {**_newer_names(), **codes}},
+            "builtin_names.json": {"names": names},
         }
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from litesmith import __version__
 from litesmith.base import templates
 from litesmith.model.options_schema import SWITCH
-from litesmith.runtime.engines.interpreter import op_names
 from litesmith.runtime.engines.interpreter.sources import OP_NAMES, REGISTRATION, SELECTED_OPS
+from litesmith.runtime.op_registry import PackedNames
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack.project_files import HARDWARE, XnnpackFiles
 
 
 def files(
     selection: Selection,
-    names: Mapping[int, str],
+    names: PackedNames,
     *,
     embedded_size: int,
     profiling: bool,
@@ -23,7 +23,7 @@ def files(
 ) -> dict[str, str]:
     """The C++ files and headers of a project, by name.
 
-    ``names`` are those of all builtin ops by code; ``embedded_size`` is 0 without an embedded model.
+    ``names`` are those of all builtin ops; ``embedded_size`` is 0 without an embedded model.
     """
     return {
         **templates.copied("runtime"),
@@ -76,15 +76,8 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
     return templates.render(SELECTED_OPS, values)
 
 
-def _op_names(names: Mapping[int, str]) -> str:
-    packed = op_names.pack(names)
-    values = {
-        "version": __version__,
-        "names": list(packed.names),
-        "parts": packed.parts,
-        "count": packed.names.count(0),
-        "longest": max(map(len, names.values())),
-    }
+def _op_names(names: PackedNames) -> str:
+    values = {"version": __version__, "packed": names, "names": names.names.encode("latin-1")}
     return templates.render(OP_NAMES, values)
 
 

@@ -1,25 +1,15 @@
-"""The names of builtin ops in a program's messages, in half the bytes of a table of strings."""
+"""The names of builtin ops for a program's messages, in half the bytes of a table of strings."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from litesmith.runtime.op_registry import PackedNames
 
 _FIRST_PART = 0x80
 _MOST_PARTS = 0x100 - _FIRST_PART
 _LONGEST_PART = 15
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackedNames:
-    """Names by code, from 0, each ended by a zero byte.
-
-    A byte from 0x80 in ``names`` stands for one of the ``parts``, which are pure ASCII.
-    """
-
-    names: bytes
-    parts: Sequence[str]
 
 
 def pack(names: Mapping[int, str]) -> PackedNames:
@@ -36,7 +26,11 @@ def pack(names: Mapping[int, str]) -> PackedNames:
             break
         packed = [_replaced(name, part, _FIRST_PART + len(parts)) for name in packed]
         parts.append(bytes(part).decode("ascii"))
-    return PackedNames(names=b"".join(bytes(name) + b"\0" for name in packed), parts=tuple(parts))
+    return PackedNames(
+        names="".join(chr(byte) for name in packed for byte in (*name, 0)),
+        parts=tuple(parts),
+        longest=max(map(len, names.values())),
+    )
 
 
 def _best_part(packed: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
