@@ -127,6 +127,10 @@ class Project:
         pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
         return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
 
+    def own_defines_of(self, source: str) -> tuple[str, ...]:
+        """Defines of one upstream file that other files do not have."""
+        return tuple(self.pruning.by_source.get(source, ()))
+
     def source_flags(self, source: str, extensions: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Flags of one upstream file, beyond those of the profile.
 

@@ -82,6 +82,16 @@ class IncludeClosure:
                 waiting += _COMPANIONS.get(name, ())
         return frozenset(name for name in seen if name.endswith((".cc", ".c")))
 
+    def headers_of(self, name: str) -> frozenset[str]:
+        """All files of the sources that a file includes, directly or through others."""
+        waiting, seen = list(self._includes(name)), set[str]()
+        while waiting:
+            header = waiting.pop()
+            if header not in seen:
+                seen.add(header)
+                waiting += self._includes(header)
+        return frozenset(seen)
+
     def _find_header(self, header: str) -> str | None:
         for component, include in self._folders:
             name = "/".join(part for part in (component, include, header) if part)

@@ -78,7 +78,7 @@ class Runtime(Strict):
     dispatching: tuple[str, ...] = ()
     row_kernels: tuple[tuple[bool, int, int], ...] = ()
     defines: tuple[str, ...]
-    op_names: PackedNames
+    op_names: PackedNames = PackedNames(names="", parts=(), longest=0)
 
 
 class BuiltinNames(Strict):

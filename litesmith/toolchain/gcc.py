@@ -260,6 +260,18 @@ class Gcc:
         words: list[str | Path] = [f"{triple}-{driver}", *flags, "-c", source, "-o", output]
         run_compiler(self._call, words, source, folder)
 
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead; GCC finds the result by the header's name.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+        words: list[str | Path] = [f"{self.options(profile).target}-g++", *flags, "-x", "c++-header", header]
+        run_compiler(self._call, [*words, "-o", f"{header}.gch"], header.name, folder)
+        return ("-include", str(header))
+
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``g++`` for the link step."""
         static = ("-static",) if self.options(profile).linkage == "static" else ()

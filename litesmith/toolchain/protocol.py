@@ -105,6 +105,18 @@ class Toolchain(Protocol):
             BuildError: the compiler failed; the message has its first error.
         """
 
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead, in ``folder``; the result is put next to the header.
+
+        Returns the flags with which a file includes it.  They come before all others, and the file is
+        compiled with the same flags.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of the link step, for the manifest and for cache keys."""
 

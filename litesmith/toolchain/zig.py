@@ -217,6 +217,20 @@ class Zig:
         driver = "c++" if source.endswith(".cc") else "cc"
         run_compiler(self._call, [driver, *flags, "-c", source, "-o", output], source, folder)
 
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead, with all templates that it instantiates, as that is most of the work.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+        del profile
+        output = header.with_suffix(".pch")
+        words: list[str | Path] = ["c++", *flags, "-fpch-instantiate-templates"]
+        run_compiler(self._call, [*words, "-x", "c++-header", header, "-o", output], header.name, folder)
+        return ("-include-pch", str(output))
+
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``ld.lld``."""
         del profile

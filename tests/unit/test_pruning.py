@@ -151,7 +151,7 @@ def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
     assert guarded or macro or include or patch.replace.startswith("static ")
 
 
-IN_ALL_PROGRAMS = {"planner_tables.h", "priority_queue.h", "sort.h"}
+IN_ALL_PROGRAMS = {"dtypes_later.h", "planner_tables.h", "priority_queue.h", "sort.h"}
 HEADERS = sorted((paths.data_folder("templates") / "pruning").iterdir())
 
 

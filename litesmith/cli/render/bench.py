@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,13 @@ def pruning(found: StepsReport) -> None:
     console.stdout().print(shown)
 
 
-def op_costs(report: CostsReport) -> None:
-    """Estimates of real models beside their measured sizes."""
+def op_costs(reports: Sequence[CostsReport]) -> None:
+    """Estimates of real models beside their measured sizes, for each target and toolchain."""
+    for report in reports:
+        _op_costs(report)
+
+
+def _op_costs(report: CostsReport) -> None:
     out = console.stdout()
     shown = numbers("model", "estimated", "measured", "error", title=report.made_with)
     for one in report.models:

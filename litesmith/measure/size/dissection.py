@@ -10,6 +10,7 @@ Each section is a :class:`RangeMap` of its addresses, and attribution takes thre
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +100,8 @@ def require_same_build(program: Elf, debug: Elf) -> None:
     def image(elf: Elf) -> list[tuple[str, int, int, bytes]]:
         return [(s.name, s.address, s.size, elf.content(s)) for s in elf.sections() if s.allocated]
 
-    if program.machine != debug.machine or image(program) != image(debug):
+    same = program.path == debug.path or (program.machine == debug.machine and image(program) == image(debug))
+    if not same:
         raise UsageError(
             f"{debug.path} and {program.path} are from different builds", "build the program again"
         )
@@ -232,10 +234,16 @@ def _newer_names(symbols: Iterable[Symbol], map_text: str) -> Mapping[str, str]:
 
 
 def _demangled(symbol: str, newer: Mapping[str, str]) -> str:
+    name = _demangled_here(symbol)
+    return newer.get(symbol, name) if name.startswith("_Z") else name
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _demangled_here(symbol: str) -> str:
+    """The name by this machine's C++ library; the symbol where it cannot demangle it."""
     import cxxfilt
 
     try:
-        name = str(cxxfilt.demangle(symbol))
+        return str(cxxfilt.demangle(symbol))
     except (cxxfilt.InvalidName, cxxfilt.InternalError):
-        name = symbol
-    return newer.get(symbol, name) if name.startswith("_Z") else name
+        return symbol

@@ -72,10 +72,10 @@ class Owners:
         self._definitions: dict[str, set[str]] = defaultdict(set)
         self._entries: dict[bytes, set[str]] = defaultdict(set)
         for path in objects:
-            elf = Elf.read(Path(path))
-            for symbol in elf.symbols():
-                self._definitions[symbol.name].add(path)
-            for content in merged_entries(elf):
+            names, entries = _content(path)
+            for name in names:
+                self._definitions[name].add(path)
+            for content in entries:
                 self._entries[content].add(path)
 
     def source(self, path: str, member: str) -> str:
@@ -107,6 +107,13 @@ class Owners:
         """The library of each mergeable entry; read only when the objects do not have an entry."""
         members = ((path, elf) for path in self._libraries for elf in elf_members(Path(path)))
         return {content: path for path, elf in members for content in merged_entries(elf)}
+
+
+@functools.lru_cache(maxsize=2048)
+def _content(path: str) -> tuple[frozenset[str], frozenset[bytes]]:
+    """The symbols and the merged entries of an object in the cache, which never changes."""
+    elf = Elf.read(Path(path))
+    return frozenset(symbol.name for symbol in elf.symbols()), frozenset(merged_entries(elf))
 
 
 def _users(selection: Selection) -> Mapping[str, list[str]]:

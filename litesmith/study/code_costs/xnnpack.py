@@ -60,7 +60,7 @@ def measure(profile: Profile, name: ToolchainName) -> CostsReport:
         registry=op_registry.load(),
     )
     wanted = all_atoms(profile, measurement.registry)
-    with workshop(profile, toolchain, measurement.tree) as builder:
+    with workshop(profile, toolchain, measurement.tree, precompile=True) as builder:
         seen = _examined(measurement, builder, builtin, wanted)
         made = _costs(measurement, builtin, wanted, seen)
         rows = _compared(measurement, builder, builtin, made, wanted)

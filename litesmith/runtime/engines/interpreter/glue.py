@@ -45,12 +45,21 @@ def files_of_selection(
 
 
 def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dict[str, str]]:
-    """One C++ file with a registration function for each selection: its text, and the functions' names.
+    """One C++ file with registration functions: its text, and the name of the function of each selection.
+
+    Selections that register the same share a function.
 
     It is a single file because nearly all compile time is spent in the headers.
     """
-    functions = {name: f"RegisterVariant{number}" for number, name in enumerate(selections)}
-    variants = [{"function": functions[name], "ops": smaller.ops} for name, smaller in selections.items()]
+    distinct: dict[tuple[object, ...], str] = {}
+    functions: dict[str, str] = {}
+    variants: list[dict[str, object]] = []
+    for name, smaller in selections.items():
+        calls = tuple((op.name, op.custom, op.registration, op.versions) for op in smaller.ops)
+        if calls not in distinct:
+            distinct[calls] = f"RegisterVariant{len(distinct)}"
+            variants.append({"function": distinct[calls], "ops": smaller.ops})
+        functions[name] = distinct[calls]
     ops = (op for smaller in selections.values() for op in smaller.ops)
     values = {"version": __version__, "namespaces": _namespaces(ops), "variants": variants}
     return templates.render("registration_variants.cc", values), functions
