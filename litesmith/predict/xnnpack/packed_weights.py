@@ -76,7 +76,8 @@ def _unaligned(node: RuntimeNode, required: RequiredMicrokernels, symbols: Seque
         groups = node.dims(0)[-1]
         outputs, inputs, taps = weights.dims[-1] // groups, 1, math.prod(weights.dims[1:3])
     else:
-        outputs, inputs, taps, groups = weights.dims[0], weights.dims[3], math.prod(weights.dims[1:3]), 1
+        groups = node.dims(0)[-1] // weights.dims[3] if node.op == "CONV_2D" else 1
+        outputs, inputs, taps = weights.dims[0] // groups, weights.dims[3], math.prod(weights.dims[1:3])
     phases = 1
     if node.op == "TRANSPOSE_CONV":
         steps = strides(node)

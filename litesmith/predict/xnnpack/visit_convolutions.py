@@ -67,6 +67,8 @@ def _fully_connected(candidate: Candidate) -> None:
     source = candidate.input(0).float32_or_quantised().sized()
     weights = candidate.input(1, "filter").shaped(2)
     _static_unless_float(weights, Operand.float32_or_quantised)
+    if weights.tensor.sparsity is not None:
+        raise NotTakenError("its weights are sparse")
     found = quantization(weights.tensor)
     if weights.tensor.dtype == "int8" and found is not None and found.zero_points[0] != 0:
         raise NotTakenError("its weights have a zero point")

@@ -97,7 +97,8 @@ _TRANSPOSED = """    TF_LITE_ENSURE_STATUS(CheckTensorFloat32OrQUInt8Type(
         delegate, logging_context, output_tensor, node->outputs->data[0], node_index));
     if (NumDimensions(&input_tensor) > XNN_MAX_TENSOR_DIMS) return kTfLiteError;
 """
-_SHIFTED_FILTER = """    if (filter_tensor.type == kTfLiteInt8 && filter_tensor.params.zero_point != 0) {
+_REFUSED_FILTER = """    if (filter_tensor.sparsity != nullptr) return kTfLiteError;
+    if (filter_tensor.type == kTfLiteInt8 && filter_tensor.params.zero_point != 0) {
       return kTfLiteError;
     }
 """
@@ -114,8 +115,8 @@ _WITHIN: Mapping[str, tuple[tuple[str, str], ...]] = {
     "VisitPadNode": (("i < NumDimensions(&paddings_tensor)", "i < SizeOfDimension(&paddings_tensor, 0)"),),
     # XNNPACK transposes no other dtypes, and a node that it refuses costs the whole subgraph its delegate.
     "VisitTransposeNode": ((_DIMENSIONS, f"{_TRANSPOSED}{_DIMENSIONS}"),),
-    # XNNPACK ignores the zero point of int8 weights.
-    "VisitFullyConnectedNode": ((_OUTPUT_OF_MATRIX, f"{_SHIFTED_FILTER}{_OUTPUT_OF_MATRIX}"),),
+    # XNNPACK ignores the zero point of int8 weights, and reads sparse weights as if they were dense.
+    "VisitFullyConnectedNode": ((_OUTPUT_OF_MATRIX, f"{_REFUSED_FILTER}{_OUTPUT_OF_MATRIX}"),),
 }
 """Changes within single functions, by function."""
 
