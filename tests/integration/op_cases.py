@@ -139,7 +139,7 @@ def build_binary(
         REGISTRY.runtime,
     )
     chosen = selection.select([case.analysis for case in cases], REGISTRY)
-    with workshop(profile, toolchain, tree) as builder:
+    with workshop(profile, toolchain, tree, precompile=True) as builder:
         options = ProjectOptions(name="ops", pruned=pruned, delegated_ops=delegated_ops)
         project = Project.of(chosen, options, profile=profile, tree=tree, runtime=runtime)
         more = dataclasses.replace(project.pruning, everywhere=(*project.pruning.everywhere, *defines))

@@ -115,7 +115,7 @@ def test_no_network_names_the_origins_that_were_tried(cli: Cli, tmp_path: Path) 
     )
     assert done.returncode == 1
     line = one_error_line(done)
-    assert "could not be fetched: tried https://git" in line
+    assert "could not be fetched: tried github.com (" in line
     assert "check the network connection" in line
     assert leftovers(tmp_path) == []
 
