@@ -38,13 +38,17 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 
 
 class IncludeClosure:
-    """Follows ``#include`` lines; a header ``x.h`` also needs the ``x.cc`` next to it, if there is one."""
+    """Follows ``#include`` lines; a header ``x.h`` also needs the ``x.cc`` next to it, if there is one.
+
+    ``headers_of(name)`` are all files of the sources that a file includes, directly or through others.
+    """
 
     def __init__(self, tree: SourceTree) -> None:
         self._tree = tree
         self._folders = [(name, source.component.include) for name, source in tree.sources.items()]
         self._includes = functools.cache(self._read_includes)
         self._resolve = functools.cache(self._find_header)
+        self.headers_of = functools.cache(self._read_all_includes)
 
     def path(self, name: str) -> Path:
         """The path of a file, by its ``component/path`` name."""
@@ -82,8 +86,7 @@ class IncludeClosure:
                 waiting += _COMPANIONS.get(name, ())
         return frozenset(name for name in seen if name.endswith((".cc", ".c")))
 
-    def headers_of(self, name: str) -> frozenset[str]:
-        """All files of the sources that a file includes, directly or through others."""
+    def _read_all_includes(self, name: str) -> frozenset[str]:
         waiting, seen = list(self._includes(name)), set[str]()
         while waiting:
             header = waiting.pop()
