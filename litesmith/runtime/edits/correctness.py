@@ -19,8 +19,14 @@ NO_ABS_TEMPLATE = (
 ONE_SOFTMAX = (
     Patch(
         path="tensorflow/lite/kernels/internal/optimized/optimized_ops.h",
-        find=r"#if __aarch64__ && __clang__\n#define TFLITE_SOFTMAX_USE_UINT16_LUT\n#endif\n",
-        replace="",
+        # The first occurrence is for lookups in tables, which are exact.
+        find=r"#ifdef TFLITE_SOFTMAX_USE_UINT16_LUT\n(?!\n// Looks up each element)",
+        replace="#if 0  // TFLITE_SOFTMAX_USE_UINT16_LUT\n",
+    ),
+    Patch(
+        path="tensorflow/lite/kernels/activations.cc",
+        find=r"#ifdef TFLITE_SOFTMAX_USE_UINT16_LUT\n",
+        replace="#if 0  // TFLITE_SOFTMAX_USE_UINT16_LUT\n",
     ),
 )
 
