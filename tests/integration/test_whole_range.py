@@ -19,8 +19,8 @@ from tests.integration.op_cases import Prepared, build_program, output_bytes
 ULP = {"LOGISTIC": 6, "TANH": 8, "GELU": 12, "SOFTMAX": 4}
 """Units in the last place by which float32 outputs may differ from the reference's, by op; else 2.
 
-Eigen approximates these functions by polynomials and quotients of them, and vector instructions differ in which
-sums they contract: up to 5, 7, 9 and 3 units on Arm, at most 2 on x86.
+Eigen approximates these functions by polynomials and quotients of them, and vector instructions differ in
+which sums they contract: up to 5, 7, 9 and 3 units on Arm, at most 2 on x86.
 """
 
 ABSOLUTE = {"LOG_SOFTMAX": 4 * 2.0**-24}
