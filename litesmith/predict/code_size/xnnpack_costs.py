@@ -24,7 +24,7 @@ from litesmith.predict.code_size.estimate import Accuracy, Estimate, error_of
 from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
