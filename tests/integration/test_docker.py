@@ -16,14 +16,10 @@ from pathlib import Path
 import pytest
 
 from litesmith.base.errors import ToolError
-from litesmith.build.builder import workshop
-from litesmith.build.project import Project, ProjectOptions
+from litesmith.build import session
+from litesmith.build.request import Request, resolve
 from litesmith.container import docker_client, toolchain_images
 from litesmith.container.docker_client import Container, EngineError, Limits
-from litesmith.model import contents
-from litesmith.runtime import op_registry, selection, source_tree
-from litesmith.target import profiles
-from litesmith.toolchain.registry import load as load_toolchain
 from tests.conftest import EXAMPLES, ROOT, Cli, one_error_line
 from tests.integration.conftest import default_sigint, share
 
@@ -57,26 +53,27 @@ def cache(tmp_path: Path) -> Path:
 def compiled(image: str) -> Sequence[Path]:
     """The objects of the model's program, compiled in a container, in the default cache."""
     del image
-    profile, name = profiles.load("armv7").choose("docker")
-    tree, registry = source_tree.source_tree(), op_registry.load()
-    chosen = selection.select([contents.analyse(GESTURE)], registry)
-    options = ProjectOptions(name=GESTURE.stem)
-    project = Project.of(chosen, options, profile=profile, tree=tree, runtime=registry.runtime)
-    with workshop(profile, load_toolchain(name), tree) as builder:
-        return [Path(path) for path in builder.build(project).objects]
+    request = Request(target="armv7", toolchain="docker", models=(str(GESTURE),))
+    with session.opened(resolve(request)) as opened:
+        return [Path(path) for path in opened.builder.build(opened.project()).objects]
 
 
 MISSING = 30
+"""The number of objects that a build still compiles, after the fixture ``most_objects``."""
 
 
 @pytest.fixture
-def started(cache: Path, compiled: Sequence[Path]) -> Path:
-    """The private cache with all objects of the model but ``MISSING``, which a build has to compile."""
+def most_objects(cache: Path, compiled: Sequence[Path]) -> int:
+    """Copies all objects of the model but ``MISSING`` to the private cache, and returns their number."""
     for path in sorted(compiled)[MISSING:]:
         copy = cache / "objects" / path.parent.name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    return cache
+    return len(compiled) - MISSING
+
+
+def objects(cache: Path) -> set[Path]:
+    return set((cache / "objects").glob("*/*.o"))
 
 
 def test_permissions_of_a_container(image: str, tmp_path: Path) -> None:
@@ -165,12 +162,11 @@ needs_root = pytest.mark.usefixtures("root")
 
 
 @needs_root
-def test_a_user_builds_and_owns_everything(started: Path, tmp_path: Path) -> None:
-    cache = started
+def test_a_user_builds_and_owns_everything(cache: Path, tmp_path: Path) -> None:
     socket = Path("/var/run/docker.sock").stat()
     home = tmp_path / "home"
     home.mkdir()
-    for folder in (tmp_path, cache, home, *(cache / "objects").rglob("*"), cache / "objects"):
+    for folder in (tmp_path, cache, home):
         os.chown(folder, USER, USER)
     # Folders that the user cannot write to are copied or left out.
     for shared in ("reference", "toolchains"):
@@ -261,7 +257,7 @@ def start_build(out: Path, cache: Path, **more: str) -> subprocess.Popen[str]:
 
 def wait_for_objects(cache: Path, count: int) -> None:
     deadline = time.monotonic() + 180
-    while len(list((cache / "objects").glob("*/*.o"))) < count:
+    while len(objects(cache)) < count:
         assert time.monotonic() < deadline, "nothing is compiled"
         time.sleep(0.05)
 
@@ -294,11 +290,9 @@ def test_a_terminated_build_removes_its_container(
 
 
 @pytest.mark.usefixtures("image")
-def test_two_builds_at_once(started: Path, tmp_path: Path) -> None:
-    cache = started
-    before = len(list((cache / "objects").glob("*/*.o")))
+def test_two_builds_at_once(cache: Path, most_objects: int, tmp_path: Path) -> None:
     children = [start_build(tmp_path / name, cache) for name in ("one", "two")]
-    wait_for_objects(cache, before + 1)
+    wait_for_objects(cache, most_objects + 1)
     deadline = time.monotonic() + 60
     while len(litesmith_containers()) < 2:
         assert time.monotonic() < deadline, "they do not run at once"
@@ -309,8 +303,8 @@ def test_two_builds_at_once(started: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one/bin/gesture").read_bytes() == (tmp_path / "two/bin/gesture").read_bytes()
     assert litesmith_containers() == []
     # A second model compiles only new files.
-    known = set((cache / "objects").glob("*/*.o"))
-    assert len(known) >= before + MISSING
+    before = objects(cache)
+    assert len(before) >= most_objects + MISSING
     done = subprocess.run(
         [*build_words(tmp_path / "three", "--no-verify", "--model", str(EXAMPLES / "digits.tflite"))],
         env={**os.environ, "LITESMITH_CACHE": str(cache)},
@@ -319,7 +313,7 @@ def test_two_builds_at_once(started: Path, tmp_path: Path) -> None:
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    new = set((cache / "objects").glob("*/*.o")) - known
+    new = objects(cache) - before
     assert 0 < len(new) < 25
 
 
@@ -379,13 +373,11 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]
 
 @needs_root
 def test_an_engine_that_stops_during_a_build(
-    image: str, private: PrivateEngine, started: Path, tmp_path: Path
+    image: str, private: PrivateEngine, cache: Path, most_objects: int, tmp_path: Path
 ) -> None:
-    cache = started
-    before = len(list((cache / "objects").glob("*/*.o")))
     private.load(image)
     child = start_build(tmp_path / "out", cache, DOCKER_HOST=private.address)
-    wait_for_objects(cache, before + 2)
+    wait_for_objects(cache, most_objects + 2)
     private.stop()
     stderr = child.communicate(timeout=120)[1]
     assert child.returncode == 1
@@ -395,8 +387,7 @@ def test_an_engine_that_stops_during_a_build(
     assert "start it again" in line
     assert not (tmp_path / "out").exists()
     # The next step works: the engine starts again, and the build continues where it stopped.
-    kept = len(list((cache / "objects").glob("*/*.o")))
-    assert before + 2 <= kept < before + MISSING
+    assert most_objects + 2 <= len(objects(cache)) < most_objects + MISSING
     private.start()
     again = start_build(tmp_path / "out", cache, DOCKER_HOST=private.address)
     stderr = again.communicate(timeout=600)[1]
