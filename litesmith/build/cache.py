@@ -16,6 +16,7 @@ from litesmith.base import files, paths
 _PROGRAM_FORMAT = 1
 
 _IN_USE = ".in-use"
+_SWEEPING = ".sweeping"
 
 
 def objects_folder() -> Path:
@@ -41,11 +42,12 @@ def scratch_folder() -> Iterator[Path]:
     work = paths.cache_folder() / "work"
     for folder in (objects_folder(), work):
         folder.mkdir(parents=True, exist_ok=True)
-    _sweep(work)
-    with (
-        tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as name,
-        files.locked(Path(name) / _IN_USE),
-    ):
+    with contextlib.ExitStack() as held:
+        # Between its creation and its lock, a new folder looks like that of a killed build.
+        with files.locked(work / _SWEEPING):
+            _sweep(work)
+            name = held.enter_context(tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True))
+            held.enter_context(files.locked(Path(name) / _IN_USE))
         yield Path(name)
 
 
