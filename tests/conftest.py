@@ -4,7 +4,7 @@ A test in ``tests/unit`` belongs to the tier ``unit``, one in ``tests/integratio
 ``build``, ``full`` or ``exhaustive`` on a file, a test or a parameter overrides that; of several markers the
 slowest tier counts.  ``--tier`` runs a tier and all faster ones.
 
-``./inv test`` has two workers.  All tests of a file run in one worker, because they share the results of its
+``./inv test`` has three workers.  All tests of a file run in one, because they share the results of its
 fixtures.  So do all tests that use the Docker engine, because some of them stop it.  The tests of the lab are
 among them: its virtual boards are containers, and binfmt_misc is registered only for them.
 """
@@ -29,7 +29,7 @@ EXAMPLES = ROOT / "examples"
 
 ENGINE = "engine"
 ENGINE_FILES = ("test_docker", "test_cross_gcc", "test_lab")
-LONGEST = (ENGINE, "test_xnnpack_ops", "test_pruned_ops", "test_arena", "test_every_op", "test_deploy")
+LONGEST = (ENGINE, "test_deploy", "test_outputs", "test_xnnpack_ops", "test_pruned_ops", "test_every_op")
 """Groups that take minutes.  They start first, so that no worker is left with a long one at the end."""
 
 _UNIT = Path(__file__).parent / "unit"

@@ -54,8 +54,9 @@ def run_tests(ctx: Context, arguments: str = "", tier: str = "full", integration
     tier = tier if integration else "unit"
     if tier not in TIERS:
         raise UsageError(f"--tier {tier} is unknown", nearest(tier, TIERS) or f"known: {', '.join(TIERS)}")
-    # Two workers, with the groups and the order of tests/conftest.py.
-    words = [sys.executable, "-m", "pytest", "--tier", tier, "-n", "2"]
+    # One worker more than two cores have: tests of boards and of the Docker engine wait most of their time.
+    # The groups of tests and their order are those of tests/conftest.py.
+    words = [sys.executable, "-m", "pytest", "--tier", tier, "-n", "3"]
     words += ["--dist", "loadfile", "--no-loadscope-reorder"]
     with ctx.cd(_checkout()):
         result = ctx.run(f"{shlex.join(words)} {arguments}", warn=True, pty=False)
