@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
 from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.requirements import filter_size
 from litesmith.target.instruction_sets import Architecture
 
 EXTRA_BYTES = 16
 """``XNN_EXTRA_BYTES``: bytes that micro-kernels may read beyond a value."""
 
-_REDUCTIONS = frozenset({"MEAN", "SUM"})
+_REDUCTIONS = frozenset({"MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM"})
 
 _ALIGNMENT = {"x86_64": 64}
 _LEAST_ALIGNMENT = 16
 _ACCUMULATOR = 4
 _FLOAT = 4
 
-_TILE = 9
-"""Pixels that every micro-kernel for averages sums up at once; for more, sums are kept in the workspace."""
+_EXTRA_PARAMETERS = 15
+"""``XNN_EXTRA_QUANTIZATION_PARAMS``: scales that micro-kernels may read beyond those of a value."""
 
-_EXTRA_SUMS = {"x86_64": 16}
-_LEAST_EXTRA_SUMS = 4
-"""``XNN_MULTIPASS_EXTRA_BYTES``, in floats."""
-
-_SUMS_OF_AVERAGE = 4
-"""Averages without padding allocate this many times the sums, although only the first part is used."""
+_PARAMETERS = 8
+"""Scale and zero point."""
 
 _GEMM = re.compile(r"_gemm_minmax\w*?_ukernel_(\d+)x(\d+)(?:c(\d+))?(?:s(\d+))?__")
 
@@ -45,6 +39,11 @@ class Cpu:
         """``xnn_get_rounded_size``: the alignment covers the bytes that may be read beyond a value."""
         return _round_up(size, _ALIGNMENT.get(self.architecture, _LEAST_ALIGNMENT))
 
+    def run_time_scales(self, rows: int) -> int:
+        """Bytes beside a value that is quantised when its node runs, with a scale for each of its rows."""
+        extra = _EXTRA_PARAMETERS
+        return self.rounded((rows + extra) * _PARAMETERS) + self.rounded((rows + extra) * _FLOAT)
+
     def operator_workspace(self, node: RuntimeNode, *, static_weights: bool) -> int:
         """Bytes that a node's operator needs in addition to its values.
 
@@ -52,11 +51,8 @@ class Cpu:
         """
         source, target = node.of(0), node.tensors[node.outputs[0]]
         if node.op in _REDUCTIONS and source.dtype != "float32":
-            return target.elements * _ACCUMULATOR + EXTRA_BYTES
-        if node.op == "AVERAGE_POOL_2D" and math.prod(filter_size(node)) > _TILE:
-            extra = _EXTRA_SUMS.get(self.architecture, _LEAST_EXTRA_SUMS)
-            sums = (source.dims[-1] + extra) * _FLOAT
-            return self.rounded(sums if node.options.enum("padding") == "SAME" else sums * _SUMS_OF_AVERAGE)
+            accumulator = _ACCUMULATOR if node.op in {"MEAN", "SUM"} else 1
+            return target.elements * accumulator + EXTRA_BYTES
         if node.op == "FULLY_CONNECTED" and not static_weights:
             return self._packed(node.of(1))
         return 0
