@@ -152,8 +152,23 @@ _SCALAR_DEPTHWISE = (
     ),
 )
 
+# XNNPACK makes a matrix product of a convolution of single pixels, and then quantises its float input with a
+# scale for each pixel.  TensorFlow Lite's kernels, and upstream's own builds, have one for each image.
+_ONE_SCALE_FOR_AN_IMAGE = (
+    Patch(
+        path="src/subgraph/convolution-2d.c",
+        find=(
+            r"    if \(group_input_channels \+ group_output_channels > 2\) \{\n"
+            r"      if \(input_value->datatype == xnn_datatype_qdint8\) \{\n[\s\S]*?\n      \}\n"
+        ),
+        replace="    if (group_input_channels + group_output_channels > 2 &&\n"
+        "        input_value->datatype != xnn_datatype_qdint8) {\n",
+    ),
+)
+
 XNNPACK_PRUNING = (
     *_SCALAR_DEPTHWISE,
+    *_ONE_SCALE_FOR_AN_IMAGE,
     *_XNNPACK_OPTIMISER,
     *_NO_CONSISTENT_ARITHMETIC,
     *_NO_FINGERPRINTS,

@@ -171,26 +171,30 @@ def _convolved(node: RuntimeNode, *, group_outputs: int, group_inputs: int) -> l
 
 
 def is_matrix_product(node: RuntimeNode) -> bool:
-    """Whether XNNPACK makes a fully connected operator of a CONV_2D: it has a filter of one pixel."""
+    """Whether XNNPACK makes a fully connected operator of a CONV_2D: it has a filter of one pixel.
+
+    Not where the input is quantised when the node runs (``litesmith/runtime/edits/xnnpack.py``).
+    """
     outputs, height, width, inputs = node.of(1).dims
-    return (height, width) == strides(node) == (1, 1) and node.dims(0)[-1] == inputs and inputs + outputs > 2
+    one_pixel = (height, width) == strides(node) == (1, 1)
+    return one_pixel and node.dims(0)[-1] == inputs and inputs + outputs > 2 and not is_hybrid(node)
 
 
 def _convolution(node: RuntimeNode) -> Requirements:
     weights, output = node.of(1), _only_output(node)
-    found = _quantised_at_run_time() if is_hybrid(node) else Requirements()
     if is_matrix_product(node):
         name, config = _FULLY_CONNECTED[node.of(0).dtype, weights.dtype]
         if name == "qs8_qc8w" and len(weights.scales()) == 1:
             name = "qs8"
-        return found | _require(
+        return _require(
             *("convolution-2d", "fully-connected", "reshape-helpers"),
             operators=[f"fully_connected_nc_{name}"],
             microkernels=_matrix_kernels(config, "gemm", math.prod(output.dims[:3])),
         )
+    found = Requirements()
     if is_hybrid(node):
         kernels = _matrix_kernels("qd8_f32_qc8w_gemm", "igemm", math.prod(output.dims[1:3]))
-        operator = "convolution2d_nhwc_qd8_f32_qc8w"
+        operator, found = "convolution2d_nhwc_qd8_f32_qc8w", _quantised_at_run_time()
     else:
         groups = max(node.dims(0)[-1] // max(weights.dims[3], 1), 1)
         kernels = _convolved(node, group_outputs=weights.dims[0] // groups, group_inputs=weights.dims[3])

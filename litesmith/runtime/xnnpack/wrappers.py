@@ -18,7 +18,7 @@ PREFIX = "xnnpack_"
 """The beginning of a wrapper's file name."""
 
 _OPERATOR_CALL = re.compile(r"\bxnn_(?:create|reshape|setup)_(\w+)\s*\(")
-_CONFIG_CALL = re.compile(r"\bxnn_init_(?!hardware_)(\w+)_config\s*\((?!uint32_t)")
+_CONFIG_CALL = re.compile(r"\bxnn_init_(?!hardware_|(?:un|bin)ary_reference_)(\w+)_config\s*\((?!uint32_t)")
 _IN_HEADERS = ("qp8_f32_qc4w_gemm", "qp8_f32_qb4w_gemm")
 _REFERENCE_CALL = re.compile(r"\bxnn_init_(unary|binary)_reference_config\s*\(")
 _POINTER = re.compile(r"\bxnn_(?!init_)(?:\w+_ukernel_\w+|pack_\w+|packed_stride_\w+)(?<!_fn)(?<!_fn2)\b")
