@@ -28,7 +28,7 @@ from litesmith.predict.xnnpack.workspace import workspace_bytes
 from litesmith.target import profiles
 from tests.integration.op_cases import REGISTRY, Prepared, build_binary, prepare
 
-DELEGATED = 240
+DELEGATED = 251
 ONE_STEP = {"int8", "uint8"}
 TARGETS = (
     *("x86_64", "armv7"),

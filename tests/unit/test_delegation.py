@@ -54,6 +54,7 @@ TAKEN = {
         TRANSPOSE TRANSPOSE_CONV
         """,
     "float32 hybrid int8 uint8": "CONV_2D FULLY_CONNECTED",
+    "float32 hybrid int8": "BATCH_MATMUL",
     "float32 int8": "ELU STABLEHLO_COMPOSITE",
     "int8 uint8": "DEQUANTIZE",
     "float32": """

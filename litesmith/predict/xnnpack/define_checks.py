@@ -16,9 +16,17 @@ from litesmith.predict.xnnpack.operand_checks import (
     Candidate,
     Operand,
 )
-from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quantization, quotient
+from litesmith.predict.xnnpack.quantization import (
+    blocks,
+    datatype,
+    is_normal,
+    product,
+    quantization,
+    quotient,
+)
 from litesmith.runtime.graph import RuntimeNode
-from litesmith.runtime.xnnpack.requirements import filter_size, strides
+from litesmith.runtime.xnnpack.matrices import strides
+from litesmith.runtime.xnnpack.requirements import filter_size
 
 _MOST_SCALE = 256
 
@@ -189,6 +197,8 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
                 bias.refuse("does not have the scales of its filter")
         if grouped:
             _grouped(source, weights)
+        if kind == "qbint4":
+            _blocks(candidate, weights)
         if found is None or kind == "fp32" or source.tensor.dtype == "float32":
             return
         factors = (product(source.scale(), scale) for scale in found.scales)
@@ -196,6 +206,24 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
             weights.refuse("has a scale that is too large for its output's scale")
 
     return define
+
+
+def _blocks(candidate: Candidate, weights: Operand) -> None:
+    """``CheckFp16Scale`` with the checks of the patched delegate, and the definition of such weights."""
+    found, tensors = blocks(weights.tensor), candidate.node.tensors
+    if found is None:
+        return
+    scales = tensors[found.scales] if 0 <= found.scales < len(tensors) else None
+    if scales is None or scales.dtype != "float16" or scales.value is None:
+        weights.refuse("has scales that are not a constant of float16")
+    if found.size <= 0 or weights.tensor.elements != found.size * scales.elements:
+        weights.refuse(f"has {scales.elements} scales for blocks of {found.size}")
+    if not all(scale > 0 and is_normal(scale) for scale in map(float, scales.value.ravel())):
+        weights.refuse("has a scale that is not positive")
+    if candidate.input(0).tensor.dtype != "float32":
+        weights.refuse("has scales of blocks, which are for inputs of float32")
+    if found.dimension != 0 or weights.tensor.dims[1] % found.size:
+        weights.refuse("has blocks that are not parts of its rows")
 
 
 def _depthwise(candidate: Candidate) -> None:

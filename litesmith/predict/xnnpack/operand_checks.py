@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
-from litesmith.predict.xnnpack.quantization import is_normal, quantization
+from litesmith.predict.xnnpack.quantization import blocks, is_normal, quantization
 from litesmith.runtime.graph import Memory, RuntimeNode, RuntimeTensor
 
 MOST_DIMENSIONS = 6
 """``XNN_MAX_TENSOR_DIMS``."""
+
+_BLOCKS = 32
+"""``XNN_MIN_BLOCKSIZE``: blocks of weights are multiples of it."""
 
 _UNSUPPORTED_ACTIVATIONS = frozenset({"TANH", "SIGN_BIT"})
 """Values of ``ActivationFunctionType``."""
@@ -96,7 +99,12 @@ class Operand:
     def filter(self, channels: int) -> Operand:
         """``CheckTensorFilterType``: weights of FULLY_CONNECTED, also of 4 bits."""
         if self.tensor.dtype in {"int4", "int8"}:
-            return self._channels(channels)
+            found = blocks(self.tensor)
+            if found is None:
+                return self._channels(channels)
+            if found.size % _BLOCKS:
+                self.refuse(f"has blocks of {found.size}")
+            return self
         return self.float32_or_quantised()
 
     def _channels(self, channels: int) -> Operand:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from litesmith.predict.xnnpack.packed_weights import gemm_tile, packed_product
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
 from litesmith.runtime.xnnpack import source_index
 from litesmith.target.instruction_sets import Architecture
@@ -24,8 +25,6 @@ _EXTRA_PARAMETERS = 15
 
 _PARAMETERS = 8
 """Scale and zero point."""
-
-_GEMM = re.compile(r"_gemm_minmax\w*?_ukernel_(\d+)x(\d+)(?:c(\d+))?(?:s(\d+))?__")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +52,22 @@ class Cpu:
         if node.op in _REDUCTIONS and source.dtype != "float32":
             accumulator = _ACCUMULATOR if node.op in {"MEAN", "SUM"} else 1
             return target.elements * accumulator + EXTRA_BYTES
-        if node.op == "FULLY_CONNECTED" and not static_weights:
+        if static_weights:
+            return 0
+        if node.op == "FULLY_CONNECTED":
             return self._packed(node.of(1))
+        if node.op == "BATCH_MATMUL":
+            config = "f32_gemm" if source.dtype == "float32" else "qs8_qc8w_gemm"
+            return packed_product(node, self._symbols(config))
         return 0
 
     def _packed(self, weights: RuntimeTensor) -> int:
         """Weights that are packed in every inference, and their bias: ``dynamic-fully-connected-nc.c``."""
-        symbols = source_index.load().hardware[self.architecture]["f32_gemm"][self.level]
-        columns, depth = max(
-            (int(m[2]), int(m[3] or 1) * int(m[4] or 1)) for m in map(_GEMM.search, symbols) if m
-        )
+        columns, depth = gemm_tile(self._symbols("f32_gemm"))
         return _round_up(weights.dims[0], columns) * (1 + _round_up(weights.dims[1], depth)) * _FLOAT
+
+    def _symbols(self, config: str) -> Sequence[str]:
+        return source_index.load().hardware[self.architecture][config][self.level]
 
 
 def _round_up(number: int, step: int) -> int:

@@ -9,15 +9,18 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from litesmith.predict.xnnpack.quantization import blocks
 from litesmith.runtime.graph import RuntimeNode
 from litesmith.runtime.xnnpack import source_index
+from litesmith.runtime.xnnpack.matrices import strides
 from litesmith.runtime.xnnpack.required import RequiredMicrokernels
-from litesmith.runtime.xnnpack.requirements import requirements_of, strides
+from litesmith.runtime.xnnpack.requirements import requirements_of
 from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target.instruction_sets import Architecture
 
 _BIAS = 4
 _SCALE = 4
+_SCALE_OF_A_BLOCK = 2
 _ALIGNMENT = {"x86_64": 64}
 _LEAST_ALIGNMENT = 16
 _PLANES = 2
@@ -42,7 +45,9 @@ def most_packed_weights(
     return max(packed_weights(nodes, architecture, level) for level in levels)
 
 
-_WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+_WITH_WEIGHTS = frozenset(
+    {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+)
 
 
 def _packed(known: SourceIndex, node: RuntimeNode, architecture: Architecture, level: str) -> int:
@@ -58,6 +63,20 @@ def _packed(known: SourceIndex, node: RuntimeNode, architecture: Architecture, l
     return _round_up(_unaligned(node, required, symbols), alignment)
 
 
+def gemm_tile(symbols: Iterable[str]) -> tuple[int, int]:
+    """The columns that the GEMM micro-kernels of a configuration compute at once, and a step of depth."""
+    return max((int(m[2]), int(m[3] or 1) * int(m[4] or 1)) for m in map(_GEMM.search, symbols) if m)
+
+
+def packed_product(node: RuntimeNode, symbols: Iterable[str]) -> int:
+    """Bytes of the packed second input of BATCH_MATMUL: ``batch-matrix-multiply-nc.c``."""
+    columns, depth = gemm_tile(symbols)
+    *batches, rows, width = node.dims(1)
+    outputs, inputs = (rows, width) if node.options.boolean("adj_y") else (width, rows)
+    row = _row_bytes(node.of(1).dtype, inputs, depth) + _BIAS + _extra(node)
+    return math.prod(batches) * row * _round_up(outputs, columns)
+
+
 def _unaligned(node: RuntimeNode, required: RequiredMicrokernels, symbols: Sequence[str]) -> int:
     weights = node.of(1)
     if required.kind == "dwconv":
@@ -68,9 +87,9 @@ def _unaligned(node: RuntimeNode, required: RequiredMicrokernels, symbols: Seque
     if required.kind not in _MATRIX_KINDS:
         tile = next(int(m[1]) for one in symbols if (m := _CHANNELS.search(one)))
         return (_WIDTHS[weights.dtype] + _BIAS) * _round_up(weights.dims[-1], tile)
-    columns, depth = max(
-        (int(m[2]), int(m[3] or 1) * int(m[4] or 1)) for m in map(_GEMM.search, symbols) if m
-    )
+    if node.op == "BATCH_MATMUL":
+        return packed_product(node, symbols)
+    columns, depth = gemm_tile(symbols)
     if node.op == "FULLY_CONNECTED":
         outputs, inputs, taps, groups = weights.dims[0], weights.dims[1], 1, 1
     elif node.op == "DEPTHWISE_CONV_2D":
@@ -103,6 +122,9 @@ def _extra(node: RuntimeNode) -> int:
     weights = node.of(1)
     if weights.dtype not in {"int4", "int8"}:
         return 0
+    block = blocks(weights)
+    if block is not None:
+        return _BIAS + _SCALE_OF_A_BLOCK * (weights.dims[1] // block.size)
     image = node.of(2 if node.op == "TRANSPOSE_CONV" else 0)
     return _SCALE if image.dtype == "int8" else _SCALE + _BIAS
 

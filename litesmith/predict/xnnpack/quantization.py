@@ -25,10 +25,34 @@ class Quantization:
     dimension: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """``TfLiteBlockwiseQuantization``: a scale for each ``size`` numbers of a row.
+
+    ``scales`` is the tensor of the scales, and ``dimension`` that of the rows.
+    """
+
+    scales: int
+    size: int
+    dimension: int
+
+
+def blocks(tensor: RuntimeTensor) -> Blocks | None:
+    """A tensor's scales of blocks, None where it has none: ``InterpreterBuilder::ParseQuantization``."""
+    details = tensor.quantization.union("details") if tensor.quantization is not None else None
+    if tensor.quantization is None or details is None or details.kind != "BlockwiseQuantization":
+        return None
+    return Blocks(
+        scales=details.integer("scales"),
+        size=details.integer("block_size"),
+        dimension=tensor.quantization.integer("quantized_dimension"),
+    )
+
+
 def quantization(tensor: RuntimeTensor) -> Quantization | None:
     """A tensor's quantisation, None where it has none: ``InterpreterBuilder::ParseQuantization``."""
     scales = tensor.scales()
-    if tensor.quantization is None or not scales:
+    if tensor.quantization is None or not scales or blocks(tensor) is not None:
         return None
     return Quantization(
         scales=scales,
@@ -62,6 +86,8 @@ def datatype(tensor: RuntimeTensor) -> str | None:
     """The tensor's ``xnn_datatype`` without its prefix, None for ``xnn_datatype_invalid``."""
     if tensor.dtype in _FLOATS:
         return _FLOATS[tensor.dtype]
+    if blocks(tensor) is not None:
+        return "qbint4" if tensor.dtype == "int4" else None
     found = quantization(tensor)
     # ``CheckAffineQuantization``
     if found is None or not all(scale > 0 and is_normal(scale) for scale in found.scales):

@@ -16,7 +16,8 @@ from litesmith.predict.xnnpack.delegation import DelegatedSubgraph
 from litesmith.predict.xnnpack.operator_workspace import Cpu
 from litesmith.predict.xnnpack.quantization import quantization
 from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, Subset
-from litesmith.runtime.xnnpack.requirements import filter_size, is_hybrid, is_matrix_product, strides
+from litesmith.runtime.xnnpack.matrices import is_hybrid, is_matrix_product, strides
+from litesmith.runtime.xnnpack.requirements import filter_size
 
 _BINARY = {"ADD": True, "DIV": True, "MUL": True, "SUB": True}
 _BINARY |= dict.fromkeys(("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE"), False)
@@ -25,7 +26,7 @@ _BINARY |= dict.fromkeys(("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE"), 
 _CLAMPS = frozenset({"RELU", "RELU6", "RELU_N1_TO_1"})
 _POOLS = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D"})
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
-_HYBRID = frozenset({"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+_HYBRID = frozenset({"BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 _UNARY = frozenset(
     {
         *("ABS", "CEIL", "COS", "DEQUANTIZE", "ELU", "EXP", "FLOOR", "GELU", "HARD_SWISH", "LEAKY_RELU"),
@@ -134,9 +135,14 @@ class XnnpackSubgraph:
         if node.op == "FULLY_CONNECTED" and not node.options.boolean("keep_num_dims"):
             # The delegate makes the input a matrix.
             self._put_before(made, "RESHAPE", Value(size=node.of(0).bytes))
+        if node.op == "BATCH_MATMUL" and node.options.boolean("adj_x"):
+            self._put_before(made, "TRANSPOSE", Value(size=node.of(0).bytes))
         product = node.op == "FULLY_CONNECTED" or (node.op == "CONV_2D" and is_matrix_product(node))
         if node.op in _HYBRID and is_hybrid(node, image):
-            row = node.of(1).dims[-1] if product else math.prod(node.of(image).dims[1:])
+            if node.op == "BATCH_MATMUL":
+                row = node.dims(0)[-2 if node.options.boolean("adj_x") else -1]
+            else:
+                row = node.dims(1)[-1] if product else math.prod(node.dims(image)[1:])
             batch = node.of(image).elements // max(row, 1)
             self._put_before(made, _CONVERT, Value(size=node.of(image).elements, parameters=batch))
         self.nodes.append(made)

@@ -1,4 +1,4 @@
-"""Which convolutions, pools, FULLY_CONNECTED and RESIZE_BILINEAR nodes the delegate takes.
+"""Which convolutions, pools, matrix products and RESIZE_BILINEAR nodes the delegate takes.
 
 The functions are the ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` that decide about a node.
 """
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from litesmith.predict.arena import padding
 from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError, Operand
-from litesmith.predict.xnnpack.quantization import quantization
+from litesmith.predict.xnnpack.quantization import datatype, product, quantization, quotient
 from litesmith.runtime.graph import RuntimeTensor
-from litesmith.runtime.xnnpack.requirements import filter_size, strides
+from litesmith.runtime.xnnpack.matrices import strides
+from litesmith.runtime.xnnpack.requirements import filter_size
 
 _SPARSE_VERSION = 8
 """The version of FULLY_CONNECTED that has sparse weights."""
@@ -112,6 +113,35 @@ def _fully_connected_bias(weights: Operand, bias: Operand) -> None:
     _float_bias(weights, bias)
 
 
+_MOST_SCALE_OF_PRODUCTS = 255
+
+
+def _batch_matmul(candidate: Candidate) -> None:
+    first = candidate.input(0, "first input").float32_or_quantised()
+    second = candidate.input(1, "second input")
+    channels = -2 if candidate.node.options.boolean("adj_y") else -1
+    second.weights(len(second.tensor.dims) + channels)
+    hybrid = (first.tensor.dtype, second.tensor.dtype) == ("float32", "int8")
+    found = quantization(second.tensor)
+    if second.tensor.dtype == "int8" and not hybrid and found is not None and found.zero_points[0]:
+        second.refuse("has a zero point")
+    output = candidate.output().float32_or_quantised()
+    if not hybrid and datatype(first.tensor) != datatype(second.tensor):
+        second.refuse("differs from its first input in dtype or kind of quantisation")
+    for one in (first, second):
+        if len(one.tensor.dims) < 2:
+            one.refuse(f"has {len(one.tensor.dims)} dimensions")
+    # Checks of the patched delegate.
+    if first.tensor.dtype != output.tensor.dtype or first.tensor.dtype == "uint8":
+        output.refuse(f"has the dtype {output.tensor.dtype}")
+    if hybrid:
+        second.constant()
+    if first.tensor.dtype == "int8":
+        scale = quotient(product(first.scale(), second.scale()), output.scale())
+        if not 0 < scale <= _MOST_SCALE_OF_PRODUCTS:
+            output.refuse("has a scale that is too small for its inputs' scales")
+
+
 def _pool(candidate: Candidate) -> None:
     candidate.padding()
     candidate.positive("stride_w", "stride_h", "filter_width", "filter_height")
@@ -200,6 +230,7 @@ def _transposed_window(
 
 CONVOLUTIONS: Mapping[str, Check] = {
     "AVERAGE_POOL_2D": _average_pool_2d,
+    "BATCH_MATMUL": _batch_matmul,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,

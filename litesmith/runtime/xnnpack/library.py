@@ -54,6 +54,7 @@ _MATRIX_CONFIGS: Mapping[str, tuple[str, ...]] = {
     "fully_connected_nc_qs8_qc4w": ("qs8_qc4w_gemm",),
     "fully_connected_nc_qs8_qc8w": ("qs8_qc8w_gemm",),
     "fully_connected_nc_qu8": ("qu8_gemm",),
+    "fully_connected_nc_qd8_f32_qb4w": ("qd8_f32_qb4w_gemm",),
     "fully_connected_nc_qd8_f32_qb4w_f16_scales": ("qd8_f32_qb4w_gemm",),
     "fully_connected_nc_qd8_f32_qc4w": ("qd8_f32_qc4w_gemm",),
     "fully_connected_nc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
@@ -177,6 +178,9 @@ def _kept(
     kinds = {one.kind for one in wanted}
     taps = sorted(int(match[1]) for symbol in symbols if (match := _TAPS.search(symbol)))
     sizes = {next((n for n in taps if n >= one.taps), 0) for one in wanted if one.kind == "dwconv"}
+    if "_qb4w_" in config:
+        # A micro-kernel that packs weights in blocks is only faster.
+        symbols = [symbol for symbol in symbols if "gemm_goi" not in symbol]
     # Other ways of packing are optional in XNNPACK, unless a configuration has no other.
     optional = any("gemm_goi" in symbol for symbol in symbols)
     return [

@@ -111,6 +111,15 @@ _UNKNOWN_FILTER = """                  tensor.quantization.type, tensor_index, n
           }
           return kTfLiteOk;
 """
+_PRODUCTS = """    if (input_a.type != output_tensor.type || input_a.type == kTfLiteUInt8 ||
+        (dynamically_quantized && input_b.allocation_type != kTfLiteMmapRo)) {
+      return kTfLiteError;
+    }
+    if (input_a.type == kTfLiteInt8) {
+      const float scale = input_a.params.scale * input_b.params.scale / output_tensor.params.scale;
+      if (!(scale > 0.0f && scale <= 255.0f)) return kTfLiteError;
+    }
+"""
 _WITHIN: Mapping[str, tuple[tuple[str, str], ...]] = {
     # TensorFlow Lite's kernels ignore the depth multiplier; with a wrong one XNNPACK reads past the input.
     "VisitDepthwiseConv2DNode": ((_OUTPUT_CHANNELS, f"{_OUTPUT_CHANNELS}{_BAD_DEPTH}"),),
@@ -163,6 +172,14 @@ _WITHIN: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (("      case kTfLiteFloat16:\n", ""),),
     ),
+    # XNNPACK takes the second input of these as a constant, and refuses the others when it is too late to
+    # leave a single node to its built-in kernel.
+    "VisitBatchMatMulNode": (
+        (
+            "    const int num_dims_a = NumDimensions(&input_a);\n",
+            f"{_PRODUCTS}    const int num_dims_a = NumDimensions(&input_a);\n",
+        ),
+    ),
     # XNNPACK reads sparse weights as if they were dense.
     "VisitFullyConnectedNode": (
         (
@@ -209,7 +226,21 @@ _ADDED_AT_LAST = "  // Add nodes that unpack static data consumed by delegated n
 # std::sort for two types is 10 KB of code.
 _SORT = ("std::sort(", "litesmith::Sort(")
 
+_SCALES_OF_BLOCKS = """          if (!CheckFp16Scale(context, tensor, t, quantization_params)) {
+"""
+_BAD_SCALES = """          const int scales = quantization_params->scale;
+          if (scales < 0 || static_cast<size_t>(scales) >= context->tensors_size ||
+              context->tensors[scales].type != kTfLiteFloat16 ||
+              context->tensors[scales].allocation_type != kTfLiteMmapRo ||
+              NumElements(&context->tensors[scales]) * quantization_params->blocksize !=
+                  NumElements(&tensor)) {
+            return xnn_datatype_invalid;
+          }
+"""
+
 _DELEGATE_CHANGES = (
+    # The delegate reads the scales of blocks without looking at their tensor.
+    (_SCALES_OF_BLOCKS, f"{_BAD_SCALES}{_SCALES_OF_BLOCKS}"),
     ("    return new Subgraph(delegate, runtime_ptr, externals,\n", _CHECK_OUTPUTS),
     # Shapes are checked when the kernel is made, and do not change then.
     (

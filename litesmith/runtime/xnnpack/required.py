@@ -6,6 +6,8 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class RequiredMicrokernels:
@@ -46,3 +48,39 @@ class Requirements:
 def joined(several: Iterable[Requirements]) -> Requirements:
     """All of these requirements in one."""
     return functools.reduce(Requirements.__or__, several, Requirements())
+
+
+def require(
+    *files: str,
+    operators: Iterable[str] = (),
+    configs: Iterable[str] = (),
+    microkernels: Iterable[RequiredMicrokernels] = (),
+    references: Iterable[tuple[str, str, str]] = (),
+) -> Requirements:
+    """Requirements with file names without folder and suffix, and all micro-kernels of ``configs``."""
+    return Requirements(
+        files=frozenset(f"src/subgraph/{name}.c" for name in files),
+        operators=frozenset(operators),
+        microkernels=frozenset((*microkernels, *(RequiredMicrokernels(config=name) for name in configs))),
+        references=frozenset(references),
+    )
+
+
+# Dtypes in the names of XNNPACK's operators and configurations: with the quantisation, without it, and
+# the width alone.
+QUANTIZED = {"float32": "f32", "int8": "qs8", "uint8": "qu8"}
+STORED = {"float32": "f32", "int8": "s8", "uint8": "u8"}
+WIDTH = {"float32": "x32", "int32": "x32", "int8": "x8", "uint8": "x8"}
+
+
+def only_output(node: RuntimeNode) -> RuntimeTensor:
+    """A node's output."""
+    tensor = node.output()
+    if tensor is None:
+        raise LookupError("the node has no output")
+    return tensor
+
+
+def moved(file: str, operator: str, dtype: str) -> Requirements:
+    """What an operator requires that only moves data."""
+    return require(file, "reshape-helpers", operators=[f"{operator}_{WIDTH[dtype]}"])

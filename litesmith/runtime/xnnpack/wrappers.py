@@ -26,6 +26,7 @@ _LOOP = re.compile(r"\bxnn_parallelization_type_(\w+)")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"(?:include|src)/[^"]*"', re.MULTILINE)
 
 _FULLY_CONNECTED = "src/subgraph/fully-connected.c"
+_BATCH_MATRIX_MULTIPLY = "src/operators/batch-matrix-multiply-nc.c"
 
 _DATATYPES = {"int8": "xnn_datatype_qint8", "uint8": "xnn_datatype_quint8"}
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t"}
@@ -108,7 +109,10 @@ def cuts(library: XnnpackLibrary, path: str, text: str) -> Iterable[str]:
     if path.startswith("src/operators/"):
         # Programs give XNNPACK neither a cache of packed weights nor these flags.
         yield "#define use_weights_cache(op) false"
-        for flag in ("INLINE_LHS_PACKING", "TRANSIENT_INDIRECTION_BUFFER", "TRANSPOSE_WEIGHTS"):
+        flags = ["INLINE_LHS_PACKING", "TRANSIENT_INDIRECTION_BUFFER"]
+        if path != _BATCH_MATRIX_MULTIPLY:
+            flags.append("TRANSPOSE_WEIGHTS")
+        for flag in flags:
             yield f"#undef XNN_FLAG_{flag}"
             yield f"#define XNN_FLAG_{flag} 0"
         kept = {kind for kind, _, _ in library.references}
