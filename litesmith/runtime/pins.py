@@ -40,21 +40,6 @@ CHROMIUM = _debian(
     "c/chromium/chromium_150.0.7871.100.orig.tar.xz",
     "2d39244586a0e28242ea082777dbfa877e9d374e62bf9f2d86a92b0a142118cd",
 )
-_TENSORFLOW_2_14 = (
-    Origin(
-        archive=Archive(
-            kind="upstream",
-            location="https://github.com/tensorflow/tensorflow/archive/refs/tags/v2.14.1.tar.gz",
-            sha256="6b31ed347ed7a03c45b906aa41628ac91c3db7c84cb816971400d470e58ba494",
-        )
-    ),
-    Origin(
-        archive=_debian(
-            "t/tensorflow/tensorflow_2.14.1+dfsg.orig.tar.xz",
-            "9dfff0627def4e999f66a80d0fb57fd0651d12d525dcd67d6c24f1e9bca72b93",
-        )
-    ),
-)
 
 
 def _github(project: str, revision: str) -> Origin:
@@ -332,41 +317,37 @@ COMPONENTS: tuple[Component, ...] = (
 """The components that all programs need, in the order of the include path."""
 
 XNNPACK_COMPONENTS: tuple[Component, ...] = (
-    # The delegate that goes with this XNNPACK.
+    # Only programs with XNNPACK have the delegate.
     Component(
         name="xnnpack-delegate",
-        version="2.14.1",
-        revision="v2.14.1",
-        digest="h1:8xLV5TMcsQxIhEEDpPEFceBddUdPdCKETv14EyqurJo=",
-        origins=_TENSORFLOW_2_14,
+        version="2026-05-18",
+        revision="999d49c10046e240cd5366d349d3a5f6af16a0d4",
+        digest="h1:QZQmbcSrWIpH7z2MnHhaJUu/BhCAeEB1BBICzDNZ9k8=",
+        origins=(
+            _github("tensorflow/tensorflow", "999d49c10046e240cd5366d349d3a5f6af16a0d4"),
+            _chromium("tflite/src", 9927007),
+        ),
         keep=("tensorflow/lite/delegates/xnnpack/",),
         endings=_C_FILES,
-        drop=("_test",),
+        drop=("_test", "test_util"),
         group=XNNPACK,
         license="Apache-2.0",
         license_file="LICENSE",
     ),
     Component(
         name="xnnpack",
-        version="2024.11",
-        revision="4ea82e5",
-        digest="h1:ugBMqq5QTd1KzbOPei26oIXhKtVy8V+FbygjlUO0dHM=",
-        # Only Debian's archive is pinned: the project publishes no archives with stable digests.
+        version="56ac34b",
+        revision="56ac34b3f45fae2eca1f32584f7f0b279be2cf1f",
+        digest="h1:WFCEQAN/ns1DtltDEIYkoWm+tCdwPSd0Wa0Vj2ohSO4=",
         origins=(
-            Origin(
-                archive=_debian(
-                    "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
-                    "90bde2caef0f880f627bab0dc805a86c4b8070cd98e3243db3046ab3f3be1a99",
-                ),
-                root="",
-            ),
+            _github("google/XNNPACK", "56ac34b3f45fae2eca1f32584f7f0b279be2cf1f"),
+            _chromium("xnnpack/src", 11263160),
         ),
         keep=("include/", "src/"),
         endings=(*_C_FILES, ".S"),
         # Code for CPUs that no profile has, which is half of the archive.
-        drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
-        include="include",
-        also_include=("src",),
+        drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16", "avx512bf16"),
+        also_include=("include",),
         patches=(*XNNPACK_PRUNING, *XNNPACK_SORT_ORDER),
         group=XNNPACK,
         license="BSD-3-Clause",

@@ -19,7 +19,7 @@ from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.runtime.xnnpack import narrow_gemm
 from litesmith.runtime.xnnpack.defines import DEFINES
-from litesmith.runtime.xnnpack.wrappers import unknown_core
+from litesmith.runtime.xnnpack.wrappers import constant_hardware
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
@@ -33,7 +33,7 @@ _CONFIG = re.compile(r"\bxnn_init_(\w+)_config\s*\(")
 _STATIC_CONFIG = re.compile(r"^const struct \w+\* xnn_init_(\w+)_config\(", re.MULTILINE)
 
 # Vectorisation would let the compiler keep the pointers of several branches together in a table.
-_FLAGS = ("-O1", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", "-w", "-std=gnu11")
+_FLAGS = ("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", "-w", "-std=gnu11")
 
 
 def derive(tree: SourceTree) -> dict[str, Any]:
@@ -166,15 +166,18 @@ def _named_symbols(
     hardware: Iterable[str],
     folder: Path,
 ) -> dict[str, set[str]]:
-    path, text = source
-    members = "".join(f"  .{member} = true,\n" for member in hardware)
+    path = source[0]
     wrapper = folder / Path(path).name
     wrapper.write_text(
-        '#include "xnnpack/hardware-config.h"\n'
-        f"static const struct xnn_hardware_config litesmith_hardware = {{\n{members}}};\n"
-        "#define xnn_init_hardware_config() (&litesmith_hardware)\n"
-        f"{unknown_core(text)}"
-        f'#include "{path.removeprefix("src/")}"\n'
+        "\n".join(
+            (
+                '#include "src/xnnpack/hardware-config.h"',
+                *constant_hardware(hardware),
+                "#define xnn_init_hardware_config() (&litesmith_hardware)",
+                f'#include "{path}"',
+                "",
+            )
+        )
     )
     output = wrapper.with_suffix(".o")
     include = [f"-I{tree.root / inner}" for inner in tree.include_folders("xnnpack")]

@@ -19,7 +19,7 @@ class InstructionSet:
     """An instruction set of an architecture.
 
     ``needs`` are the instruction sets that it builds on; ``hardware`` are the members of
-    ``struct xnn_hardware_config`` that it sets in addition to theirs.
+    ``enum xnn_arch_flags`` (without ``xnn_arch_``) that it sets in addition to theirs.
     """
 
     name: str
@@ -27,37 +27,44 @@ class InstructionSet:
     needs: tuple[str, ...] = ()
 
 
-_X86_AVX2 = ("use_x86_avx", "use_x86_f16c", "use_x86_fma3", "use_x86_avx2")
+_X86_AVX2 = ("x86_avx", "x86_f16c", "x86_fma3", "x86_avx2")
 
 KNOWN: Mapping[Architecture, tuple[InstructionSet, ...]] = {
     "x86_64": (
-        InstructionSet(name="sse4.1", hardware=("use_x86_ssse3", "use_x86_sse4_1")),
+        InstructionSet(
+            name="sse4.1",
+            hardware=("x86_sse", "x86_sse2", "x86_ssse3", "x86_sse4_1"),
+        ),
         InstructionSet(name="avx2", hardware=_X86_AVX2, needs=("sse4.1",)),
-        InstructionSet(name="avxvnni", hardware=("use_x86_avxvnni",), needs=("avx2",)),
-        InstructionSet(name="avx512", hardware=("use_x86_avx512f", "use_x86_avx512skx"), needs=("avx2",)),
-        InstructionSet(name="avx512vnni", hardware=("use_x86_avx512vnni",), needs=("avx512",)),
+        InstructionSet(name="avxvnni", hardware=("x86_avxvnni",), needs=("avx2",)),
+        InstructionSet(name="avx512", hardware=("x86_avx512f", "x86_avx512skx"), needs=("avx2",)),
+        InstructionSet(name="avx512vnni", hardware=("x86_avx512vnni",), needs=("avx512",)),
     ),
     "aarch64": (
         InstructionSet(
             name="neon",
             hardware=(
-                *("use_arm_vfpv3", "use_arm_neon", "use_arm_neon_fp16"),
-                *("use_arm_neon_fma", "use_arm_neon_v8"),
+                *("arm_vfpv3", "arm_neon", "arm_neon_fp16"),
+                *("arm_neon_fma", "arm_neon_v8"),
             ),
         ),
-        InstructionSet(name="dotprod", hardware=("use_arm_neon_dot",), needs=("neon",)),
-        InstructionSet(
-            name="fp16", hardware=("use_arm_fp16_arith", "use_arm_neon_fp16_arith"), needs=("neon",)
-        ),
+        InstructionSet(name="dotprod", hardware=("arm_neon_dot",), needs=("neon",)),
+        InstructionSet(name="fp16", hardware=("arm_fp16_arith", "arm_neon_fp16_arith"), needs=("neon",)),
     ),
     "armv7": (
         InstructionSet(
             name="neon",
-            hardware=("use_arm_v6", "use_arm_vfpv2", "use_arm_vfpv3", "use_arm_neon", "use_arm_neon_fp16"),
+            hardware=(
+                "arm_v6",
+                "arm_vfpv2",
+                "arm_vfpv3",
+                "arm_neon",
+                "arm_neon_fp16",
+            ),
         ),
-        InstructionSet(name="vfpv4", hardware=("use_arm_neon_fma",), needs=("neon",)),
+        InstructionSet(name="vfpv4", hardware=("arm_neon_fma",), needs=("neon",)),
     ),
-    "armv6": (InstructionSet(name="vfp", hardware=("use_arm_v6", "use_arm_vfpv2")),),
+    "armv6": (InstructionSet(name="vfp", hardware=("arm_v6", "arm_vfpv2")),),
     "riscv64": (InstructionSet(name="scalar", hardware=()),),
 }
 """By architecture, the weakest first."""
@@ -82,8 +89,8 @@ def closed(architecture: Architecture, names: Sequence[str]) -> tuple[Instructio
 
 
 def hardware(architecture: Architecture, names: Sequence[str]) -> tuple[str, ...]:
-    """Members of ``struct xnn_hardware_config`` that are true on a CPU with these instruction sets."""
-    return tuple(member for one in closed(architecture, names) for member in one.hardware)
+    """Members of XNNPACK's ``enum xnn_arch_flags`` that are set on a CPU with these instruction sets."""
+    return tuple(f"xnn_arch_{flag}" for one in closed(architecture, names) for flag in one.hardware)
 
 
 _AVX2 = ("-mavx", "-mf16c", "-mfma", "-mavx2")
@@ -93,7 +100,7 @@ _FLAGS: Mapping[str, tuple[str, ...]] = {
     "f16c": ("-mavx", "-mf16c"),
     "fma3": ("-mavx", "-mf16c", "-mfma"),
     "avx2": _AVX2,
-    "avxvnni": (*_AVX2, "-mavxvnni"),
+    "avxvnni": (*_AVX2, "-mavxvnni", "-mgfni"),
     "avx512f": (*_AVX2, "-mavx512f"),
     "avx512skx": _AVX512,
     "avx512vnni": (*_AVX512, "-mavx512vnni"),

@@ -24,7 +24,7 @@ from tests.conftest import EXAMPLES, ROOT
 from tests.integration.conftest import DET, Build, Built, build_by_hand
 
 VWW = "zoo:vww"
-LIMITS = {"x86_64": 420_000, "aarch64": 330_000, "armv7": 230_000}
+LIMITS = {"x86_64": 287_888, "aarch64": 260_610, "armv7": 182_500}
 HALF = (0.5, 0)
 
 

@@ -19,7 +19,7 @@ from litesmith.runtime.op_registry import Registry, Runtime
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack import source_index as xnnpack_registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.study.code_costs import atoms, measure, shared_code
 from litesmith.study.code_costs.report import CostsReport
 from litesmith.target import profiles

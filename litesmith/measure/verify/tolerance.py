@@ -12,7 +12,7 @@ from litesmith.measure.verify.cases import Index
 from litesmith.measure.verify.comparison import error_of
 from litesmith.model.tensors import Array
 
-QUANTISED = frozenset({"int8", "uint8"})
+QUANTISED = frozenset({"int4", "int8", "uint8"})
 """Dtypes of quantised tensors that XNNPACK computes with."""
 
 _LARGEST_DRIFT = 0.1

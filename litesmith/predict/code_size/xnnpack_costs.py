@@ -25,7 +25,7 @@ from litesmith.runtime.op_registry import Runtime
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 

@@ -16,7 +16,8 @@ from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import MISSING, Subset
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import Requirements, requirements_of
+from litesmith.runtime.xnnpack.required import Requirements
+from litesmith.runtime.xnnpack.requirements import requirements_of
 from litesmith.target.profiles import Profile
 
 LEAST_SHARE = 0.5

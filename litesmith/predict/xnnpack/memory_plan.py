@@ -43,7 +43,10 @@ def _usages(subgraph: XnnpackSubgraph, cpu: Cpu) -> dict[int, _Usage]:
     for number, node in enumerate(subgraph.nodes):
         for index in (*node.inputs, *node.outputs):
             if subgraph.values[index].internal:
-                size = cpu.rounded(subgraph.values[index].size)
+                value = subgraph.values[index]
+                size = cpu.rounded(value.size)
+                if value.parameters:
+                    size += cpu.run_time_scales(value.parameters)
                 usages.setdefault(index, _Usage(size=size, first=number, last=number)).last = number
     return dict(sorted(usages.items()))
 

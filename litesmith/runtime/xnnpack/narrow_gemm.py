@@ -64,7 +64,7 @@ def config_choice(architecture: Architecture) -> Iterable[str]:
     if architecture in _TILES:
         yield f"const struct xnn_gemm_config* {_FUNCTION}(void);"
         yield f"#define xnn_init_{WIDE}_config() \\"
-        yield f"  (group_input_channels < {CHANNELS} ? {_FUNCTION}() : xnn_init_{WIDE}_config())"
+        yield f"  (context->group_input_channels < {CHANNELS} ? {_FUNCTION}() : xnn_init_{WIDE}_config())"
 
 
 def config_definition(architecture: Architecture, pointers: Collection[str]) -> Iterable[str]:

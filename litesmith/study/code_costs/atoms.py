@@ -16,7 +16,7 @@ from litesmith.predict.code_size.xnnpack_costs import Atom
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack import narrow_gemm, source_index
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.study import op_models
 from litesmith.study.code_costs.programs import real_models
 from litesmith.target.profiles import Profile

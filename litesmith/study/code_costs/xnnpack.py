@@ -24,7 +24,7 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import SelectedOp, Selection, select
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import Requirements
+from litesmith.runtime.xnnpack.required import Requirements
 from litesmith.study.code_costs.atoms import COMPANION, Atoms, all_atoms, mixtures
 from litesmith.study.code_costs.programs import (
     DEPTHWISE_ROWS,

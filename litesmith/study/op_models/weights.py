@@ -176,6 +176,18 @@ def batch_matmul() -> OpModels:
             asymmetricQuantizeInputs=asymmetric,
         )
         yield "BATCH_MATMUL", f"{_label('float32', 'int8')}{' asymmetric' if asymmetric else ''}", g
+    # Weights without a zero point, which XNNPACK takes.
+    for transposed in (False, True):
+        g = Graph()
+        inputs = [g.input([2, 4, 3] if transposed else [2, 3, 4], "int8", quant=(0.05, 3))]
+        inputs += [g.const(np.swapaxes(values, 1, 2) if transposed else values, "int8", (0.01, 0))]
+        output = g.output("int8", quant=(0.1, -4))
+        g.op("BATCH_MATMUL", inputs, [output], "BatchMatMul", adjX=transposed, adjY=transposed)
+        yield "BATCH_MATMUL", f"{_label('int8', 'int8')}{' adjoint' if transposed else ''}", g
+    g = Graph()
+    inputs = [g.input([1, 2, 3, 4], "int8", quant=(0.05, 3)), g.input([2, 4, 5], "int8", quant=(0.01, 0))]
+    g.op("BATCH_MATMUL", inputs, [g.output("int8", quant=(0.1, -4))], "BatchMatMul")
+    yield "BATCH_MATMUL", "int8 computed", g
 
 
 FAMILY = (fully_connected, blocks, convolutions, transposed_convolutions, batch_matmul)
