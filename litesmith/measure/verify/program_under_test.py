@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +39,20 @@ class ProgramUnderTest:
     path: str
     model: str | None
 
-    def run(self, case: Case) -> Outputs:
-        """Runs the program on the inputs of a case.
+    def run(self, case: Case, more: Sequence[str] = ()) -> Outputs:
+        """Runs the program on the inputs of a case; ``more`` are further arguments.
 
         Raises:
             VerificationError: the program failed.
             ToolError: it did not end in time.
         """
         part = case.part.of_size(case.inputs)
-        arguments = [*([] if self.model is None else ["--model", self.model]), *part.arguments(), "--json"]
+        arguments = [
+            *([] if self.model is None else ["--model", self.model]),
+            *part.arguments(),
+            *more,
+            "--json",
+        ]
         with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
             folder = Path(scratch)
             done = self.executor.run(self.path, arguments, case.inputs, folder)
