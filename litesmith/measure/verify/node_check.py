@@ -236,13 +236,11 @@ class _Comparison:
 
 def _difference(actual: Array, expected: Array) -> Array:
     """The absolute difference; infinite where only one of two is finite."""
-    if expected.dtype.kind == "c":
-        difference: Array = np.abs(actual.astype(np.complex128) - expected)
-        return np.where(np.isnan(difference), _INFINITE, difference)
-    if expected.dtype.kind == "f":
-        found = np.abs(actual.astype(np.float64) - expected)
+    if expected.dtype.kind in "fc":
+        wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+        found: Array = np.abs(actual.astype(wide) - expected)
         return np.where(np.isnan(found), _INFINITE, found)
-    if expected.dtype.itemsize == 8:
-        # Python's integers do not overflow where 64 bits would.
-        return np.abs(actual.astype(object) - expected.astype(object)).astype(np.float64)
-    return np.abs(actual.astype(np.int64) - expected).astype(np.float64)
+    # Python's integers do not overflow where 64 bits would.
+    wider = object if expected.dtype.itemsize == 8 else np.int64
+    steps: Array = np.abs(actual.astype(wider) - expected.astype(wider))
+    return steps.astype(np.float64)
