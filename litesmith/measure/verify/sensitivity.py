@@ -35,6 +35,7 @@ NODE_FACTOR = 16.0
 
 _NODE_SEEDS = range(4)
 _HYBRID_ROUNDING = 1e-6
+_CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE", "CALL", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE"})
 
 
 def drift(model: Model, case: Case, roundings: Mapping[int, Array]) -> tuple[float, ...]:
@@ -107,7 +108,7 @@ def measured_limit(model: Model, subgraph: int, position: int, view: NodeView, s
     expected = exact.outputs[slot]
     if expected.dtype.kind not in "fc":
         return None
-    hybrid = any(view.dtype(i) in ("int8", "uint8", "int4") for i in range(len(view.node.inputs)))
+    hybrid = _quantises(model, subgraph, view)
     moved = 0.0
     for seed in _NODE_SEEDS:
         rng = np.random.default_rng(seed)
@@ -123,6 +124,15 @@ def measured_limit(model: Model, subgraph: int, position: int, view: NodeView, s
         reason=f"{NODE_FACTOR:g} × how far the reference's own {view.op} moves when its inputs and constants "
         "change by a rounding",
     )
+
+
+def _quantises(model: Model, subgraph: int, view: NodeView) -> bool:
+    """Whether the node quantises floats: it has integer weights, or nodes that it may run have."""
+    tensors = [view.tensors[index] for index in view.node.inputs if index >= 0]
+    if view.op in _CONTROL_FLOW:
+        graphs = enumerate(model.analysis.subgraphs)
+        tensors += [tensor for index, graph in graphs if index != subgraph for tensor in graph.tensors]
+    return any(tensor.dtype in ("int8", "uint8", "int4") and tensor.weight_bytes for tensor in tensors)
 
 
 def rounded(value: Array, rng: np.random.Generator, *, hybrid: bool) -> Array:

@@ -215,7 +215,7 @@ def _reason(judged: Sequence[Judgement], worst: ComparedOutput | None) -> str:
         return f"{node.line}, on {node.sample}; {inputs}; {node.upstream}"
     suspect = next(one for one in judged if one.is_wrong)
     if suspect.obstacle:
-        return suspect.obstacle
+        return f"its nodes were not looked at one by one: {suspect.obstacle}"
     if suspect.nodes:
         return "every node is right by itself: memory that nodes share, or their order, is not"
     assert worst is not None, "an output is wrong"  # noqa: S101

@@ -25,6 +25,8 @@ def sum_limit(view: NodeView, expected: Array) -> Limit | None:
     data, weights = _operands(view)
     if data is None or weights is None or data.dtype.kind != "f" or expected.dtype.kind != "f":
         return None
+    # Where an input is not finite, neither is the output, and those are equal or wrong.
+    data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
     if weights.dtype.kind == "f":
         return _float_limit(view, data, weights, expected)
     return _hybrid_limit(view, data, weights, expected)
