@@ -105,22 +105,22 @@ class Mistake:
 MISTAKES = (
     Mistake(
         name="one step in one channel",
-        model="det",
+        model="integers",
         op="CONV_2D",
-        chosen=3,
+        chosen=1,
         body="""  for (int i = 2; i < out.Size(); i += out.Channels())
     out.Int8()[i] += out.Int8()[i] < 127 ? 1 : -1;""",
     ),
     Mistake(
         name="one step in all of a depthwise convolution",
-        model="det",
+        model="integers",
         op="DEPTHWISE_CONV_2D",
         chosen=1,
         body="  for (int i = 0; i < out.Size(); ++i) out.Int8()[i] += out.Int8()[i] < 127 ? 1 : 0;",
     ),
     Mistake(
         name="int8 read as uint8",
-        model="det",
+        model="integers",
         op="CONV_2D",
         chosen=2,
         after=False,
@@ -132,9 +132,9 @@ MISTAKES = (
     ),
     Mistake(
         name="rows and columns exchanged",
-        model="det",
+        model="integers",
         op="CONV_2D",
-        chosen=1,
+        chosen=0,
         body="""  const std::vector<char> kept = out.Copy();
   const size_t pixel = out.Channels() * out.Width();
   const int n = out.Rows();

@@ -157,6 +157,35 @@ def dynamic_range() -> Graph:
     return layers.classifier(layers.mean(x, shape[3]), shape[3], 10)
 
 
+def integers() -> Graph:
+    """Convolutions of int8, whose last integers are the output."""
+    rng = np.random.default_rng(23)
+    kind = TensorType("int8", (0.05, -3))
+    g = Graph()
+    x, shape = g.input([1, 16, 16, 8], kind), [1, 16, 16, 8]
+    for number, (filters, kernel) in enumerate(((12, 3), (12, 0), (16, 1), (16, 0), (10, 3))):
+        size, last = kernel or 3, number == 4
+        outputs = filters if kernel else shape[3]
+        weights_shape = (outputs, size, size, shape[3]) if kernel else (1, 3, 3, outputs)
+        n = size * size * (shape[3] if kernel else 1)
+        scales = (rng.uniform(0.4, 1.2, outputs) / 127 / np.sqrt(n / 9)).astype(np.float32)
+        quant = ([float(scale) for scale in scales], [0] * outputs, 0 if kernel else 3)
+        weights = g.const(rng.integers(-127, 128, weights_shape), TensorType("int8", quant))
+        sums = ([float(scale) * 0.05 for scale in scales], [0] * outputs, 0)
+        bias = g.const(rng.integers(-500, 500, outputs), TensorType("int32", sums))
+        shape = [1, 16, 16, outputs]
+        y = g.output(kind, shape) if last else g.tensor(shape, kind)
+        options = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1, "padding": _SAME}
+        if kernel:
+            g.op("CONV_2D", [x, weights, bias], [y], "Conv2D", **options)
+        else:
+            g.op(
+                "DEPTHWISE_CONV_2D", [x, weights, bias], [y], "DepthwiseConv2D", depthMultiplier=1, **options
+            )
+        x = y
+    return g
+
+
 def gru() -> Graph:
     """A GRU as Keras writes one: a WHILE over the steps of a sequence."""
     rng = np.random.default_rng(13)
@@ -267,6 +296,7 @@ MODELS: Mapping[str, Callable[[], Graph]] = {
     "inverted_residuals_dynamic": lambda: inverted_residuals(hybrid=True),
     "squeeze_and_excite": squeeze_and_excite,
     "dynamic_range": dynamic_range,
+    "integers": integers,
     "gru": gru,
     "lstm": lstm,
     "exact_half": exact_half,

@@ -230,6 +230,7 @@ def _request_of(
             embed_model=manifest.embedded_model,
             prune=bool(manifest.pruning["enabled"]),
             kernels=manifest.kernels.get("chosen"),
+            optimise=manifest.profile.get("optimise"),
         )
     )
 

@@ -139,14 +139,15 @@ def matrix(
 
 
 @command(
+    VERIFY,
     help={
         "out": "the picture to write (default: build/demo.png)",
         "target": "the target to build for",
         "seed": "the number of the scene to draw",
-    }
+    },
 )
-def demo(out: str = "build/demo.png", target: str = "armv7", seed: int = 32) -> None:
+def demo(checks: VerifyOptions, out: str = "build/demo.png", target: str = "armv7", seed: int = 32) -> None:
     """Build the detector, run it on a drawn scene under the emulator, and draw the boxes."""
     from litesmith.workflow import demo as detection
 
-    print(detection.run(target, out, seed).line())
+    print(detection.run(target, out, seed, checks.mode()).line())
