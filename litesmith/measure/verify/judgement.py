@@ -134,7 +134,8 @@ def _by_nodes(
         node = _described(program, model, case, report, nodes, scratch)
         return Judgement(outputs=tuple(outputs), nodes=report.compared, reasons=report.reasons, wrong=node)
     try:
-        moved = sensitivity.drift(model, case, report.roundings)
+        enough = [one.error / sensitivity.FACTOR if one.is_wrong else 0.0 for one in outputs]
+        moved = sensitivity.drift(model, case, report.roundings, enough)
         obstacle = ""
     except ValueError as error:
         moved, obstacle = (0.0,) * len(outputs), f"the reference's own drift is not known: {error}"

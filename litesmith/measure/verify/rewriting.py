@@ -155,6 +155,8 @@ def _unpacked(content: bytes) -> Any:
 
 
 def _packed(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1 << 20)
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    # The builder would double its size again and again.
+    builder = flatbuffers.Builder(weights + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -38,10 +38,13 @@ _HYBRID_ROUNDING = 1e-6
 _CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE", "CALL", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE"})
 
 
-def drift(model: Model, case: Case, roundings: Mapping[int, Array]) -> tuple[float, ...]:
+def drift(
+    model: Model, case: Case, roundings: Mapping[int, Array], enough: Sequence[float]
+) -> tuple[float, ...]:
     """How far each output of the reference moves when ``roundings`` are added to the tensors they name.
 
-    In the unit of :func:`error_of`.
+    In the unit of :func:`error_of`.  Other signs are not tried any more when each output has moved as far as
+    ``enough`` says.
 
     Raises:
         ValueError: the model cannot be changed in this way.
@@ -62,6 +65,8 @@ def drift(model: Model, case: Case, roundings: Mapping[int, Array]) -> tuple[flo
             written = case.written(position)
             error = error_of(expected[written], answer.outputs[position][written])
             moved[position] = max(moved[position], error)
+        if all(one >= least for one, least in zip(moved, enough, strict=True)):
+            break
     return tuple(moved)
 
 
