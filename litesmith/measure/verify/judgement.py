@@ -95,7 +95,7 @@ def compare_case(program: ProgramUnderTest, case: Case) -> tuple[ComparedOutput,
     """
     outputs = program.run(case)
     found = []
-    for position, (expected, actual) in enumerate(zip(case.expected, outputs.arrays, strict=True)):
+    for position, (expected, actual) in enumerate(zip(case.expected, outputs, strict=True)):
         written = case.written(position)
         error = INCOMPARABLE if actual is None else error_of(expected[written], actual[written])
         tolerance = ANOTHER_SIZE if actual is None else tolerance_of(expected)

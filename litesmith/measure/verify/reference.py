@@ -35,16 +35,12 @@ _FORMAT = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One model, the part of it that runs, and inputs by the name of the sample.
-
-    With ``delegates`` the interpreter uses its default delegate, XNNPACK.
-    """
+    """One model, the part of it that runs, and inputs by the name of the sample."""
 
     model: Path
     sha256: str
     entry: Entry
     samples: Mapping[str, Sequence[Array]]
-    delegates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +110,7 @@ class _Job:
 
 def _stored(question: Question, inputs: Sequence[Array]) -> Path:
     digests = [[str(v.dtype), list(v.shape), hashlib.sha256(to_bytes(v)).hexdigest()] for v in inputs]
-    delegates = ["XNNPACK"] if question.delegates else []
-    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests, *delegates)
+    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests)
     return paths.cache_folder() / "reference" / f"{key}.npz"
 
 
@@ -149,7 +144,6 @@ def _write_task(scratch: Path, number: int, question: Question, sample: str) -> 
     task = {
         "model": str(question.model.absolute()),
         "entry": asdict(question.entry),
-        "delegates": question.delegates,
     }
     files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
 
@@ -210,9 +204,7 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
         task = json.loads((folder / f"{number}.task.json").read_text())
         try:
             inputs = load_arrays(folder / f"{number}.in.npz")
-            outputs = _answer(
-                Path(task["model"]), Entry(**task["entry"]), inputs, delegates=task["delegates"]
-            )
+            outputs = _answer(Path(task["model"]), Entry(**task["entry"]), inputs)
         except (RuntimeError, ValueError) as error:
             files.write_atomically(folder / f"{number}.json", json.dumps(" ".join(str(error).split())))
             continue
@@ -221,9 +213,9 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
         aside.rename(folder / f"{number}.out.npz")
 
 
-def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bool) -> list[Array]:
+def _answer(model: Path, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
     # A new interpreter for each sample: variables keep their values between inferences.
-    return run(interpreter(model, delegates=delegates), entry, inputs)
+    return run(interpreter(model), entry, inputs)
 
 
 def run(reference: Any, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
