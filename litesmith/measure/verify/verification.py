@@ -157,8 +157,12 @@ def _compare(
     if not found.cases:
         reason = f"the reference interpreter cannot run it: {found.error}"
         return _not_verified(model, reason, digest, ran_with, refused=True)
+    judged: list[Judgement] = []
     try:
-        judged = [judge(program, model, case, nodes) for case in found.cases]
+        for case in found.cases:
+            # The first wrong node is enough.
+            known = any(one.wrong is not None for one in judged)
+            judged.append(judge(program, model, case, None if known else nodes))
     except VerificationError as error:
         raise VerificationError(f"{model.analysis.path}: {error.message}", error.next_step) from None
     compared = [
