@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -236,7 +237,11 @@ RIGHT = np.array([1.0, 2.0, 4.0], np.float32)
 
 
 def verified(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, output: Array, rejected: Sequence[str] = ()
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    output: Array,
+    rejected: Sequence[str] = (),
+    earlier: Verdict | None = None,
 ) -> Verdict:
     """The verdict on a program that writes ``output``; the reference rejects the samples ``rejected``."""
 
@@ -258,7 +263,7 @@ def verified(
     path.write_bytes(g.content())
     np.savez(folder / "m.inputs.npz", **{"0_0": RIGHT})
     program = ProgramUnderTest(executor=Answering(output), path="p", model="m")
-    return verification.verify_with(program, open_model(str(path)), program_digest="0")
+    return verification.verify_with(program, open_model(str(path)), program_digest="0", earlier=earlier)
 
 
 def test_a_program_with_the_right_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -304,6 +309,31 @@ def test_inputs_of_the_user_that_the_reference_rejects_are_an_error(
 ) -> None:
     with pytest.raises(VerificationError, match="the reference interpreter cannot run real 0: a bad axis"):
         verified(monkeypatch, tmp_path, RIGHT, ["real 0"])
+
+
+def test_a_program_that_fails_is_wrong() -> None:
+    model = open_model(str(EXAMPLES / "digits.tflite"))
+    found = verification.failed(model, VerificationError("the program failed on zeros"), "0")
+    assert (found.status, found.fails) == ("wrong", True)
+    assert found.line().endswith("digits.tflite: WRONG: the program failed on zeros")
+
+
+def test_a_model_that_the_reference_refuses_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(samples, "_real_samples", lambda *_: {})
+    every = ["zeros", "random 0", "random 1", "random 2"]
+    found = verified(monkeypatch, tmp_path, RIGHT, every)
+    assert (found.status, found.refused, found.fails) == ("not verified", True, True)
+    assert found.line().endswith("not verified: the reference interpreter cannot run it: a bad axis")
+
+
+def test_outputs_elsewhere_may_drift_as_far_as_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    close = verified(monkeypatch, tmp_path, RIGHT)
+    far = replace(
+        close, outputs=tuple(replace(one, tolerance=0.2, reason="4 × its drift") for one in close.outputs)
+    )
+    output = RIGHT + np.float32(0.3)
+    assert verified(monkeypatch, tmp_path, output, earlier=close).status == "wrong"
+    assert verified(monkeypatch, tmp_path, output, earlier=far).status == "verified"
 
 
 def test_a_verdict_json_round_trip() -> None:

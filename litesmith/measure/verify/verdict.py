@@ -90,6 +90,8 @@ class Verdict:
         """In a few words how the program was judged."""
         if self.passed is None:
             return "not compared"
+        if self.worst is None and not self.passed:
+            return "it was run"
         if self.nodes:
             return (
                 f"{self.nodes} outputs of nodes on the reference's own inputs, then the outputs of the model "
@@ -118,7 +120,9 @@ class Verdict:
         if self.passed is None:
             return f"{self.model}: not verified: {self.reason}"
         if self.worst is None:
-            return f"{self.model}: verified, no outputs to compare"
+            return f"{self.model}: " + (
+                "verified, no outputs to compare" if self.passed else f"WRONG: {self.reason}"
+            )
         worst, unit = self.worst, self.worst.unit
         start = f"{self.model}: {'verified' if self.passed else 'WRONG'}, {self.samples} inputs"
         place = f"output {worst.output} ({worst.name}) on {worst.sample}"
