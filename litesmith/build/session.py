@@ -48,6 +48,7 @@ class Session:
         *,
         pruned: bool | None = None,
         profiling: bool = False,
+        node_check: bool = False,
         delegated_ops: DelegatedOps | None = None,
     ) -> Project:
         """The project of a selection, by default that of the request, with its delegated ops."""
@@ -56,6 +57,7 @@ class Session:
             embedded=self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
+            node_check=node_check,
             delegated_ops=delegated_ops or self.kernels.delegated_ops,
         )
         return Project.of(

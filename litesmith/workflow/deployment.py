@@ -105,7 +105,7 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
             return flashing.flash(board, packages[FlashBoard], report)
-        return deployer.deploy(board, packages[Board], report, request.choice)
+        return deployer.deploy(board, packages[Board], report, request.choice, request.verify)
 
     result = fleet.run(boards, work)
     files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
@@ -127,7 +127,7 @@ def _package(resolved: ResolvedRequest) -> Package:
         "litesmith": manifest.litesmith,
         "target": manifest.target,
     }
-    return pack(outcome.program, outcome.models, outcome.profile, made_with)
+    return pack(outcome.program, outcome.models, outcome.profile, made_with, outcome.verdicts)
 
 
 def rollback(boards: Sequence[AnyBoard]) -> FleetResult:

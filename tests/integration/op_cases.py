@@ -13,12 +13,12 @@ from elftools.elf.elffile import ELFFile
 from litesmith.base import files
 from litesmith.build.builder import Binary, workshop
 from litesmith.build.project import Project, ProjectOptions
-from litesmith.measure.verify import reference, verification
+from litesmith.measure.verify import reference
 from litesmith.measure.verify.cases import Case, detection_counts
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
+from litesmith.measure.verify.judgement import ComparedOutput, compare_case
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.reference import Answer, Question
-from litesmith.measure.verify.verification import ComparedOutput
 from litesmith.model import contents, entry_points, samples
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.entry_points import Part
@@ -154,7 +154,7 @@ def compared(
     inputs = case.tried[name].inputs
     counts = detection_counts(case.analysis, case.part)
     tried = Case(part=case.part, sample=name, inputs=inputs, expected=expected, detection_counts=counts)
-    return list(verification.compare_case(under_test, tried))
+    return list(compare_case(under_test, tried))
 
 
 def check(program: Path, executor: LocalExecutor, case: Prepared, target: str) -> str:

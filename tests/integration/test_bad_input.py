@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -291,11 +292,18 @@ def test_names_that_look_like_markup(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_samples_that_a_model_rejects_are_skipped(cli: Cli, tmp_path: Path) -> None:
-    """A shape must not contain zeros: no outputs can be compared, and the verdict says so."""
+    """A shape must not contain zeros: no outputs can be compared, so that the program cannot be trusted."""
     (tmp_path / "m.tflite").write_bytes(build_model([Op(RESHAPE, dtypes=(FLOAT32, INT32, FLOAT32))]))
-    done = cli("build", "--target", "x86_64", "--model", "m.tflite")
+    words = ("build", "--target", "x86_64", "--model", "m.tflite", "--out", "out")
+    done = cli(*words)
+    assert done.returncode == 4, done.stderr
+    assert "not verified: the reference interpreter cannot run it" in done.stderr
+    assert not (tmp_path / "out").exists()
+    done = cli(*words, "--verify", "warn")
     assert done.returncode == 0, done.stderr
-    assert "not verified: the reference interpreter cannot run it" in done.stdout
+    assert "not verified: the reference interpreter cannot run it" in done.stdout.splitlines()[-1]
+    (verdict,) = json.loads((tmp_path / "out/verify.json").read_text())["verdicts"]
+    assert (verdict["status"], verdict["refused"]) == ("not verified", True)
 
 
 def test_a_failed_build_keeps_the_previous_one(cli: Cli, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ VWW = "zoo:vww"
 
 def outcome(target: str, model: str, folder: Path, *, prune: bool, toolchain: str | None = None):
     request = Request(
-        target=target, models=(model,), out=str(folder), prune=prune, toolchain=toolchain, verify=False
+        target=target, models=(model,), out=str(folder), prune=prune, toolchain=toolchain, verify="off"
     )
     return build_and_verify.build(request)
 

@@ -9,28 +9,14 @@ import pytest
 
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.executor import LocalExecutor
+from litesmith.measure.verify.limits import op_numbers
+from litesmith.measure.verify.limits.limit import NORMAL, SMALLEST
 from litesmith.measure.verify.reference import Question
 from litesmith.model import contents, entry_points
 from litesmith.model.samples import Sample
 from litesmith.model.tensors import Array
 from tests import range_models
 from tests.integration.op_cases import Prepared, build_program, output_bytes
-
-ULP = {"LOGISTIC": 6, "TANH": 8, "GELU": 12, "SOFTMAX": 4}
-"""Units in the last place by which float32 outputs may differ from the reference's, by op; else 2.
-
-Eigen approximates these functions by polynomials and quotients of them, and vector instructions differ in
-which sums they contract: up to 5, 7, 9 and 3 units on Arm, at most 2 on x86.
-"""
-
-ABSOLUTE = {"LOG_SOFTMAX": 4 * 2.0**-24}
-"""Differences of float32 outputs that are no more than this are right, by op; else 1e-37.
-
-Programs take subnormal numbers as zero, inputs and intermediate results too (ruy switches the CPU to that),
-and the reference's wheel does not.  A logarithm of a sum near 1 has the rounding of the sum.
-"""
-
-SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def _prepare(folder: Path) -> list[Prepared]:
@@ -88,10 +74,10 @@ def _difference(program: tuple[Path, LocalExecutor], case: Prepared) -> str:
     if expected.dtype == np.float32:
         distance = ulps(actual, expected)
         with np.errstate(invalid="ignore"):
-            small = np.abs(actual.astype(np.float64) - expected) <= ABSOLUTE.get(case.op, 1e-37)
-        subnormal = (np.abs(values) < SMALLEST) & (values != 0)
+            small = np.abs(actual.astype(np.float64) - expected) <= op_numbers.ABSOLUTE.get(case.op, SMALLEST)
+        subnormal = (np.abs(values) < NORMAL) & (values != 0)
         distance = np.where(small | subnormal, 0, distance)
-        limit = ULP.get(case.op, 2)
+        limit = op_numbers.ULP.get(case.op, op_numbers.ULP_ELSE)
     else:
         distance = np.abs(actual.astype(np.int64) - expected.astype(np.int64))
         limit = 0

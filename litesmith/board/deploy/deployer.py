@@ -14,6 +14,7 @@ from litesmith.board.deploy.probe import Facts, misfit, probe
 from litesmith.board.deploy.remote import Remote, run_checked, script
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import Progress, remote_path, upload
+from litesmith.build.request import OFF, STRICT
 from litesmith.measure.verify import verification
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.model.entry_points import Choice
@@ -37,8 +38,10 @@ class Deployment:
     note: str = ""
 
 
-def deploy(board: Board, package: Package, report: Progress, choice: Choice) -> Deployment:
-    """Deploys to one board.
+def deploy(
+    board: Board, package: Package, report: Progress, choice: Choice, verify: str = STRICT
+) -> Deployment:
+    """Deploys to one board; ``verify`` is that of a build's request.
 
     Raises:
         BoardError: with the step that failed; the board still runs its previous release.
@@ -54,7 +57,7 @@ def deploy(board: Board, package: Package, report: Progress, choice: Choice) -> 
             sent: list[str] = []
             upload(remote, package.files, token, report, sent)
             report("smoke run")
-            verdict = _verify(remote, package, token, choice)
+            verdict = "" if verify == OFF else _verify(remote, package, token, choice, verify)
             report("release")
             _release(remote, package, token)
             report("switch")
@@ -154,7 +157,7 @@ def _pruned(remote: Remote, token: str) -> str:
     return ""
 
 
-def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str:
+def _verify(remote: Remote, package: Package, token: str, choice: Choice, verify: str) -> str:
     """Runs the program on the board and compares its outputs with the reference; returns the verdicts."""
     board = remote.board
     executor = BoardExecutor(remote=remote, token=token, description=f"the board {board.name}")
@@ -167,8 +170,11 @@ def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str
                 path=remote_path(board, digest),
                 model=remote_path(board, package.digests[package.model_name(number)]),
             )
-            verdict = verification.verify_with(program, model, program_digest=digest, choice=choice)
-            if verdict.passed is False:
+            earlier = package.verdicts[number] if package.verdicts else None
+            verdict = verification.verify_with(
+                program, model, program_digest=digest, choice=choice, earlier=earlier
+            )
+            if verdict.fails and verify == STRICT:
                 raise VerificationError(
                     verdict.line(), "run it on the board by hand, or build with --no-prune"
                 )
