@@ -74,11 +74,12 @@ class FlashSurvey:
         }
 
 
-def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
+def deploy(request: Request, boards: Sequence[AnyBoard], *, unproven: bool = False) -> FleetResult:
     """Builds and deploys to all boards; writes the outcome for each to ``deploy.json`` in the output folder.
 
     A board that is written with a flash tool has no file system, so its program contains the model.  With
-    both kinds of boards, that program is built in a folder of its own, ``<folder>-flash``.
+    both kinds of boards, that program is built in a folder of its own, ``<folder>-flash``.  ``unproven`` is
+    that of :func:`litesmith.board.deploy.deployer.deploy`.
 
     Raises:
         LitesmithError: the build failed; no board was touched.
@@ -105,7 +106,7 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
             return flashing.flash(board, packages[FlashBoard], report)
-        return deployer.deploy(board, packages[Board], report, request.choice)
+        return deployer.deploy(board, packages[Board], report, request.choice, unproven=unproven)
 
     result = fleet.run(boards, work)
     files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
