@@ -128,8 +128,7 @@ def _copy(content: Mapping[str, Path], folder: Path) -> None:
             target = staged / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        if not folder.exists():
-            (staged / "files").rename(folder)
+        files.move_folder(staged / "files", folder)
 
 
 def _registered(

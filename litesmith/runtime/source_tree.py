@@ -179,8 +179,7 @@ def _make(store: Originals, component: Component, final: Path) -> None:
             shutil.copyfile(header, staged / "litesmith" / header.name)
         write_stamp(staged, read_stamp(source))
         # Another build may have been faster; it has made the same content.
-        if not final.exists():
-            staged.rename(final)
+        files.move_folder(staged, final)
 
 
 def _apply(patch: Patch, path: Path, component: str) -> None:

@@ -163,10 +163,10 @@ class Zig:
             BuildError: zig does not know the target or the CPU.
         """
         self._home.mkdir(parents=True, exist_ok=True)
+        # For builds by hand, with CMake.  Every environment's compiler of this version is the same.
         link = self._home / "zig"
-        if not link.exists() or link.resolve() != self._program.resolve():
-            link.unlink(missing_ok=True)
-            link.symlink_to(self._program)
+        if not link.exists():
+            files.link_atomically(link, self._program)
         folder = self._runtime_folder(profile)
         if folder.exists():
             return
@@ -202,8 +202,7 @@ class Zig:
             (staged / "link.json").write_text(
                 files.to_json({"emulation": emulation, "files": [path.name for path in kept]})
             )
-            if not folder.exists():
-                staged.rename(folder)
+            files.move_folder(staged, folder)
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
