@@ -77,19 +77,6 @@ def link_atomically(link: Path, target: Path) -> None:
         aside.replace(link)
 
 
-def move_folder(staged: Path, final: Path) -> None:
-    """Moves a folder into place by one rename, unless another process was faster: its folder stays.
-
-    Raises:
-        OSError: the folder around it is not writable.
-    """
-    try:
-        staged.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
-
-
 @contextmanager
 def staging_folder(final: Path) -> Iterator[Path]:
     """A scratch folder on the same file system as ``final``, always removed at the end.

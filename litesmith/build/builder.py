@@ -33,7 +33,7 @@ from litesmith.runtime.engines.interpreter.sources import (
     SELECTED_OPS,
 )
 from litesmith.runtime.include_closure import IncludeClosure
-from litesmith.runtime.source_tree import SourceTree
+from litesmith.runtime.source_tree import SourceTree, require_whole
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
@@ -277,6 +277,7 @@ class Builder:
         missing = list({job.output: job for job in jobs if not cache.is_whole(job.output)}.values())
         if not missing:
             return
+        require_whole(self.tree)
         self.toolchain.prepare(self.profile)
         workers = os.cpu_count() or 1
         with (

@@ -67,7 +67,7 @@ def is_whole(path: Path) -> bool:
         status = path.stat()
     except OSError:
         return False
-    return _has_digest(path, status.st_ino, status.st_mtime_ns, status.st_size)
+    return _has_digest(path, status.st_ino, status.st_ctime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=1 << 16)
