@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tasks = namespace(development=paths.is_checkout())
         program = Litesmith(name="litesmith", binary="litesmith", namespace=tasks, version=__version__)
         console.show_debug_output("--debug" in words)
-        program.run(["litesmith", *words])
+        with console.filtered():
+            program.run(["litesmith", *words])
     except BrokenPipeError:
         # The reader (such as head) closed the pipe; Python would report that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,7 +30,6 @@ def transfers() -> Iterator[Begin]:
     if not sys.stderr.isatty():
         yield lambda what, total: _Lines(what, total).at
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -46,7 +45,7 @@ def transfers() -> Iterator[Begin]:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console.rich_console(stderr=True),
         transient=True,
     )
     with bars:

@@ -1,10 +1,15 @@
-"""Downloads that continue where they were cut off: in the same run, and in the next one."""
+"""Downloads that continue where they were cut off: in the same run, and in the next one.
+
+A server is not trusted: a transfer that is slower than a floor is given up, no more bytes are taken than are
+expected, and content is taken as it is sent, never decompressed.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +25,14 @@ _CONNECT_SECONDS = 5
 _STALLED_SECONDS = 30
 _RESOLVE_SECONDS = 8
 _CHUNK = 1 << 16
-"""Bytes that are written at a time; of these, what has come before a cut is lost."""
+"""The most bytes that are written at a time; an attempt that brings fewer in all brought nothing."""
+_SLOWEST = 2000
+"""Bytes in a second that a transfer must bring, on average over ``_STALLED_SECONDS``."""
+_MOST_BYTES = 8 << 30
+"""The longest file, where no length is expected."""
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each new attempt; an attempt that brought bytes starts them again."""
+"""Seconds to wait before each new attempt; an attempt that brought a chunk starts them again."""
+_TOO_SLOW = "too slow"
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -42,6 +52,19 @@ class _Validator:
     value: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """What is known of a file: its length in bytes, or 0, and whether its digest is."""
+
+    size: int
+    digest_decides: bool
+
+    def require(self, whole: int | None) -> None:
+        """Raises UnreachableError if a server's file has another length."""
+        if (self.size and whole not in (None, self.size)) or (whole or 0) > _MOST_BYTES:
+            raise UnreachableError(f"its file has {whole} bytes, and {self.size or _MOST_BYTES} are expected")
+
+
 class Downloader:
     """Downloads of one run; it remembers hosts that do not answer, and asks each of them only once."""
 
@@ -57,6 +80,7 @@ class Downloader:
         *,
         sha256: str,
         begin: Callable[[int | None], Callable[[int], None]],
+        size: int = 0,
     ) -> str:
         """Downloads a file to ``target``, and returns its SHA-256 in hexadecimal digits.
 
@@ -65,7 +89,8 @@ class Downloader:
         one.  A continued file with another SHA-256 is downloaded again from its beginning.
 
         ``begin`` is called with the number of bytes, or None, and returns what is called with the number of
-        bytes so far.
+        bytes so far.  ``size`` is the length of the file in bytes, if it is known: a server that has another
+        one does not have the file.
 
         Raises:
             UnreachableError: see there.
@@ -74,11 +99,12 @@ class Downloader:
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
-        continued = self._transfer(address, partial, bool(sha256), begin)
+        expected = _Expected(size=size, digest_decides=bool(sha256))
+        continued = self._transfer(address, partial, expected, begin)
         digest = files.sha256(partial)
         if continued and sha256 and digest != sha256:
             _discard(partial)
-            self._transfer(address, partial, False, begin)
+            self._transfer(address, partial, _Expected(size=size, digest_decides=False), begin)
             digest = files.sha256(partial)
         partial.replace(target)
         _validator_file(partial).unlink(missing_ok=True)
@@ -93,7 +119,7 @@ class Downloader:
         self,
         address: str,
         partial: Path,
-        digest_decides: bool,
+        expected: _Expected,
         begin: Callable[[int | None], Callable[[int], None]],
     ) -> bool:
         """Brings the whole file to ``partial``; whether a part of it was there before."""
@@ -106,7 +132,7 @@ class Downloader:
         while True:
             before = partial.stat().st_size if partial.exists() else 0
             try:
-                for done, total in self._attempt(address, partial, digest_decides):
+                for done, total in self._attempt(address, partial, expected):
                     at = at or begin(total)
                     at(done)
                 return continued
@@ -122,11 +148,13 @@ class Downloader:
                     self._set_silent(address, reason)
                     raise UnreachableError(reason) from error
                 refused = at is None
-                if now > before:
-                    pauses, continued = iter(_PAUSES), True
+                continued = continued or now > before
+                if now >= before + _CHUNK:
+                    pauses = iter(_PAUSES)
                 pause = next(pauses, None)
                 if pause is None:
-                    raise UnreachableError(f"cut off after {now} bytes") from error
+                    reason = _TOO_SLOW if str(error) == _TOO_SLOW else "cut off"
+                    raise UnreachableError(f"{reason} after {now} bytes") from error
             except requests.HTTPError as error:
                 status = error.response.status_code
                 pause = next(pauses, None) if status in _TRY_AGAIN else None
@@ -137,14 +165,14 @@ class Downloader:
             if self._stop.wait(pause):
                 raise StoppedError
 
-    def _attempt(self, address: str, partial: Path, digest_decides: bool) -> Iterator[tuple[int, int | None]]:
+    def _attempt(self, address: str, partial: Path, expected: _Expected) -> Iterator[tuple[int, int | None]]:
         """One request; yields the bytes so far and in all, first before the first byte."""
         import requests
 
         headers, start = {"Accept-Encoding": "identity"}, 0
         if partial.exists():
             validator = _read_validator(partial, address)
-            if validator or digest_decides:
+            if validator or expected.digest_decides:
                 start = partial.stat().st_size
                 headers["Range"] = f"bytes={start}-"
                 headers |= {"If-Range": validator} if validator else {}
@@ -160,9 +188,12 @@ class Downloader:
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content or whole is None:
                 start, whole = 0, _length(response)
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise UnreachableError("the server sends it encoded")
+            expected.require(whole)
             _write_validator(partial, address, response)
             yield start, whole
-            yield from self._write(response, partial, start, whole)
+            yield from self._write(response, partial, start, whole or expected.size or None)
 
     def _write(
         self, response: requests.Response, partial: Path, start: int, whole: int | None
@@ -173,11 +204,14 @@ class Downloader:
         try:
             with partial.open("r+b" if start else "wb") as file:
                 file.seek(start)
-                for chunk in response.iter_content(_CHUNK):
+                for chunk in _chunks(response):
                     if self._stop.is_set():
                         raise StoppedError
-                    file.write(chunk)
                     done += len(chunk)
+                    if done > (_MOST_BYTES if whole is None else whole):
+                        _discard(partial)
+                        raise UnreachableError("it is longer than expected")
+                    file.write(chunk)
                     yield done, whole
         except OSError as error:
             if not isinstance(error, requests.RequestException):
@@ -203,6 +237,28 @@ class Downloader:
     def _set_silent(self, address: str, reason: str) -> None:
         with self._lock:
             self._silent[urlsplit(address).netloc] = reason
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The content as it arrives; the errors are those of requests."""
+    import requests
+    import urllib3
+
+    begin, count = time.monotonic(), 0
+    try:
+        # Without waiting for a whole chunk: a byte now and then would never be one.
+        while chunk := response.raw.read1(_CHUNK, decode_content=False):
+            yield chunk
+            count += len(chunk)
+            seconds = time.monotonic() - begin
+            if seconds >= _STALLED_SECONDS:
+                if count < _SLOWEST * seconds:
+                    raise requests.exceptions.ChunkedEncodingError(_TOO_SLOW)
+                begin, count = time.monotonic(), 0
+    except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
+        raise requests.ConnectionError(str(error)) from error
+    except (urllib3.exceptions.HTTPError, ConnectionError) as error:
+        raise requests.exceptions.ChunkedEncodingError(str(error)) from error
 
 
 def _resolves(host: str) -> bool:

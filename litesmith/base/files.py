@@ -35,7 +35,7 @@ def to_json(value: Any) -> str:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a temporary file and renames it, so that no reader sees a partial file.
+    """Writes a temporary file and renames it, so that no reader sees a partial file, not even after a crash.
 
     Raises:
         OSError: the disk is full, or the folder is not writable.
@@ -46,11 +46,35 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def make_durable(path: Path) -> None:
+    """Waits until the content of a file is on the disk: after a crash, a renamed file is whole or not there.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def link_atomically(link: Path, target: Path) -> None:
+    """Makes a symbolic link, or replaces one; another process may do so at the same moment.
+
+    Raises:
+        OSError: the folder is not writable.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{link.name}.", dir=link.parent) as scratch:
+        aside = Path(scratch) / link.name
+        aside.symlink_to(target)
+        aside.replace(link)
 
 
 @contextmanager
@@ -97,29 +121,42 @@ def publish(staged: Path, final: Path, optional: Sequence[str] = ()) -> None:
 
     Folders replace folders of the same name.  Other content of ``final`` is kept, except for the
     ``optional`` names that an earlier build wrote and this one does not have.
-    ``manifest.json`` is moved last: if it exists, everything else is complete.
+    ``manifest.json`` is moved last: if it exists, everything else is complete.  Two processes that publish
+    into one folder do so one after the other.
 
     Raises:
         LitesmithError: ``final`` is a file.
     """
     if final.exists() and not final.is_dir():
         raise LitesmithError(f"the output folder {final} is a file", "name another one with --out")
-    if not final.exists():
-        # The whole folder appears in one step.
-        staged.rename(final)
-        return
-    with _uninterrupted():
+    with _folder_locked(final.parent), _uninterrupted():
+        if not final.exists():
+            # The whole folder appears in one step.
+            staged.rename(final)
+            return
         for name in optional:
             if not (staged / name).exists():
                 (final / name).unlink(missing_ok=True)
         _replace_entries(staged, final)
 
 
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """Holds an exclusive lock on a folder, without a file of its own in it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _replace_entries(staged: Path, final: Path) -> None:
     (final / "manifest.json").unlink(missing_ok=True)
     for entry in sorted(staged.iterdir(), key=lambda e: (e.name == "manifest.json", e.name)):
         target = final / entry.name
-        if target.is_dir() and not target.is_symlink():
+        # A folder cannot replace a link to one.
+        if target.is_dir() or target.is_symlink():
             old = staged / f".old-{entry.name}"
             target.rename(old)
         entry.rename(target)

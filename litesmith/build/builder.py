@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,11 +33,13 @@ from litesmith.runtime.engines.interpreter.sources import (
     SELECTED_OPS,
 )
 from litesmith.runtime.include_closure import IncludeClosure
-from litesmith.runtime.source_tree import SourceTree
+from litesmith.runtime.source_tree import SourceTree, require_whole
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
 Seen = TypeVar("Seen")
+
+_ELSEWHERE = re.compile(r"/objects/[0-9a-f]{2}/[0-9a-f]{64}\.o")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +47,8 @@ class Binary:
     """A linked program in the cache.
 
     ``program`` is stripped, ``debug`` is the same with symbols, ``map_file`` is the linker's map.
-    ``objects`` maps each object's path in the cache to its source: ``component/path``, or the
-    name alone for one of the project's own files.
+    ``objects`` maps each object to its source: ``component/path``, or the name alone for one of the project's
+    own files.  Objects, and files in the cache that the map names, have paths relative to the cache.
     """
 
     program: Path
@@ -122,7 +125,7 @@ class Builder:
         """The stripped program if it is already in the cache, else None."""
         # Keys depend only on content, so the project's files need not be written.
         program = self._program(self._jobs(self.scratch, project))
-        return program if program.exists() else None
+        return program if cache.is_whole(program) else None
 
     def variants(self, projects: Mapping[str, Project]) -> dict[str, Path]:
         """Builds stripped programs of projects with fewer ops (see :meth:`Project.reduced`), by name.
@@ -151,8 +154,10 @@ class Builder:
                 self.toolchain.link(
                     self.profile, inputs, program, strip=False, map_file=map_file, aliases=aliases
                 )
-                objects = {str(job.output): job.source for job in jobs}
-                return look(name, Binary(program=program, debug=program, map_file=map_file, objects=objects))
+                _store_map(map_file, map_file)
+                return look(
+                    name, Binary(program=program, debug=program, map_file=map_file, objects=_objects(jobs))
+                )
 
         return self._variants(projects, link, "linking")
 
@@ -269,9 +274,10 @@ class Builder:
         )
 
     def _compile(self, jobs: Iterable[_Job]) -> None:
-        missing = list({job.output: job for job in jobs if not job.output.exists()}.values())
+        missing = list({job.output: job for job in jobs if not cache.is_whole(job.output)}.values())
         if not missing:
             return
+        require_whole(self.tree)
         self.toolchain.prepare(self.profile)
         workers = os.cpu_count() or 1
         with (
@@ -294,7 +300,6 @@ class Builder:
         self.ahead[header] = self.toolchain.precompile(self.profile, path, header.flags, self.tree.root)
 
     def _compile_one(self, job: _Job, advance: console.Advance) -> None:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
         # In a folder of its own, because a killed compiler leaves temporary files next to its output.
         with self._aside() as aside:
             flags = job.flags
@@ -305,7 +310,7 @@ class Builder:
                 self.toolchain.compile(self.profile, job.argument, flags, aside / "object.o", job.folder)
             except BuildError as error:
                 raise self._with_paths_of_the_user(error) from None
-            (aside / "object.o").rename(job.output)
+            cache.store(aside / "object.o", job.output)
         advance(1, job.source.rsplit("/", 1)[-1])
 
     def _with_paths_of_the_user(self, error: BuildError) -> BuildError:
@@ -323,17 +328,16 @@ class Builder:
 
     def _link(self, jobs: list[_Job]) -> Binary:
         program = self._link_stripped(jobs)
-        objects = {str(job.output): job.source for job in jobs}
         debug, map_file = program.with_name("debug"), program.with_name("map")
-        if not debug.exists():
+        if not (cache.is_whole(debug) and _is_of_this_cache(map_file)):
             with self._aside() as aside:
                 inputs = [job.output for job in jobs]
                 self.toolchain.link(
                     self.profile, inputs, aside / "debug", strip=False, map_file=aside / "map"
                 )
-                (aside / "map").replace(map_file)
-                (aside / "debug").replace(debug)
-        return Binary(program=program, debug=debug, map_file=map_file, objects=objects)
+                _store_map(aside / "map", map_file)
+                cache.store(aside / "debug", debug)
+        return Binary(program=program, debug=debug, map_file=map_file, objects=_objects(jobs))
 
     def _program(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
         return cache.program_path(
@@ -345,14 +349,34 @@ class Builder:
 
     def _link_stripped(self, jobs: list[_Job], aliases: Mapping[str, str] | None = None) -> Path:
         program = self._program(jobs, aliases)
-        if not program.exists():
+        if not cache.is_whole(program):
             self.toolchain.prepare(self.profile)
-            program.parent.mkdir(parents=True, exist_ok=True)
             with self._aside() as aside:
                 inputs = [job.output for job in jobs]
                 self.toolchain.link(self.profile, inputs, aside / "program", strip=True, aliases=aliases)
-                (aside / "program").replace(program)
+                cache.store(aside / "program", program)
         return program
+
+
+def _objects(jobs: Iterable[_Job]) -> dict[str, str]:
+    """The source of each object, by the object's path in the cache."""
+    return {cache.in_cache(job.output): job.source for job in jobs}
+
+
+def _store_map(linked: Path, final: Path) -> None:
+    """Stores what the linker wrote: its map names objects by where the cache is now."""
+    text = linked.read_text(encoding="utf-8", errors="surrogateescape")
+    linked.write_text(cache.without_place(text), encoding="utf-8", errors="surrogateescape")
+    if linked != final:
+        cache.store(linked, final)
+
+
+def _is_of_this_cache(map_file: Path) -> bool:
+    """Whether a map is whole, and names no object of a cache in another place, as earlier versions wrote."""
+    if not cache.is_whole(map_file):
+        return False
+    text = cache.without_place(map_file.read_text(encoding="utf-8", errors="replace"))
+    return _ELSEWHERE.search(text) is None
 
 
 def _finish(waiting: Sequence[Future[None]]) -> None:

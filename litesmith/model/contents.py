@@ -6,6 +6,7 @@ TensorFlow is not imported and weights are not read: a model of 10 MB takes a fe
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from litesmith.model.flatbuffer import DamagedError
 from litesmith.model.tables import Table
 
 _SUPPORTED_SCHEMA = 3
+# C0, DEL and C1: what terminals take for commands.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def analyse(path: Path, shown_as: str | None = None) -> ModelAnalysis:
@@ -97,12 +100,20 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
     )
 
 
+def _name(entry: Table, field: str) -> str:
+    """A name in the model: programs and commands print it, so a terminal must not take it for a command."""
+    name = entry.text(field)
+    if _CONTROL.search(name):
+        raise DamagedError(f"the name {name!r} at byte {entry.position} has control characters")
+    return name
+
+
 def _operator_code(entry: Table) -> OperatorCode:
     # Codes over 127 do not fit the old field, which then holds 127 (schema_utils.cc).
     code = max(entry.integer("deprecated_builtin_code"), entry.integer("builtin_code"))
     if code < 0:
         raise DamagedError(f"the operator code at byte {entry.position} is {code}")
-    name = entry.text("custom_code") if code == CUSTOM_CODE else None
+    name = _name(entry, "custom_code") if code == CUSTOM_CODE else None
     if name == "":
         raise DamagedError(f"the custom op at byte {entry.position} has no name")
     return OperatorCode(code=code, name=name, version=entry.integer("version"))
@@ -140,7 +151,7 @@ def _subgraph(
         for index in (*node.inputs, *node.outputs, *node.intermediates):
             if not -1 <= index < len(tensors):
                 raise DamagedError(f"operator {position} of {where} uses tensor {index} of {len(tensors)}")
-    return Subgraph(name=entry.text("name"), tensors=tensors, inputs=inputs, outputs=outputs, nodes=nodes)
+    return Subgraph(name=_name(entry, "name"), tensors=tensors, inputs=inputs, outputs=outputs, nodes=nodes)
 
 
 def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
@@ -154,7 +165,7 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         raise DamagedError(f"{where} has the shape {list(shape)}")
     kind = entry.enum("type").lower()
     return Tensor(
-        name=entry.text("name"),
+        name=_name(entry, "name"),
         dtype=kind if kind in dtype_numbers() else f"dtype{kind}",
         shape=shape,
         allocated_shape=tuple(max(dimension, 0) for dimension in allocated),
@@ -230,7 +241,7 @@ def _seeded(options: Table) -> bool:
 
 def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:
     number = entry.integer("subgraph_index")
-    key = entry.text("signature_key")
+    key = _name(entry, "signature_key")
     if number >= len(subgraphs):
         raise DamagedError(f"the signature {key!r} belongs to subgraph {number} of {len(subgraphs)}")
     return Signature(
@@ -243,4 +254,4 @@ def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:
 
 def _tensor_indices(signature: Table, field: str) -> dict[str, int]:
     """Tensor indices by argument name."""
-    return {item.text("name"): item.integer("tensor_index") for item in signature.tables(field)}
+    return {_name(item, "name"): item.integer("tensor_index") for item in signature.tables(field)}

@@ -10,6 +10,8 @@ from litesmith.base.errors import UsageError, nearest
 from litesmith.model.analysis import ModelAnalysis, Subgraph, Tensor
 from litesmith.model.tensors import Array
 
+_SIGNATURE = "--signature"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -62,7 +64,7 @@ class Part:
 
     def arguments(self) -> list[str]:
         """The arguments that make the program run this part."""
-        words = ["--signature", self.signature] if self.signature is not None else []
+        words = [_SIGNATURE, self.signature] if self.signature is not None else []
         for index, shape in self.shapes.items():
             words += ["--input-shape", f"{self._called(index)}={'x'.join(map(str, shape))}"]
         return words
@@ -72,6 +74,13 @@ class Part:
         name = self.subgraph.tensors[index].name
         alone = sum(tensor.name == name for tensor in self.inputs) == 1
         return name if name and alone else str(self.subgraph.inputs.index(index))
+
+
+def signature_of(arguments: Sequence[str]) -> str | None:
+    """The signature in arguments of a program, which :meth:`Part.arguments` gave."""
+    if _SIGNATURE not in arguments:
+        return None
+    return arguments[list(arguments).index(_SIGNATURE) + 1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,6 @@ def fetch(name: str) -> Path:
         )
     digest = hashlib.sha256(done.stdout).hexdigest()
     path = paths.cache_folder() / "revisions" / digest[:16] / Path(name.rpartition(":")[2]).name
-    if not path.exists():
+    if not path.is_file() or files.sha256(path) != digest:
         files.write_atomically(path, done.stdout)
     return path

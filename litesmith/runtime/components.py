@@ -16,12 +16,13 @@ class Archive:
 
     ``location`` is a URL for ``upstream``, a path below the mirror for ``debian``, and the name of a file for
     ``bundle``.  ``sha256`` is empty for archives that a forge makes of a revision on request: they promise no
-    stable digest, and the digest of their content decides.
+    stable digest, and the digest of their content decides.  ``size`` is the length in bytes, 0 if unknown.
     """
 
     kind: OriginKind
     location: str
     sha256: str = ""
+    size: int = 0
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from litesmith.base import files
+from litesmith.base import files, whole_folders
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.model.analysis import CUSTOM_CODE
@@ -121,15 +121,15 @@ def _files(path: Path, base: Path, op: CustomOp) -> set[str]:
 
 
 def _copy(content: Mapping[str, Path], folder: Path) -> None:
-    if folder.exists():
+    if whole_folders.is_whole(folder):
         return
+    whole_folders.discard(folder)
     with files.staging_folder(folder) as staged:
         for name, file in content.items():
             target = staged / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        if not folder.exists():
-            (staged / "files").rename(folder)
+        whole_folders.publish(staged / "files", folder)
 
 
 def _registered(

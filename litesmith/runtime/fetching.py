@@ -147,6 +147,7 @@ class _Run:
                     address,
                     place,
                     sha256=archive.sha256,
+                    size=archive.size,
                     begin=lambda total: self.begin(f"fetching {label}", total),
                 )
             except UnreachableError as error:

@@ -12,11 +12,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import files
 from litesmith.runtime.components import Archive, Component
+from litesmith.runtime.content_digest import content_digest
 
 STAMP = ".litesmith.json"
 """The file of a component's folder that says where the files came from."""
@@ -35,6 +36,14 @@ class Originals:
     def has(self, component: Component) -> bool:
         """Whether the files of a component are there."""
         return (self.folder(component) / STAMP).is_file()
+
+    def require_sound(self, component: Component) -> None:
+        """Removes the files of a component that are not those that are pinned, so that they are missing."""
+        if self.has(component):
+            folder = self.folder(component)
+            digests = {path: bytes.fromhex(files.sha256(folder / path)) for path in self.paths(component)}
+            if content_digest(digests) != component.digest:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def paths(self, component: Component) -> tuple[str, ...]:
         """The files of a component that is there, relative to its folder, in order."""
@@ -62,9 +71,15 @@ class Originals:
 
 def write_stamp(folder: Path, archive: Archive) -> None:
     """Notes in a folder the archive that its files came from."""
-    (folder / STAMP).write_text(files.to_json(asdict(archive)), encoding="utf-8")
+    # Other versions of litesmith read these three keys.
+    known = {"kind": archive.kind, "location": archive.location, "sha256": archive.sha256}
+    (folder / STAMP).write_text(files.to_json(known), encoding="utf-8")
 
 
 def read_stamp(folder: Path) -> Archive:
-    """The archive that the files of a folder came from."""
+    """The archive that the files of a folder came from.
+
+    Raises:
+        ValueError, TypeError: the note is damaged.
+    """
     return Archive(**json.loads((folder / STAMP).read_text(encoding="utf-8")))

@@ -32,13 +32,14 @@ XNNPACK = "xnnpack"
 _C_FILES = (".h", ".cc", ".c", ".inc", ".fbs")
 
 
-def _debian(path: str, sha256: str) -> Archive:
-    return Archive(kind="debian", location=f"pool/main/{path}", sha256=sha256)
+def _debian(path: str, sha256: str, size: int = 0) -> Archive:
+    return Archive(kind="debian", location=f"pool/main/{path}", sha256=sha256, size=size)
 
 
 CHROMIUM = _debian(
     "c/chromium/chromium_150.0.7871.100.orig.tar.xz",
     "2d39244586a0e28242ea082777dbfa877e9d374e62bf9f2d86a92b0a142118cd",
+    941_208_512,
 )
 
 

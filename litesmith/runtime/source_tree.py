@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from litesmith.base import files, paths
-from litesmith.base.errors import SourceError
+from litesmith.base import console, files, paths, whole_folders
+from litesmith.base.errors import SourceError, ToolError
 from litesmith.runtime import fetching
 from litesmith.runtime.components import Archive, Component
 from litesmith.runtime.edits.patch import Patch
-from litesmith.runtime.originals import STAMP, Originals, read_stamp, write_stamp
+from litesmith.runtime.originals import Originals, read_stamp, write_stamp
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 
 
@@ -120,6 +120,8 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
     missing = [one for one in components if folder_of(one) is None]
     if missing:
         store = originals()
+        for component in missing:
+            store.require_sound(component)
         fetching.fetch(missing, store, (*COMPONENTS, *XNNPACK_COMPONENTS))
         root.mkdir(parents=True, exist_ok=True)
         for component in missing:
@@ -136,7 +138,32 @@ def source_tree(components: tuple[Component, ...] = COMPONENTS) -> SourceTree:
 def folder_of(component: Component) -> Path | None:
     """The folder of a component with its patches, if it has been made."""
     folder = paths.cache_folder() / "sources" / _folder(component)
-    return folder if (folder / STAMP).is_file() else None
+    try:
+        read_stamp(folder)
+    except (OSError, ValueError, TypeError):
+        return None
+    return folder
+
+
+def require_whole(tree: SourceTree) -> None:
+    """Makes those folders of a tree again whose files have changed since they were made.
+
+    Raises:
+        SourceError: see :func:`source_tree`.
+        ToolError: the files of a custom op have changed.
+    """
+    damaged = [
+        source for source in tree.sources.values() if not whole_folders.is_whole(tree.root / source.folder)
+    ]
+    for source in damaged:
+        console.note(f"{tree.root / source.folder} is damaged: it is made again")
+        whole_folders.discard(tree.root / source.folder)
+    if damaged:
+        source_tree(tuple(source.component for source in damaged))
+    for local in tree.local.values():
+        if not whole_folders.is_whole(tree.root / local.folder):
+            whole_folders.discard(tree.root / local.folder)
+            raise ToolError(f"the copy of {local.origin} in the cache is damaged", "build again")
 
 
 def originals() -> Originals:
@@ -179,8 +206,9 @@ def _make(store: Originals, component: Component, final: Path) -> None:
             shutil.copyfile(header, staged / "litesmith" / header.name)
         write_stamp(staged, read_stamp(source))
         # Another build may have been faster; it has made the same content.
-        if not final.exists():
-            staged.rename(final)
+        if folder_of(component) is None:
+            whole_folders.discard(final)
+        whole_folders.publish(staged, final)
 
 
 def _apply(patch: Patch, path: Path, component: str) -> None:

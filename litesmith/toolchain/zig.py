@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files, paths, process, templates
+from litesmith.base import console, files, paths, process, templates, whole_folders
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
 from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
@@ -163,13 +163,14 @@ class Zig:
             BuildError: zig does not know the target or the CPU.
         """
         self._home.mkdir(parents=True, exist_ok=True)
+        # For builds by hand, with CMake.  Every environment's compiler of this version is the same.
         link = self._home / "zig"
-        if not link.exists() or link.resolve() != self._program.resolve():
-            link.unlink(missing_ok=True)
-            link.symlink_to(self._program)
+        if not link.exists():
+            files.link_atomically(link, self._program)
         folder = self._runtime_folder(profile)
-        if folder.exists():
+        if whole_folders.is_whole(folder):
             return
+        whole_folders.discard(folder)
         console.note(f"building zig's C and C++ libraries for {folder.name}, once: about a minute")
         options = profile.toolchains["zig"]
         with files.staging_folder(folder) as staged:
@@ -202,8 +203,7 @@ class Zig:
             (staged / "link.json").write_text(
                 files.to_json({"emulation": emulation, "files": [path.name for path in kept]})
             )
-            if not folder.exists():
-                staged.rename(folder)
+            whole_folders.publish(staged, folder)
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path

@@ -105,6 +105,14 @@ class Verifier {
     return *count <= (size_ - *at) / element_bytes;
   }
 
+  // Names are printed: a terminal must not take parts of them for commands (C0, DEL, and C1 in UTF-8).
+  static bool Plain(const uint8_t* name) {
+    for (; *name != 0; ++name) {
+      if (*name < 0x20 || *name == 0x7f || (*name == 0xc2 && name[1] < 0xa0)) return false;
+    }
+    return true;
+  }
+
   bool Field(size_t at, char sign, bool vector, int type) {
     size_t count;
     if (vector) {
@@ -123,7 +131,7 @@ class Verifier {
       case 'b':
       case 'd':
       case 'h': return Vector(&at, sign - 'a' + 1, &count);
-      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0;
+      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0 && Plain(data_ + at);
       case '?': return Follow(&at) && Table(at, OptionsFields(type));
       case '!': return Follow(&at) && Table(at, OptionsFields(kSecondUnion + type));
       case '^': return Follow(&at) && Table(at, QuantizationFields(type));

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
 import re
 import socket
@@ -33,6 +35,9 @@ class Server(ThreadingHTTPServer):
         self.statuses: list[int] = []
         self.stall = threading.Event()
         self.stalled_after: int | None = None
+        self.drip: float | None = None
+        self.encoding = ""
+        self.length: int | None = None
         self.requests: list[str | None] = []
 
     @property
@@ -45,6 +50,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def handle(self) -> None:
+        # A client may close the connection in the middle.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         asked = self.server
@@ -67,8 +77,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if asked.tag:
             self.send_header("ETag", asked.tag)
-        self.send_header("Content-Length", str(len(data) - start))
+        if asked.encoding:
+            self.send_header("Content-Encoding", asked.encoding)
+        if asked.length is None:
+            self.send_header("Content-Length", str(len(data) - start))
+        elif asked.length:
+            self.send_header("Content-Length", str(asked.length))
         self.end_headers()
+        if asked.drip is not None:
+            for byte in data[start:]:
+                self.wfile.write(bytes([byte]))
+                if asked.stall.wait(asked.drip):
+                    return
         if asked.stalled_after is not None:
             self.wfile.write(data[start : start + asked.stalled_after])
             asked.stalled_after = None
@@ -115,8 +135,10 @@ def test_it_continues_where_it_was_cut_off(server: Server, tmp_path: Path, sha25
     server.cut_after = [4 * CHUNK + 7, 1, 5 * CHUNK]
     fetch(server.address, tmp_path / "big.tar", sha256)
     assert (tmp_path / "big.tar").read_bytes() == DATA
-    continued = f"bytes={4 * CHUNK}-"
-    assert server.requests == [None, continued, continued, f"bytes={9 * CHUNK}-"]
+    assert server.requests == [
+        None,
+        *(f"bytes={start}-" for start in (4 * CHUNK + 7, 4 * CHUNK + 8, 9 * CHUNK + 8)),
+    ]
 
 
 def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
@@ -235,3 +257,44 @@ def test_stopping(server: Server, tmp_path: Path) -> None:
             server.address, tmp_path / "big.tar", sha256="", begin=lambda _: lambda _: None
         )
     assert not (tmp_path / "big.tar").exists()
+
+
+def test_a_server_that_drips_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is no progress: the next origin is tried, and continues."""
+    monkeypatch.setattr(download, "_STALLED_SECONDS", 0.3)
+    server.drip = 0.01
+    start = time.monotonic()
+    with pytest.raises(UnreachableError, match="too slow after"):
+        fetch(server.address, tmp_path / "big.tar")
+    assert time.monotonic() - start < 10
+    assert len(server.requests) == 4
+    server.drip = None
+    fetch(server.address, tmp_path / "big.tar")
+    assert server.requests[-1] != "bytes=0-"
+
+
+def test_encoded_content_is_not_decoded(server: Server, tmp_path: Path) -> None:
+    """Some kilobytes could become gigabytes."""
+    server.encoding = "gzip"
+    server.data = gzip.compress(bytes(50_000_000))
+    with pytest.raises(UnreachableError, match="the server sends it encoded"):
+        fetch(server.address, tmp_path / "big.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("announced", [None, 0, len(DATA) + 1])
+def test_a_file_of_another_length(server: Server, tmp_path: Path, announced: int | None) -> None:
+    """It is refused when its length is announced, and at the first byte too many when it is not."""
+    server.length = announced
+    server.data = DATA + b"more"
+    with pytest.raises(UnreachableError, match=r"are expected|longer than expected"):
+        Downloader(threading.Event()).fetch(
+            server.address,
+            tmp_path / "big.tar",
+            sha256=SHA256,
+            size=len(DATA),
+            begin=lambda _: lambda _: None,
+        )
+    assert list(tmp_path.iterdir()) == []

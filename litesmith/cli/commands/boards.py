@@ -63,7 +63,10 @@ def list_boards(
     BOARDS,
     ENTRY,
     VERIFY,
-    help={"out": "output folder of the build (default: build/<target>/<model name>)"},
+    help={
+        "out": "output folder of the build (default: build/<target>/<model name>)",
+        "unproven": "switch even where no outputs can be compared on the board",
+    },
     json="print the result of each board as JSON",
     letters=("target", "model", "board", "tag", "all", "boards", "toolchain", "out"),
 )
@@ -73,13 +76,14 @@ def deploy(
     entry: EntryOptions,
     checks: VerifyOptions,
     out: str | None = None,
+    unproven: bool = False,
 ) -> Result[FleetResult]:
     """Build a program, copy it to boards, verify it there, and switch to it."""
     from litesmith.workflow import deployment
 
     chosen = boards.chosen()
     request = replace(options.request(out=out, choice=entry.choice()), verify=checks.mode())
-    return _fleet(deployment.deploy(request, chosen))
+    return _fleet(deployment.deploy(request, chosen, unproven=unproven))
 
 
 @command(BOARDS, json="print the result of each board as JSON")

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from litesmith.base.errors import UsageError
+from litesmith.build import cache
 from litesmith.build.builder import Binary
 from litesmith.measure.size import linkmap
 from litesmith.measure.size.anatomy import (
@@ -64,10 +65,11 @@ def dissect(binary: Binary, selection: Selection, core: frozenset[str]) -> Anato
 
     Raises:
         UsageError: the program and the file with its symbols are from different builds.
+        BuildError: the linker's map names an object that is not one of the program's.
     """
     elf, debug = Elf.read(binary.program), Elf.read(binary.debug)
     require_same_build(elf, debug)
-    map_text = binary.map_file.read_text(encoding="utf-8", errors="replace")
+    map_text = cache.without_place(binary.map_file.read_text(encoding="utf-8", errors="replace"))
     pieces = list(linkmap.pieces(map_text))
     symbols = debug.symbols()
     linked = {piece.file for piece in pieces if piece.file}

@@ -6,10 +6,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from litesmith.base import paths
 from litesmith.build.builder import Binary
+from litesmith.build.cache import located
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import DELEGATE, HEADERS
@@ -106,7 +106,7 @@ def symbols(project: Project, binary: Binary) -> tuple[Symbols, int]:
 
 def _texts(binary: Binary, source: str) -> set[bytes]:
     """The strings in the object of one of the project's own files."""
-    objects = (elf.Elf.read(Path(path)) for path, name in binary.objects.items() if name == source)
+    objects = (elf.Elf.read(located(path)) for path, name in binary.objects.items() if name == source)
     return {
         text
         for one in objects
