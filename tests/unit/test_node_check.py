@@ -11,6 +11,7 @@ import pytest
 from litesmith.measure.verify import rewriting, tensor_values
 from litesmith.measure.verify.limits.limit import SMALLEST, NodeView, growth, magnitude
 from litesmith.measure.verify.limits.node_limit import limit_of
+from litesmith.measure.verify.node_check import overflowed
 from litesmith.measure.verify.tensor_values import TensorValues
 from litesmith.model import contents
 from litesmith.model.analysis import ModelAnalysis
@@ -133,6 +134,13 @@ def test_xnnpack_may_be_one_step_off(tmp_path: Path, delegated: bool, steps: int
     found = limit_of(view(g, tmp_path, "ADD", {}, delegated=delegated), 0, np.zeros(1, np.int8))
     assert found is not None
     assert found.value == steps
+
+
+def test_xnnpack_does_not_end_at_the_largest_finite_number() -> None:
+    largest = np.finfo(np.float32).max
+    expected = np.array([largest, -largest, largest, 1, np.nan], np.float32)
+    actual = np.array([np.inf, -np.inf, -np.inf, np.inf, np.inf], np.float32)
+    assert overflowed(actual, expected).tolist() == [True, True, False, False, False]
 
 
 def test_ops_that_move_numbers_change_none(tmp_path: Path) -> None:
