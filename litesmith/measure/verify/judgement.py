@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,11 +14,12 @@ from litesmith.base.errors import LitesmithError
 from litesmith.measure.verify import repro, sensitivity
 from litesmith.measure.verify.cases import Case
 from litesmith.measure.verify.comparison import INCOMPARABLE, error_of
-from litesmith.measure.verify.node_check import NodeReport, WrongNode, check_nodes
+from litesmith.measure.verify.node_check import NodeReport, WrongNode, check_nodes, overflowed
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.tolerance import ANOTHER_SIZE, Tolerance, drift_tolerance, tolerance_of
 from litesmith.measure.verify.verdict import ComparedNode, Output
 from litesmith.model.model_file import Model
+from litesmith.model.tensors import Array
 
 
 class NodePrograms(Protocol):
@@ -36,12 +37,16 @@ class NodePrograms(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedOutput:
-    """An output of a case beside the expected one; the unit of ``error`` is that of :func:`error_of`."""
+    """An output of a case beside the expected one; the unit of ``error`` is that of :func:`error_of`.
+
+    ``actual`` is None for an output of another size.
+    """
 
     case: Case
     position: int
     error: float
     tolerance: Tolerance
+    actual: Array | None = field(repr=False, compare=False)
 
     @property
     def is_wrong(self) -> bool:
@@ -99,7 +104,9 @@ def compare_case(program: ProgramUnderTest, case: Case) -> tuple[ComparedOutput,
         written = case.written(position)
         error = INCOMPARABLE if actual is None else error_of(expected[written], actual[written])
         tolerance = ANOTHER_SIZE if actual is None else tolerance_of(expected)
-        found.append(ComparedOutput(case=case, position=position, error=error, tolerance=tolerance))
+        found.append(
+            ComparedOutput(case=case, position=position, error=error, tolerance=tolerance, actual=actual)
+        )
     return tuple(found)
 
 
@@ -110,15 +117,16 @@ def judge(program: ProgramUnderTest, model: Model, case: Case, nodes: NodeProgra
         VerificationError: the program failed.
     """
     outputs = compare_case(program, case)
+    found = _kept(outputs)
     if nodes is None or not any(output.is_wrong for output in outputs):
-        return Judgement(outputs=outputs)
+        return Judgement(outputs=found)
     try:
         with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
             return _by_nodes(
                 replace(program, path=str(nodes.checked())), model, outputs, nodes, Path(scratch)
             )
     except LitesmithError as error:
-        return Judgement(outputs=outputs, obstacle=str(error))
+        return Judgement(outputs=found, obstacle=str(error))
 
 
 def _by_nodes(
@@ -132,7 +140,9 @@ def _by_nodes(
     report = check_nodes(program, model, case, scratch)
     if report.wrong:
         node = _described(program, model, case, report, nodes, scratch)
-        return Judgement(outputs=tuple(outputs), nodes=report.compared, reasons=report.reasons, wrong=node)
+        return Judgement(outputs=_kept(outputs), nodes=report.compared, reasons=report.reasons, wrong=node)
+    if report.overflows:
+        outputs = [_without_overflows(output) for output in outputs]
     try:
         enough = [one.error / sensitivity.FACTOR if one.is_wrong else 0.0 for one in outputs]
         moved = sensitivity.drift(model, case, report.roundings, enough)
@@ -145,7 +155,21 @@ def _by_nodes(
         else output
         for output in outputs
     )
-    return Judgement(outputs=tuple(judged), nodes=report.compared, reasons=report.reasons, obstacle=obstacle)
+    return Judgement(outputs=_kept(judged), nodes=report.compared, reasons=report.reasons, obstacle=obstacle)
+
+
+def _kept(outputs: Iterable[ComparedOutput]) -> tuple[ComparedOutput, ...]:
+    """What a verdict keeps of all cases: without the arrays, which would fill the memory."""
+    return tuple(replace(output, actual=None) for output in outputs)
+
+
+def _without_overflows(output: ComparedOutput) -> ComparedOutput:
+    """The output with its error where infinity counts as the largest finite number."""
+    if output.actual is None:
+        return output
+    expected, written = output.case.expected[output.position], output.case.written(output.position)
+    actual = np.where(overflowed(output.actual, expected), expected, output.actual)
+    return replace(output, error=error_of(expected[written], actual[written]))
 
 
 def _described(

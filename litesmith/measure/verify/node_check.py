@@ -61,7 +61,8 @@ class NodeReport:
 
     ``roundings`` are the differences of right outputs, by tensor: floats, or a quantised tensor's steps in
     the form of :func:`~litesmith.measure.verify.rewriting.with_additions`.  ``reasons`` says why outputs that
-    differ are right.  ``skipped`` names tensors that could not be given or compared.
+    differ are right.  ``skipped`` names tensors that could not be given or compared.  ``overflows`` says that
+    XNNPACK gave infinity for the largest finite number.
     """
 
     compared: int
@@ -69,6 +70,7 @@ class NodeReport:
     roundings: Mapping[int, Array]
     reasons: tuple[str, ...]
     skipped: tuple[str, ...]
+    overflows: bool
 
 
 def check_nodes(
@@ -96,6 +98,7 @@ class _Comparison:
         self._case = case
         self._values = values
         self._graph = case.part.subgraph
+        self._overflows = False
         self._subgraph = subgraph_of(model.analysis, case.part.signature)
         self._producers = {
             tensor: (node, slot)
@@ -131,6 +134,7 @@ class _Comparison:
             roundings=roundings,
             reasons=tuple(reasons),
             skipped=tuple(skipped),
+            overflows=self._overflows,
         )
 
     def _place(self, record: Record) -> tuple[int, int]:
@@ -163,7 +167,9 @@ class _Comparison:
         limit = self._limit(view, position, slot, expected)
         allowed = np.broadcast_to(limit.value, expected.shape)
         with np.errstate(invalid="ignore"):
-            right = same | (difference <= allowed) | (view.delegated & overflowed(actual, expected))
+            over = view.delegated & overflowed(actual, expected)
+            right = same | (difference <= allowed) | over
+            self._overflows |= bool(over.any())
         if not bool(right.all()):
             excess = np.where(right, -1.0, difference - allowed)
             at = np.unravel_index(
@@ -204,7 +210,8 @@ class _Comparison:
             return None
         if expected.dtype == np.float32:
             with np.errstate(invalid="ignore", over="ignore"):
-                return np.where(same, 0, actual - expected).astype(np.float32)
+                difference = np.where(same, 0, actual - expected).astype(np.float32)
+                return np.where(np.isfinite(difference), difference, np.float32(0))
         if not self._graph.tensors[tensor].quantized or expected.dtype.name not in ("int8", "uint8", "int16"):
             return None
         steps = np.clip(actual.astype(np.int32) - expected, -127, 127)
