@@ -39,6 +39,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def one_line(text: str) -> str:
+    """The same without tabs and line feeds: text for a comment, or for a cell of a table."""
+    return printable(text).replace("\t", "\\u0009").replace("\n", "\\u000a")
+
+
 class _Filtered:
     """A text stream that writes :func:`printable` text, and what its encoding lacks as an escape."""
 

@@ -37,10 +37,16 @@ def to_json(value: Any) -> str:
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a temporary file and renames it, so that no reader sees a partial file, not even after a crash.
 
+    A device, such as a terminal, or a pipe is written to; it is not replaced.
+
     Raises:
         OSError: the disk is full, or the folder is not writable.
     """
     data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

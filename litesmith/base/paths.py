@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import platformdirs
+
+from litesmith.base.errors import UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -24,6 +27,19 @@ def cache_folder() -> Path:
     """The cache of sources, objects and programs, keyed by content; safe to delete at any time.
 
     ``LITESMITH_CACHE`` overrides the platform's default folder.
+
+    Raises:
+        UsageError: it is not named, and the user has no home folder.
     """
     named = os.environ.get("LITESMITH_CACHE")
-    return Path(named).absolute() if named else platformdirs.user_cache_path("litesmith")
+    if named:
+        return Path(named).absolute()
+    # Without a home folder, newer versions of platformdirs raise, and older ones give a path with "~".
+    with contextlib.suppress(RuntimeError):
+        folder = platformdirs.user_cache_path("litesmith")
+        if folder.is_absolute():
+            return folder
+    raise UsageError(
+        "there is no place for the cache: the home folder is unknown",
+        "set HOME, or name a folder in LITESMITH_CACHE",
+    )

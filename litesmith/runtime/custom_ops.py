@@ -41,6 +41,13 @@ class CustomOp(Strict):
     include: tuple[str, ...] = ()
     versions: tuple[int, int] = (1, 1)
 
+    @field_validator("name")
+    @classmethod
+    def _is_plain(cls, name: str) -> str:
+        if not name.isprintable() or {'"', "\\"} & set(name):
+            raise ValueError("a name without quotation marks, backslashes and control characters is expected")
+        return name
+
     @field_validator("registration")
     @classmethod
     def _is_a_function(cls, name: str) -> str:
@@ -115,8 +122,15 @@ def _files(path: Path, base: Path, op: CustomOp) -> set[str]:
         elif not place.is_dir():
             raise UsageError(f"{path}, {op.name}: there is no include folder {place}", "correct 'include'")
         else:
-            headers = (file for file in place.rglob("*") if file.suffix in _HEADERS and file.is_file())
-            found |= {str(file.relative_to(base)) for file in headers}
+            headers = [file for file in place.rglob("*") if file.suffix in _HEADERS and file.is_file()]
+            for header in headers:
+                # A link would bring another file into the program, and into the cache.
+                if not header.resolve().is_relative_to(base):
+                    raise UsageError(
+                        f"{path}, {op.name}: {header.relative_to(base)} is a link out of {base}",
+                        "copy the header into that folder",
+                    )
+            found |= {str(header.relative_to(base)) for header in headers}
     return found
 
 

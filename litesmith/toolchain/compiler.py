@@ -12,6 +12,9 @@ from litesmith.base.process import Completed
 COMPILE_SECONDS = 600
 """The time limit for compiling one file, and for linking."""
 
+ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
+"""The only environment variables that a compiler gets: CPATH, LIBRARY_PATH and others change programs."""
+
 Call = Callable[[Sequence[str | Path], Path, float], Completed]
 """Runs a command in a folder, with a time limit in seconds."""
 
@@ -45,6 +48,6 @@ def refusal(problem: str, output: str) -> BuildError:
     if "no space left on device" in output.lower():
         return BuildError(
             f"{problem}: no disk space is left for the cache",
-            "free some, or move the cache with LITESMITH_CACHE",
+            "free some, or name other folders: the cache in LITESMITH_CACHE, temporary files in TMPDIR",
         )
     return BuildError(f"{problem}: {first_error(output)}", "run with --debug to see the command")

@@ -17,7 +17,7 @@ from typing import Any
 from litesmith.base import files, paths, process, templates
 from litesmith.base.errors import ToolError
 from litesmith.target.profiles import Profile, ToolchainName, ToolchainOptions
-from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
+from litesmith.toolchain.compiler import COMPILE_SECONDS, ENVIRONMENT, first_error, refusal, run_compiler
 from litesmith.toolchain.protocol import CompileFlags, License
 
 _ASK_SECONDS = 60
@@ -46,9 +46,6 @@ _LINK = (
 
 # RISC-V has no atomic instructions for single bytes; with the archive, boards need no shared library.
 _LIBRARIES_AFTER = {"riscv64": ("-Wl,--push-state,-Bstatic", "-latomic", "-Wl,--pop-state")}
-
-# The only environment variables that GCC gets; CPATH, LD_RUN_PATH and the like would change programs.
-_ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 _PROGRAMS = ("cc1", "cc1plus", "as", "ld")
 _LIBRARIES = (
@@ -113,7 +110,7 @@ class Gcc:
 
     def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
         """Runs a command on the machine that has the compiler."""
-        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=_ENVIRONMENT, timeout=seconds)
+        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=ENVIRONMENT, timeout=seconds)
 
     def _ask(self, *words: str) -> process.Completed:
         return self._call(words, Path("/"), _ASK_SECONDS)

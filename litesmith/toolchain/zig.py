@@ -21,7 +21,7 @@ from typing import Any
 from litesmith.base import console, files, paths, process, templates, whole_folders
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
-from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
+from litesmith.toolchain.compiler import COMPILE_SECONDS, ENVIRONMENT, first_error, refusal, run_compiler
 from litesmith.toolchain.protocol import CompileFlags, License
 
 _RUNTIME_SECONDS = 900
@@ -129,6 +129,7 @@ class Zig:
             [self._program, *words],
             cwd=folder,
             env={"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
+            inherit=ENVIRONMENT,
             timeout=seconds,
         )
 

@@ -21,6 +21,7 @@ from tests.models import CUSTOM, FLOAT32, INT32, RESHAPE, Op, build_model
 pytestmark = pytest.mark.build
 
 DIGITS = EXAMPLES / "digits.tflite"
+GESTURE = EXAMPLES / "gesture.tflite"
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -289,6 +290,17 @@ def test_names_that_look_like_markup(cli: Cli, tmp_path: Path) -> None:
     done = cli("analyse", "--model", "[b].tflite")
     assert done.returncode == 3, done.stderr
     assert "[/b]x" in done.stdout
+
+
+def test_a_name_with_a_line_break_is_no_command_of_cmake(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m\nmessage(FATAL_ERROR mine)\n.tflite").write_bytes(GESTURE.read_bytes())
+    model = next(tmp_path.glob("*.tflite"))
+    done = cli("build", "--target", "x86_64", "--model", model, "--out", "out", "--no-verify")
+    assert done.returncode == 0, done.stderr
+    for name in ("CMakeLists.txt", "README.md", "toolchain.cmake"):
+        lines = (tmp_path / "out/project" / name).read_text().splitlines()
+        assert not [line for line in lines if line.startswith("message(FATAL_ERROR mine")]
+    assert "\\u000amessage(FATAL_ERROR mine)\\u000a" in (tmp_path / "out/project/CMakeLists.txt").read_text()
 
 
 def test_samples_that_a_model_rejects_are_skipped(cli: Cli, tmp_path: Path) -> None:
