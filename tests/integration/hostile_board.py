@@ -66,9 +66,12 @@ def running(folder: Path, behaviour: Behaviour) -> Iterator[dict[str, object]]:
 
         transports: list[Any] = []
 
+        stop = threading.Event()
+
         def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
+            listener.settimeout(0.1)
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
                     client, _ = listener.accept()
                     transport = paramiko.Transport(client)
                     transports.append(transport)
@@ -76,7 +79,8 @@ def running(folder: Path, behaviour: Behaviour) -> Iterator[dict[str, object]]:
                     with contextlib.suppress(Exception):
                         transport.start_server(server=Board())
 
-        threading.Thread(target=accept, daemon=True).start()
+        thread = threading.Thread(target=accept)
+        thread.start()
         try:
             yield {
                 "host": "127.0.0.1",
@@ -90,8 +94,11 @@ def running(folder: Path, behaviour: Behaviour) -> Iterator[dict[str, object]]:
                 "run_timeout": 5,
             }
         finally:
+            stop.set()
+            thread.join()
             for transport in transports:
                 transport.close()
+                transport.sock.close()
 
 
 def _serve(command: str, channel: Any, behaviour: Behaviour) -> None:

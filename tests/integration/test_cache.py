@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 
 from litesmith.base import paths, whole_folders
-from tests.conftest import EXAMPLES, ROOT
+from tests.conftest import EXAMPLES, ROOT, one_error_line
 
 GESTURE = EXAMPLES / "gesture.tflite"
 _OBJECT = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{64}\.o")
 
 
-def build(cache: Path, out: Path, *more: str, code: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def build(cache: Path, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "litesmith", "build", "--target", "x86_64", "--model", str(GESTURE)]
-    env = {**os.environ, "LITESMITH_CACHE": str(cache), "PYTHONPATH": str(code)}
+    env = {**os.environ, "LITESMITH_CACHE": str(cache), "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        [*command, "--out", str(out), "--no-verify", *more],
+        [*command, "--out", str(out), "--no-verify"],
         cwd=out.parent,
         env=env,
         capture_output=True,
@@ -164,6 +164,56 @@ def test_a_damaged_source_is_not_compiled(moved: Path, before: dict[str, Any], t
     assert "is damaged: it is made again" in done.stderr
     assert reports(tmp_path / "out") == before
     assert [header for header in headers if header.read_text() != "#error damaged\n"]
+
+
+def test_an_odd_environment(moved: Path, before: dict[str, Any], tmp_path: Path) -> None:
+    """Variables that compilers and Python read change nothing; an object is compiled with them."""
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    for name in ("stdio.h", "cstdint", "string.h", "vector", "stddef.h"):
+        (wrong / name).write_text("#error another header\n")
+    searched = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH")
+    odd = {
+        **dict.fromkeys(searched, str(wrong)),
+        "ZIG_LIB_DIR": str(wrong),
+        "HOME": str(tmp_path / "none"),
+        "CFLAGS": "-O0",
+        "LC_ALL": "C",
+        "PIP_USER": "1",
+    }
+    shutil.rmtree(moved / "programs")
+    min(moved.glob("objects/*/*.o"), key=lambda path: path.stat().st_size).unlink()
+    done = build(moved, tmp_path / "out", **odd)
+    assert done.returncode == 0, done.stderr
+    assert reports(tmp_path / "out") == before
+
+
+@pytest.mark.usefixtures("root")
+def test_a_cache_on_a_read_only_file_system(moved: Path, before: dict[str, Any], tmp_path: Path) -> None:
+    """What is in it cannot be used without scratch files there; the line names the variable."""
+    assert before
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+    command = [sys.executable, "-m", "litesmith", "build", "--target", "x86_64", "--model", str(GESTURE)]
+    done = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            str(moved),
+            *command,
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        env={**os.environ, "LITESMITH_CACHE": str(moved), "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    line = one_error_line(done)
+    assert (done.returncode, "LITESMITH_CACHE" in line) == (1, True), line
 
 
 @pytest.mark.full

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -164,21 +165,21 @@ def test_releases_of_a_rollback_are_not_trusted(cli: Cli, tmp_path: Path, names:
     "said", [b"S", b"nonsense\n", b"SSH-2.0-x\r\n\0", b"SSH-2.0-" + b"x" * 300, b"\x1b[2J\n"]
 )
 def test_a_server_that_never_finishes_its_greeting(cli: Cli, tmp_path: Path, said: bytes) -> None:
+    stop = threading.Event()
+
     def serve(listener: socket.socket) -> None:
-        while True:
-            try:
+        listener.settimeout(0.1)
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
                 client, _ = listener.accept()
-                client.sendall(said)
-                while True:
-                    client.sendall(said[-1:])
-                    time.sleep(0.2)
-            except ConnectionError:
-                continue
-            except OSError:
-                return
+                with client:
+                    client.sendall(said)
+                    while not stop.wait(0.2):
+                        client.sendall(said[-1:])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
         entry = {
             "host": "127.0.0.1",
             "port": listener.getsockname()[1],
@@ -190,7 +191,11 @@ def test_a_server_that_never_finishes_its_greeting(cli: Cli, tmp_path: Path, sai
         }
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
         began = time.monotonic()
-        done = cli("rollback", "--board", "bench")
+        try:
+            done = cli("rollback", "--board", "bench")
+        finally:
+            stop.set()
+            thread.join()
         assert time.monotonic() - began < SECONDS
     line = one_error_line(done)
     assert (done.returncode, line.startswith("error: bench, connect: "), len(line) < 1500) == (1, True, True)
