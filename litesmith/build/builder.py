@@ -328,6 +328,8 @@ class Builder:
 
     def _link(self, jobs: list[_Job]) -> Binary:
         program = self._link_stripped(jobs)
+        # Its libraries are linked below, or read when bytes are attributed.
+        self.toolchain.prepare(self.profile)
         debug, map_file = program.with_name("debug"), program.with_name("map")
         if not (cache.is_whole(debug) and _is_of_this_cache(map_file)):
             with self._aside() as aside:

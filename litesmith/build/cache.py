@@ -117,8 +117,8 @@ def _has_all_parts(path: Path) -> bool:
         head = stream.read(64)
         size = os.fstat(stream.fileno()).st_size
     if not head.startswith(b"\x7fELF"):
-        # A linker map.
-        return path.suffix == "" and path.name == "map"
+        # A linker map, or a packed root file system.
+        return path.name == "map" or path.suffix == ".tar"
     # e_shoff, e_shentsize and e_shnum of the gABI, in files of 64 and of 32 bits.
     start, width, entry = (40, 8, 58) if head[4:5] == b"\x02" else (32, 4, 46)
     offset = int.from_bytes(head[start : start + width], "little")

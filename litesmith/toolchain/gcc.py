@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import files, paths, process, templates
+from litesmith.base import files, paths, process, templates, whole_folders
 from litesmith.base.errors import ToolError
 from litesmith.target.profiles import Profile, ToolchainName, ToolchainOptions
 from litesmith.toolchain.compiler import COMPILE_SECONDS, ENVIRONMENT, first_error, refusal, run_compiler
@@ -323,7 +323,7 @@ class Gcc:
         """
         if self.options(profile).linkage == "static":
             return None
-        if digest is not None and (kept := self._sysroot_folder(profile, digest)).exists():
+        if digest is not None and whole_folders.is_whole(kept := self._sysroot_folder(profile, digest)):
             return kept
         installation = self.installation(profile)
         if digest not in {None, installation.digest}:
@@ -333,7 +333,8 @@ class Gcc:
             )
         folder = self._sysroot_folder(profile, installation.digest)
         with files.locked(paths.cache_folder() / "locks" / folder.name):
-            if not folder.exists():
+            if not whole_folders.is_whole(folder):
+                whole_folders.discard(folder)
                 self._copy_sysroot(installation, folder)
         return folder
 
@@ -354,7 +355,7 @@ class Gcc:
             if place != library:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(library.relative_to(staged / "root"))
-            (staged / "root").rename(folder)
+            whole_folders.publish(staged / "root", folder)
 
     def describe(self, profile: Profile) -> dict[str, Any]:
         """The compiler in ``manifest.json``."""

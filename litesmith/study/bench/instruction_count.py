@@ -14,6 +14,7 @@ from pathlib import Path
 
 from litesmith.base import files, paths, process
 from litesmith.base.errors import ToolError, UsageError, VerificationError
+from litesmith.build import cache
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.model import samples
 from litesmith.model.model_file import Model
@@ -93,7 +94,7 @@ def _plugin() -> Path:
     """The emulator's plugin that counts instructions, compiled for this machine with zig."""
     source = paths.data_folder("templates") / "emulator" / "count_instructions.c"
     target = paths.cache_folder() / "emulator" / f"{files.sha256(source)[:16]}-{platform.machine()}.so"
-    if not target.exists():
+    if not cache.is_whole(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with files.staging_folder(target) as staged:
             output = staged / "plugin.so"
@@ -102,5 +103,5 @@ def _plugin() -> Path:
             if done.code != 0:
                 reason = done.stderr.strip().splitlines()[-1]
                 raise ToolError("the emulator's plugin cannot be compiled", reason)
-            output.replace(target)
+            cache.store(output, target)
     return target

@@ -239,6 +239,18 @@ def _clock(remote: Remote) -> dict[str, str]:
 def _report(
     board: Board, programs: _Programs, case: _Case, options: RunOptions, readings: _Readings
 ) -> BoardReport:
+    try:
+        return _reported(board, programs, case, options, readings)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # The JSON is the board's.
+        raise BoardError(
+            board.name, _STEP, f"the JSON of the program is not as expected: {error}", "run it there by hand"
+        ) from None
+
+
+def _reported(
+    board: Board, programs: _Programs, case: _Case, options: RunOptions, readings: _Readings
+) -> BoardReport:
     analysis = programs.model.analysis
     nodes = node_times(readings.profiled["nodes"], options.runs, analysis)
     return BoardReport(
