@@ -187,7 +187,7 @@ class Deriver:
             "dispatching": sorted(source for source in sources if self._dispatches(source)),
             "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
-            "op_names": op_names.pack({code: name for name, code in names.items()}).model_dump(),
+            "op_names": op_names.pack({code: name for name, code in names.items()}).model_dump(mode="json"),
         }
         return {
             **entries,
