@@ -1,8 +1,8 @@
-"""Objects and programs in the cache, keyed by content, and scratch folders for making them.
+"""Files in the cache, keyed by content, and scratch folders for making them.
 
 An entry is a file with its digest beside it, ``<name>.sha256``.  The digest is checked whenever the entry is
 used: an entry that was damaged is missing, and is made again.  An entry without a digest was written by an
-earlier version; if it is an ELF file with all of its parts, or another file, it is taken over.
+earlier version; if it is an ELF file or an archive with all of its parts, or a map, it is taken over.
 
 Nothing in an entry depends on where the cache is, so that a cache can be copied and moved.
 """
@@ -15,6 +15,8 @@ import functools
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +100,19 @@ def store(staged: Path, final: Path) -> None:
     staged.replace(final)
 
 
+def store_text(text: str, final: Path) -> None:
+    """Writes a text into the cache.
+
+    Raises:
+        OSError: the disk is full, or the cache is not writable.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".text-", dir=final.parent) as name:
+        staged = Path(name) / final.name
+        staged.write_text(text, encoding="utf-8")
+        store(staged, final)
+
+
 def _write_digest(path: Path, digest: str) -> None:
     """Writes the digest of an entry; one that a crash cuts off only makes the entry be made again."""
     handle, name = tempfile.mkstemp(prefix=".digest-", dir=path.parent)
@@ -116,6 +131,8 @@ def _has_all_parts(path: Path) -> bool:
     with path.open("rb") as stream:
         head = stream.read(64)
         size = os.fstat(stream.fileno()).st_size
+    if path.suffix == ".npz":
+        return _is_sound_archive(path)
     if not head.startswith(b"\x7fELF"):
         # A linker map, or a packed root file system.
         return path.name == "map" or path.suffix == ".tar"
@@ -124,6 +141,14 @@ def _has_all_parts(path: Path) -> bool:
     offset = int.from_bytes(head[start : start + width], "little")
     bytes_each, count = (int.from_bytes(head[at : at + 2], "little") for at in (entry, entry + 2))
     return offset + bytes_each * count <= size
+
+
+def _is_sound_archive(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, OSError):
+        return False
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import numpy as np
 
 from litesmith.base import files, paths, process
 from litesmith.base.errors import TimeOutError
+from litesmith.build import cache
 from litesmith.model.entry_points import Entry
 from litesmith.model.tensors import Array, from_bytes, to_bytes
 
@@ -91,7 +92,7 @@ def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[di
         for number, question in enumerate(questions)
         for name, inputs in question.samples.items()
     ]
-    missing = [job for job in jobs if not job.stored.exists()]
+    missing = [job for job in jobs if not cache.is_whole(job.stored)]
     failed = _run_missing(questions, missing, seconds) if missing else {}
     found: list[dict[str, Answer]] = [{} for _ in questions]
     for job in jobs:
@@ -163,7 +164,7 @@ def _collect(scratch: Path, number: int, job: _Job) -> str | None:
     """Moves the answer of a task into the cache; its error, empty without one; None if it is unfinished."""
     output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
     if output.exists():
-        output.rename(job.stored)
+        cache.store(output, job.stored)
         return ""
     return str(json.loads(report.read_text())) if report.exists() else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from litesmith.base import files, paths
 from litesmith.base.errors import NoExecutorError, VerificationError
+from litesmith.build import cache
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.cases import cases_of
 from litesmith.measure.verify.executor import find_executor
@@ -73,14 +74,14 @@ def verify(
         nodes is not None,
     )
     cached = paths.cache_folder() / "verdicts" / f"{key}.json"
-    if cached.is_file():
+    if cache.is_whole(cached):
         return Verdict.from_json(cached.read_text())
     under_test = ProgramUnderTest(
         executor=executor, path=str(program), model=None if embedded else str(model.path)
     )
     verdict = _compare(under_test, model, chosen, digest, nodes)
     if verdict.passed is not False:
-        files.write_atomically(cached, files.to_json(verdict.to_json()))
+        cache.store_text(files.to_json(verdict.to_json()), cached)
     return verdict
 
 
