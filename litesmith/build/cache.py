@@ -27,7 +27,6 @@ from litesmith.base import files, paths
 _PROGRAM_FORMAT = 1
 
 _IN_USE = ".in-use"
-_SWEEPING = ".sweeping"
 
 
 def objects_folder() -> Path:
@@ -159,7 +158,7 @@ def scratch_folder() -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         # Between its creation and its lock, a new folder looks like that of a killed build.
-        with files.locked(work / _SWEEPING):
+        with files.locked(paths.cache_folder() / "locks" / "work"):
             _sweep(work)
             name = held.enter_context(tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True))
             held.enter_context(files.locked(Path(name) / _IN_USE))
