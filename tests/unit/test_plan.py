@@ -31,6 +31,8 @@ def one_node(macs: int, op: str = "CONV_2D", kind: str = "int8", elements: int =
 
 
 # Published by MLPerf Tiny for the reference models, in millions.
+# The zoo is downloaded.
+@pytest.mark.build
 @pytest.mark.parametrize(
     ("model", "macs", "parameters"),
     [

@@ -240,6 +240,8 @@ def wanted() -> atoms.Atoms:
     return atoms.all_atoms(profile, op_registry.load())
 
 
+# Atoms come from the models of the zoo, too, which is downloaded.
+@pytest.mark.build
 @pytest.mark.parametrize("path", paths_of_costs(), ids=lambda path: path.stem)
 def test_costs_in_the_repository(path: Path, registry: Registry, wanted: atoms.Atoms) -> None:
     """They are complete, belong to the current profile, and give estimates of the required accuracy."""
@@ -258,6 +260,7 @@ def test_costs_in_the_repository(path: Path, registry: Registry, wanted: atoms.A
         assert all(0 <= number < len(known.classes) for number in classes)
 
 
+@pytest.mark.build
 def test_atoms_cover_other_models(wanted: atoms.Atoms) -> None:
     """Their requirements exist in XNNPACK, and none belongs to another dtype."""
     known = xnnpack_registry.load()
