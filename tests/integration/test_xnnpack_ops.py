@@ -17,7 +17,6 @@ import pytest
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.comparison import error_of
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
-from litesmith.measure.verify.reference import Question
 from litesmith.measure.verify.tolerance import tolerance_of
 from litesmith.model.tensors import Array, from_bytes
 from litesmith.predict.arena import prediction
@@ -82,15 +81,9 @@ def _run(executor: LocalExecutor, program: Path, case: Prepared, name: str) -> R
 
 def _error_of_wheel(case: Prepared, name: str, position: int, actual: Array) -> float:
     """The distance from the wheel with XNNPACK, which also quantises floats where weights are integers."""
-    question = Question(
-        model=case.path,
-        sha256=case.analysis.sha256,
-        entry=case.part.entry,
-        samples={name: case.tried[name].inputs},
-        delegates=True,
-    )
-    (answers,) = reference.answers([question])
-    return error_of(answers[name].outputs[position], actual)
+    wheel = reference.interpreter(case.path, delegates=True)
+    outputs = reference.run(wheel, case.part.entry, case.tried[name].inputs)
+    return error_of(outputs[position], actual)
 
 
 def test_the_cases_have_every_op(delegated: list[tuple[Prepared, Delegation]]) -> None:
