@@ -44,7 +44,7 @@ def fetch(components: Sequence[Component], store: Originals, known: Iterable[Com
     def waiting() -> None:
         console.note("another process is fetching sources; waiting for it")
 
-    with files.locked(downloads / "lock", waiting):
+    with files.locked(paths.cache_folder() / "locks" / "sources", waiting):
         missing = [one for one in components if not store.has(one)]
         if not missing:
             return
