@@ -48,6 +48,7 @@ def fetch(components: Sequence[Component], store: Originals, known: Iterable[Com
         missing = [one for one in components if not store.has(one)]
         if not missing:
             return
+        downloads.mkdir(parents=True, exist_ok=True)
         stop = threading.Event()
         carried = bundle.named_bundle()
         with byte_progress.transfers() as begin:
