@@ -29,7 +29,10 @@ EXAMPLES = ROOT / "examples"
 
 ENGINE = "engine"
 ENGINE_FILES = ("test_docker", "test_cross_gcc", "test_lab")
-LONGEST = (ENGINE, "test_deploy", "test_outputs", "test_sizes", "test_xnnpack_ops", "test_pruned_ops")
+LONGEST = (
+    *(ENGINE, "test_deploy", "test_outputs", "test_sizes"),
+    *("test_xnnpack_ops", "test_pruned_ops", "test_arena", "test_every_op"),
+)
 """Groups that take minutes.  They start first, so that no worker is left with a long one at the end."""
 
 _UNIT = Path(__file__).parent / "unit"

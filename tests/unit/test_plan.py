@@ -30,8 +30,7 @@ def one_node(macs: int, op: str = "CONV_2D", kind: str = "int8", elements: int =
     return Work(nodes=(node,), parameters=1, weight_bytes={})
 
 
-# Published by MLPerf Tiny for the reference models, in millions.
-# The zoo is downloaded.
+# Published by MLPerf Tiny for the reference models, in millions.  No unit test, as the models are downloaded.
 @pytest.mark.build
 @pytest.mark.parametrize(
     ("model", "macs", "parameters"),
