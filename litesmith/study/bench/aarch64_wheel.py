@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,8 @@ class Aarch64Wheel:
                     (system / entry.name).symlink_to(entry)
             (system / "proc").mkdir()
             (system / "proc" / "cpuinfo").write_text(cpu.text)
-            np.savez(folder / "in.npz", **{str(i): value for i, value in enumerate(inputs)})
+            given: dict[str, Any] = {str(i): value for i, value in enumerate(inputs)}
+            np.savez(folder / "in.npz", **given)
             words = [
                 *(self.emulator, *options, "-cpu", cpu.name, "-L", str(system)),
                 *(str(self.root / "usr/bin/python3.11"), "-c", _SCRIPT.format(site=str(self.site))),
