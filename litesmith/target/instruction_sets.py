@@ -19,12 +19,14 @@ class InstructionSet:
     """An instruction set of an architecture.
 
     ``needs`` are the instruction sets that it builds on; ``hardware`` are the members of
-    ``enum xnn_arch_flags`` (without ``xnn_arch_``) that it sets in addition to theirs.
+    ``enum xnn_arch_flags`` (without ``xnn_arch_``) that it sets in addition to theirs.  ``core`` is a member
+    of ``enum xnn_uarch`` (without ``xnn_uarch_``) where micro-kernels are written for a core.
     """
 
     name: str
     hardware: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    core: str = "unknown"
 
 
 _X86_AVX2 = ("x86_avx", "x86_f16c", "x86_fma3", "x86_avx2")
@@ -48,7 +50,12 @@ KNOWN: Mapping[Architecture, tuple[InstructionSet, ...]] = {
                 *("arm_neon_fma", "arm_neon_v8"),
             ),
         ),
+        InstructionSet(name="cortex-a53", hardware=(), needs=("neon",), core="cortex_a53"),
+        InstructionSet(name="cortex-a72", hardware=(), needs=("neon",), core="cortex_a72"),
         InstructionSet(name="dotprod", hardware=("arm_neon_dot",), needs=("neon",)),
+        InstructionSet(name="cortex-a55", hardware=(), needs=("dotprod",), core="cortex_a55"),
+        InstructionSet(name="cortex-a76", hardware=(), needs=("dotprod",), core="cortex_a76"),
+        InstructionSet(name="i8mm", hardware=("arm_neon_i8mm",), needs=("dotprod",)),
         InstructionSet(name="fp16", hardware=("arm_fp16_arith", "arm_neon_fp16_arith"), needs=("neon",)),
     ),
     "armv7": (
@@ -63,6 +70,9 @@ KNOWN: Mapping[Architecture, tuple[InstructionSet, ...]] = {
             ),
         ),
         InstructionSet(name="vfpv4", hardware=("arm_neon_fma",), needs=("neon",)),
+        InstructionSet(name="cortex-a7", hardware=(), needs=("vfpv4",), core="cortex_a7"),
+        InstructionSet(name="neonv8", hardware=("arm_neon_v8",), needs=("vfpv4",)),
+        InstructionSet(name="cortex-a53", hardware=(), needs=("neonv8",), core="cortex_a53"),
     ),
     "armv6": (InstructionSet(name="vfp", hardware=("arm_v6", "arm_vfpv2")),),
     "riscv64": (InstructionSet(name="scalar", hardware=()),),
@@ -93,6 +103,11 @@ def hardware(architecture: Architecture, names: Sequence[str]) -> tuple[str, ...
     return tuple(f"xnn_arch_{flag}" for one in closed(architecture, names) for flag in one.hardware)
 
 
+def core(architecture: Architecture, name: str) -> str:
+    """The member of XNNPACK's ``enum xnn_uarch`` that an instruction set stands for."""
+    return next(f"xnn_uarch_{one.core}" for one in KNOWN[architecture] if one.name == name)
+
+
 _AVX2 = ("-mavx", "-mf16c", "-mfma", "-mavx2")
 _AVX512 = (*_AVX2, "-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl")
 _FLAGS: Mapping[str, tuple[str, ...]] = {
@@ -111,7 +126,7 @@ def instruction_set_of(source: str) -> str:
     """XNNPACK's name for the instruction set of a micro-kernel's file: ``avx2``, ``neondot``, ``scalar``."""
     words = Path(source).stem.split("-")
     known = {*_FLAGS, "sse", "sse2", "ssse3", "sse41", "scalar", "armsimd32", "aarch64"}
-    known |= {"neon", "neonfp16", "neonfma", "neonv8", "neondot"}
+    known |= {"aarch32", "neon", "neonfp16", "neonfma", "neonv8", "neondot", "neoni8mm"}
     return next((word for word in reversed(words) if word in known), "scalar")
 
 

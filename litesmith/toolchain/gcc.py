@@ -35,6 +35,7 @@ _COMMON = (
     "-g0",
     "-w",
 )
+_NEON_V8 = ("-march=armv8-a", "-mfpu=neon-fp-armv8")
 _CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti")
 _LINK = (
     "-no-pie",
@@ -234,7 +235,11 @@ class Gcc:
             common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
             by_source=profile.flags_by_source,
-            extensions={"neondot": ("-march=armv8.2-a+dotprod",)},
+            extensions={
+                "neondot": ("-march=armv8.2-a+dotprod",),
+                "neoni8mm": ("-march=armv8.2-a+dotprod+i8mm",),
+                **({"neonv8": _NEON_V8} if profile.architecture == "armv7" else {}),
+            },
         )
 
     def identity(self, profile: Profile) -> str:

@@ -143,6 +143,8 @@ class Zig:
             by_source=profile.flags_by_source,
             extensions={
                 "neondot": (f"-mcpu={options.cpu}+dotprod",),
+                "neoni8mm": (f"-mcpu={options.cpu}+dotprod+i8mm",),
+                **({"neonv8": ("-mcpu=cortex_a53",)} if profile.architecture == "armv7" else {}),
                 # Every ARMv6 CPU has these instructions; Clang assigns them to a later version.
                 "armsimd32": (f"-mcpu={options.cpu}+dsp",),
             },

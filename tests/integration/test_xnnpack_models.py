@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,15 +13,12 @@ import pytest
 import yaml
 
 from litesmith.build.request import Request
-from litesmith.measure.verify import verification
-from litesmith.measure.verify.verdict import Verdict
 from litesmith.model import contents, entry_points
 from litesmith.model.model_file import open_model
 from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Graph
-from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
-from tests.conftest import EXAMPLES, ROOT
+from tests.conftest import EXAMPLES, ROOT, Cli
 from tests.integration.conftest import DET, Build, Built, build_by_hand
 
 VWW = "zoo:vww"
@@ -57,26 +55,35 @@ def test_examples(build: Build, target: str, name: str) -> None:
     assert built.json("verify.json")["verdicts"][0]["passed"] is True
 
 
-def _cpu(built: Built, target: str, cpu: str) -> Verdict:
-    model = open_model(VWW)
-    profile = profiles.load(target)
-    return verification.verify(built.program, profile, model, cpu=cpu)
-
-
-@pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
-def test_dot_product_if_the_cpu_has_it(build: Build, cpu: str) -> None:
-    built = build("aarch64", VWW, kernels="xnnpack")
-    verdict = _cpu(built, "aarch64", cpu)
-    assert verdict.passed, verdict.line()
+@pytest.mark.parametrize(
+    ("target", "cpu", "wide", "first"),
+    [
+        ("aarch64", "cortex-a53", *["4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm"] * 2),
+        (
+            *("aarch64", "cortex-a72", "2x8c8__asm_aarch64_neon_mlal_prfm"),
+            "4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm",
+        ),
+        ("aarch64", "neoverse-n1", *["4x16c4__asm_aarch64_neondot_ld128"] * 2),
+        ("aarch64", "max", *["4x16c8__neoni8mm"] * 2),
+        ("armv7", "cortex-a7", *["4x8__asm_aarch32_neon_mlal_lane_cortex_a7_prfm"] * 2),
+        ("armv7", "max", *["4x8__asm_aarch32_neon_mlal_lane_cortex_a7_prfm"] * 2),
+    ],
+)
+def test_kernels_are_chosen_by_the_cpu_on_arm(
+    build: Build, cli: Cli, target: str, cpu: str, wide: str, first: str
+) -> None:
+    """``first`` is the kernel of the first layer, which has three channels, ``wide`` that of the others."""
+    built = build(target, VWW, kernels="xnnpack")
+    done = cli("verify", "--target", target, "--program", built.program, "--model", VWW, "--cpu", cpu)
+    assert done.returncode == 0, done.stderr
     log = built.folder / f"{cpu}.log"
-    argv = ["qemu-aarch64", "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
+    emulator = {"aarch64": "qemu-aarch64", "armv7": "qemu-arm"}[target]
+    argv = [emulator, "-cpu", cpu, "-d", "in_asm", "-D", str(log), f"{built.program}.debug"]
     path = str(open_model(VWW).path)
     subprocess.run([*argv, "--model", path], check=True, capture_output=True)
-    kernels = log.read_text(errors="replace")
-    assert ("ukernel_4x16c4__neondot" in kernels) == (cpu == "max")
-    assert ("ukernel_2x8c2s4__neonv8_mlal" in kernels) == (cpu != "max")
-    # The first layer has three channels.
-    assert ("igemm_minmax_fp32_ukernel_4x16__neonv8_mlal_lane" in kernels) == (cpu != "max")
+    found = set(re.findall(r"ukernel_(\dx\d+\w*)", log.read_text(errors="replace")))
+    products = {name for name in found if re.match(r"[24]x\d+(c\d)?__", name)}
+    assert products == {wide, first}
 
 
 @pytest.mark.parametrize(
@@ -156,6 +163,14 @@ def test_control_flow_around_delegated_nodes(build: Build, tmp_path: Path, targe
     main, *bodies = model["subgraphs"]
     assert main["xnnpack"] == []
     assert any(body["xnnpack"] for body in bodies)
+
+
+def test_a_product_that_transposes_nothing_is_whole(build: Build, tmp_path: Path) -> None:
+    """The delegate's code for the op calls a function that only other nodes need."""
+    case = next(case for case in all_cases() if case.name == "BATCH_MATMUL_float32")
+    built = build("x86_64", case.write(tmp_path), kernels="xnnpack")
+    (model,) = built.json("manifest.json")["kernels"]["models"]
+    assert model["subgraphs"][0]["xnnpack"] == [0]
 
 
 def _matrix(folder: Path, name: str, zero_point: int) -> Path:

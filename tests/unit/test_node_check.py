@@ -163,6 +163,20 @@ def test_functions_of_single_numbers_are_judged_by_their_own_size(tmp_path: Path
     assert found.value[1] == np.inf
 
 
+def test_dequantised_numbers_are_differences_of_products(tmp_path: Path) -> None:
+    # The detector's own values: 35 * 0.0897 - 34 * 0.0897 is off by a rounding of 3.05, not of 0.0897.
+    scale, zero = 0.0896991640329361, 34
+    g = Graph()
+    g.op("DEQUANTIZE", [g.input([2], TensorType("int8", (scale, zero)))], [g.output("float32", [2])])
+    data = np.array([35, 1], np.int8)
+    expected = ((data.astype(np.float64) - zero) * scale).astype(np.float32)
+    limit = limit_of(view(g, tmp_path, "DEQUANTIZE", {0: data}), 0, expected)
+    assert limit is not None
+    assert limit.value == pytest.approx([2 * 2 * EPSILON * 35 * scale, 2 * 2 * EPSILON * zero * scale])
+    rounded = np.float32(35) * np.float32(scale) - np.float32(zero) * np.float32(scale)
+    assert 2 * 2 * EPSILON * scale < abs(float(rounded) - float(expected[0])) < limit.value[0]
+
+
 def test_an_op_without_a_listed_limit_is_measured(tmp_path: Path) -> None:
     g = Graph()
     g.op("L2_NORMALIZATION", [g.input([1, 2])], [g.output("float32", [1, 2])], "L2Norm")

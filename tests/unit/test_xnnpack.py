@@ -203,9 +203,22 @@ INT8 = frozenset({"convolution2d_nhwc_qs8_qc8w"})
 @pytest.mark.parametrize(
     ("architecture", "sets", "expected"),
     [
-        ("aarch64", ("neon",), {"igemm 4x16__neonv8_mlal_lane", "gemm 2x8c2s4__neonv8_mlal"}),
-        ("aarch64", ("dotprod",), {"igemm 4x16c4__neondot", "gemm 4x16c4__neondot"}),
-        ("armv7", ("vfpv4",), {"igemm 4x8__neon_mlal_lane", "gemm 2x8c2s4__neon_mlal"}),
+        (
+            "aarch64",
+            ("neon",),
+            {"igemm 4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm", "gemm 2x8c8__asm_aarch64_neon_mlal"},
+        ),
+        (
+            "aarch64",
+            ("dotprod",),
+            {"igemm 4x16c4__asm_aarch64_neondot_ld128", "gemm 4x16c4__asm_aarch64_neondot_ld128"},
+        ),
+        ("aarch64", ("i8mm",), {"igemm 4x16c8__neoni8mm", "gemm 4x16c8__neoni8mm"}),
+        (
+            "armv7",
+            ("vfpv4",),
+            {"igemm 4x8__asm_aarch32_neon_mlal_lane_ld64", "gemm 4x8__asm_aarch32_neon_mlal_lane_ld64"},
+        ),
         ("x86_64", ("avx2",), {"igemm 3x8c8__avx2", "gemm 3x8c8__avx2"}),
     ],
 )
@@ -251,6 +264,19 @@ def test_kernels_of_each_instruction_set() -> None:
     assert parts(need).constant_hardware == tuple(
         f"xnn_arch_x86_{name}" for name in ("sse", "sse2", "ssse3", "sse4_1")
     )
+
+
+def test_kernels_of_cores() -> None:
+    need = RequiredMicrokernels(config="qs8_qc8w_gemm", kind="gemm")
+    found = parts(need, sets=("cortex-a53", "dotprod", "cortex-a55"), architecture="aarch64")
+    names = {one.symbol.partition("_ukernel_")[2] for one in found.microkernels if "_gemm_" in one.symbol}
+    assert names == {
+        "4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm",
+        "4x16c4__asm_aarch64_neondot_ld128",
+        "4x16c4__asm_aarch64_neondot_cortex_a55",
+    }
+    assert instruction_sets.core("aarch64", "cortex-a55") == "xnn_uarch_cortex_a55"
+    assert instruction_sets.core("aarch64", "dotprod") == "xnn_uarch_unknown"
 
 
 def test_an_unneeded_kernel_is_a_null_pointer() -> None:
@@ -312,6 +338,7 @@ def test_flags_of_a_file() -> None:
     zig, gcc = (load_toolchain(name).compile_flags(profile).extensions for name in ("zig", "gcc"))
     assert flags_of(dot, zig) == ("-mcpu=cortex_a53+dotprod",)
     assert flags_of(dot, gcc) == ("-march=armv8.2-a+dotprod",)
+    assert flags_of("src/a-4x16c8-neoni8mm.c", gcc) == ("-march=armv8.2-a+dotprod+i8mm",)
     assert "-mavx512vnni" in flags_of("src/a-7x16c8-avx512vnni.c", gcc)
     assert flags_of("src/a-4x8-scalar.c", zig) == ()
 

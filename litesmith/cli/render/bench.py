@@ -78,6 +78,13 @@ def kernels(report: KernelsReport) -> None:
             f"{(after or 0) / wheel.xnnpack_ms:.2f}" if wheel else "",
         )
     out.print(shown)
+    if report.cpus:
+        title = "Instructions of an inference with XNNPACK, one thread, under the emulator"
+        shown = numbers("CPU", "model", "program", "wheel", "ratio", names=2, title=title)
+        for row in report.cpus:
+            ratio = f"{row.program / row.wheel:.3f}"
+            add_row(shown, row.cpu, row.model, f"{row.program:,}", f"{row.wheel:,}", ratio)
+        out.print(shown)
     median = report.median_to_wheel()
     if median is not None:
         out.print(f"median of the ratios to the wheel with XNNPACK: {median:.2f}", markup=False)

@@ -28,7 +28,12 @@ such as a number that is quantised to another step because of two roundings toge
 same roundings with other signs gives the scale of that.
 """
 
-_SIGNS = ("as found", "reversed", "random 0", "random 1")
+_SIGNS = ("as found", "reversed", *(f"random {number}" for number in range(8)))
+"""In which the roundings are added, one after the other, until the program's drift is explained.
+
+Where an op decides by comparing numbers that are nearly equal (an order of boxes), an output jumps or stays
+as it is: several tries are needed to see it jump.
+"""
 
 NODE_FACTOR = 16.0
 """The same for an op without a listed limit: its roundings are about as many as it has stages."""

@@ -18,12 +18,13 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
 from litesmith.runtime.xnnpack.required import Requirements
 from litesmith.runtime.xnnpack.requirements import requirements_of
+from litesmith.target import instruction_sets
 from litesmith.target.profiles import Profile
 
 LEAST_SHARE = 0.5
 """The least share of a model's multiply-accumulates in nodes that XNNPACK takes, for ``auto`` to use it."""
 
-_VECTORS = frozenset({"sse4.1", "avx2", "neon", "vfpv4"})
+_VECTORS = frozenset({"sse4.1", "neon"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,8 @@ def choose(
 def _automatic(
     profile: Profile, models: Sequence[DelegatedModel], delegated_ops: DelegatedOps
 ) -> tuple[DelegatedOps | None, str]:
-    if not _VECTORS & set(profile.instruction_sets):
+    known = instruction_sets.closed(profile.architecture, profile.instruction_sets)
+    if not any(one.name in _VECTORS for one in known):
         return None, f"XNNPACK has no vector kernels for {profile.architecture}"
     for model in models:
         if model.share is None or model.share < LEAST_SHARE:

@@ -166,7 +166,17 @@ _ONE_SCALE_FOR_AN_IMAGE = (
     ),
 )
 
+# The compiler may be one for Thumb.
+_ARM_ASSEMBLY = (
+    Patch(
+        path="src/xnnpack/assembly.h",
+        find=r"(#elif defined\(__ELF__\)\n  \.macro BEGIN_FUNCTION name\n    \.text\n)",
+        replace="\\1#if defined(__arm__)\n    .arm\n#endif\n",
+    ),
+)
+
 XNNPACK_PRUNING = (
+    *_ARM_ASSEMBLY,
     *_SCALAR_DEPTHWISE,
     *_ONE_SCALE_FOR_AN_IMAGE,
     *_XNNPACK_OPTIMISER,

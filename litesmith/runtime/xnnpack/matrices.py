@@ -170,7 +170,8 @@ def batch_matmul(node: RuntimeNode) -> Requirements:
     if transposed:
         found |= moved("static-transpose", "transpose_nd", first.dtype)
     return found | require(
-        "batch-matrix-multiply",
+        # The delegate's code for this op can transpose, whether the node does or not.
+        *("batch-matrix-multiply", "static-transpose", "reshape-helpers"),
         # Constants may be unpacked by the delegate itself; reshaping and setup are the same for both.
         operators=[operator, f"{operator}_const_weights"],
         microkernels=_matrix_kernels(config, "gemm", first.dims[-1 if transposed else -2]),

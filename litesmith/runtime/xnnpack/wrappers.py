@@ -13,6 +13,7 @@ from pathlib import Path
 
 from litesmith.runtime.xnnpack import narrow_gemm
 from litesmith.runtime.xnnpack.library import REFERENCES, RUN, XnnpackLibrary, generic
+from litesmith.target import instruction_sets
 
 PREFIX = "xnnpack_"
 """The beginning of a wrapper's file name."""
@@ -122,7 +123,8 @@ def cuts(library: XnnpackLibrary, path: str, text: str) -> Iterable[str]:
         for name in sorted(set(_POINTER.findall(text)) - library.pointers):
             yield f"#define {name} {generic(name) if generic(name) in library.pointers else 'NULL'}"
         if library.constant_hardware is not None:
-            yield from constant_hardware(library.constant_hardware)
+            core = instruction_sets.core(library.architecture, library.sets[0])
+            yield from constant_hardware(library.constant_hardware, core)
             yield "#define xnn_init_hardware_config() (&litesmith_hardware)"
     if path == narrow_gemm.CONVOLUTIONS and narrow_gemm.NARROW in library.configs:
         yield from narrow_gemm.config_choice(library.architecture)
@@ -131,9 +133,10 @@ def cuts(library: XnnpackLibrary, path: str, text: str) -> Iterable[str]:
         yield f"#define xnn_init_{kind}_reference_config litesmith_every_{kind}_reference"
 
 
-def constant_hardware(flags: Iterable[str]) -> Iterable[str]:
-    """Lines that make a configuration's questions about the CPU constants; its core is an unknown one."""
+def constant_hardware(flags: Iterable[str], core: str) -> Iterable[str]:
+    """Lines that make a configuration's questions about the CPU constants."""
     yield "static const struct xnn_hardware_config litesmith_hardware = {"
+    yield f"  .uarch = {{{core}}},"
     yield f"  .arch_flags = {' | '.join(flags) or 0},"
     yield "};"
 

@@ -72,12 +72,33 @@ def _of_elements(view: NodeView, expected: Array) -> Limit:
     op = view.op
     ulp = op_numbers.ULP.get(op, op_numbers.ULP_ELSE)
     size = np.abs(expected).astype(np.float64)
+    if op == "DEQUANTIZE":
+        size = np.maximum(size, _products(view, expected))
     value = ulp * 2 * roundoff(expected.dtype) * size + max(op_numbers.ABSOLUTE.get(op, 0.0), SMALLEST)
     data = view.input(0)
     if data is not None and data.dtype == np.float32 and data.shape == expected.shape:
         # A logarithm of a number that counts as zero is not finite.
         value = np.where((np.abs(data) < NORMAL) & (data != 0), np.inf, value)
     return Limit(value=value, reason=f"{ulp} units in the last place: {op} of single numbers")
+
+
+def _products(view: NodeView, expected: Array) -> Array:
+    """The larger of ``integer * scale`` and ``zero point * scale``.
+
+    Vector kernels of TensorFlow Lite subtract products (``ScaleWithNewZeroPoint``), others integers.
+    """
+    data, quantization = view.input(0), view.tensors[view.input_index(0)].quantization
+    if data is None or data.dtype.kind not in "iu" or not quantization.scales:
+        return np.zeros(())
+    shape = [1] * expected.ndim
+    if len(quantization.scales) > 1:
+        shape[quantization.dimension] = len(quantization.scales)
+    scales, zeros = (
+        np.reshape(np.array(one, np.float64), shape)
+        for one in (quantization.scales, quantization.zero_points or (0,) * len(quantization.scales))
+    )
+    found: Array = np.maximum(np.abs(data.astype(np.float64)), np.abs(zeros)) * scales
+    return found
 
 
 def _of_reductions(view: NodeView, expected: Array) -> Limit:
