@@ -165,12 +165,24 @@ def test_control_flow_around_delegated_nodes(build: Build, tmp_path: Path, targe
     assert any(body["xnnpack"] for body in bodies)
 
 
-def test_a_product_that_transposes_nothing_is_whole(build: Build, tmp_path: Path) -> None:
+def test_a_product_that_transposes_nothing(build: Build, tmp_path: Path) -> None:
     """The delegate's code for the op calls a function that only other nodes need."""
     case = next(case for case in all_cases() if case.name == "BATCH_MATMUL_float32")
     built = build("x86_64", case.write(tmp_path), kernels="xnnpack")
     (model,) = built.json("manifest.json")["kernels"]["models"]
     assert model["subgraphs"][0]["xnnpack"] == [0]
+
+
+def test_a_layer_that_keeps_its_dimensions(build: Build, tmp_path: Path) -> None:
+    """The same: other nodes of the op reshape their outputs."""
+    g = Graph()
+    weights = g.const(np.ones((3, 4), np.float32))
+    inputs = [g.input([2, 4]), weights, -1]
+    g.op("FULLY_CONNECTED", inputs, [g.output(shape=[2, 3])], "FullyConnected", keepNumDims=True)
+    path = tmp_path / "kept.tflite"
+    path.write_bytes(g.content())
+    built = build("x86_64", path, kernels="xnnpack")
+    assert built.json("manifest.json")["kernels"]["without_kernel"] == ["FULLY_CONNECTED"]
 
 
 def _matrix(folder: Path, name: str, zero_point: int) -> Path:

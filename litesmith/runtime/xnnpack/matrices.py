@@ -146,7 +146,8 @@ def fully_connected(node: RuntimeNode) -> Requirements:
     if not node.options.boolean("keep_num_dims"):
         found |= moved("copy", "copy_nc", source.dtype)
     return found | require(
-        *("fully-connected", "reshape-helpers"),
+        # The delegate's code for this op can reshape the output, whether the node does or not.
+        *("fully-connected", "copy", "reshape-helpers"),
         operators=operators,
         microkernels=_matrix_kernels(config, "gemm", rows),
     )
