@@ -3,8 +3,7 @@
 On aarch64 without dot products, XNNPACK's int8 GEMM micro-kernels for most cores multiply eight input
 channels at once, and pad the missing ones.  The first layer of most models has one or three, so
 that most of the work is wasted.  XNNPACK also has micro-kernels that take one channel after the other
-(``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on;
-``docs/xnnpack.md`` has the numbers.
+(``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on.
 """
 
 from __future__ import annotations
