@@ -23,6 +23,17 @@ def data_folder(name: str) -> Path:
     return (_PACKAGE.parent if is_checkout() else _PACKAGE / "data") / name
 
 
+def own_files() -> list[tuple[str, int, int]]:
+    """Path, size and time of each of litesmith's own files, which change when litesmith itself does."""
+    found = []
+    for folder in (_PACKAGE, data_folder("templates"), data_folder("ops_registry")):
+        for path in sorted(folder.rglob("*.*")):
+            if "__pycache__" not in path.parts and path.is_file():
+                status = path.stat()
+                found.append((str(path), status.st_size, status.st_mtime_ns))
+    return found
+
+
 def cache_folder() -> Path:
     """The cache of sources, objects and programs, keyed by content; safe to delete at any time.
 

@@ -22,7 +22,12 @@ GESTURE = EXAMPLES / "gesture.tflite"
 _OBJECT = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{64}\.o")
 
 
-def build(cache: Path, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def build(
+    cache: Path, out: Path, *, measured: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A build; unless the sizes are already ``measured``, it attributes and links everything again."""
+    if not measured and cache != paths.cache_folder():
+        shutil.rmtree(cache / "sizes", ignore_errors=True)
     command = [sys.executable, "-m", "litesmith", "build", "--target", "x86_64", "--model", str(GESTURE)]
     env = {**os.environ, "LITESMITH_CACHE": str(cache), "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
@@ -104,6 +109,23 @@ def test_a_copied_and_a_moved_cache(moved: Path, before: dict[str, Any], tmp_pat
     assert reports(tmp_path / "linked") == before
     for path in again.glob("programs/*/*/map"):
         assert str(tmp_path) not in path.read_text()
+
+
+def test_sizes_are_measured_once(moved: Path, before: dict[str, Any], tmp_path: Path) -> None:
+    """The programs with fewer ops are not needed again; a damaged entry is measured again."""
+    assert build(moved, tmp_path / "first").returncode == 0
+    for path in moved.glob("programs/*/*/program"):
+        if path.read_bytes() != before["program"]:
+            shutil.rmtree(path.parent)
+    assert len(list(moved.glob("programs/*/*/program"))) == 1
+    assert build(moved, tmp_path / "second", measured=True).returncode == 0
+    assert reports(tmp_path / "second") == before
+    assert len(list(moved.glob("programs/*/*/program"))) == 1
+    (entry,) = moved.glob("sizes/*.json")
+    entry.write_text(entry.read_text().replace("1", "2"))
+    assert build(moved, tmp_path / "third", measured=True).returncode == 0
+    assert reports(tmp_path / "third") == before
+    assert len(list(moved.glob("programs/*/*/program"))) > 1
 
 
 def test_maps_of_an_earlier_version(moved: Path, before: dict[str, Any], tmp_path: Path) -> None:
