@@ -133,6 +133,14 @@ def test_the_summary_line_of_a_verdict() -> None:
     assert verdict(None).line() == "m.tflite: not verified: qemu-arm is not installed"
 
 
+def test_a_verdict_by_nodes_names_what_was_not_compared() -> None:
+    found = replace(verdict(True), nodes=7, uncompared=("state", "table", "cache"))
+    assert "every node is right on the reference's own inputs, but state and 2 more tensors" in found.line()
+    assert Verdict.from_json(json.dumps(found.to_json())) == found
+    whole = replace(found, uncompared=())
+    assert "own inputs; worst output 1" in whole.line()
+
+
 @pytest.mark.parametrize(
     ("op", "reason"),
     [

@@ -76,12 +76,14 @@ class Judgement:
     """What was found for one case.
 
     ``nodes`` is the number of nodes' outputs that were compared, 0 where only the outputs of the model were;
-    ``reasons`` says why nodes that differ are right.  ``wrong`` is the first wrong node.  ``obstacle`` says
-    why nodes could not be looked at.
+    ``uncompared`` names tensors of nodes that could not be given or compared.  ``reasons`` says why nodes
+    that differ are right.  ``wrong`` is the first wrong node.  ``obstacle`` says why nodes could not be
+    looked at.
     """
 
     outputs: tuple[ComparedOutput, ...]
     nodes: int = 0
+    uncompared: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     wrong: ComparedNode | None = None
     obstacle: str = ""
@@ -138,9 +140,14 @@ def _by_nodes(
 ) -> Judgement:
     case = outputs[0].case
     report = check_nodes(program, model, case, scratch)
+    found = Judgement(
+        outputs=_kept(outputs),
+        nodes=report.compared,
+        uncompared=report.skipped,
+        reasons=report.reasons,
+    )
     if report.wrong:
-        node = _described(program, model, case, report, nodes, scratch)
-        return Judgement(outputs=_kept(outputs), nodes=report.compared, reasons=report.reasons, wrong=node)
+        return replace(found, wrong=_described(program, model, case, report, nodes, scratch))
     if report.overflows:
         outputs = [_without_overflows(output) for output in outputs]
     try:
@@ -155,7 +162,7 @@ def _by_nodes(
         else output
         for output in outputs
     )
-    return Judgement(outputs=_kept(judged), nodes=report.compared, reasons=report.reasons, obstacle=obstacle)
+    return replace(found, outputs=_kept(judged), obstacle=obstacle)
 
 
 def _kept(outputs: Iterable[ComparedOutput]) -> tuple[ComparedOutput, ...]:

@@ -59,7 +59,8 @@ class Verdict:
     because the reference refuses the model, or crashes.  For a wrong program ``reason`` says what is wrong.
     ``outputs`` has, for each output of the model, the sample with the largest error; ``worst`` is the worst
     of them.  ``nodes`` is the number of nodes' outputs that were compared one by one: 0 where the outputs of
-    the model were within their usual tolerances.
+    the model were within their usual tolerances.  ``uncompared`` names tensors of nodes that could not be
+    given or compared, such as resources.
     """
 
     passed: bool | None
@@ -73,6 +74,7 @@ class Verdict:
     refused: bool = False
     outputs: tuple[Output, ...] = ()
     nodes: int = 0
+    uncompared: tuple[str, ...] = ()
     wrong_node: ComparedNode | None = None
 
     @property
@@ -110,7 +112,11 @@ class Verdict:
         del content["status"], content["how"]
         worst, node = content.pop("worst"), content.pop("wrong_node")
         return cls(
-            **{**content, "outputs": tuple(Output(**one) for one in content["outputs"])},
+            **{
+                **content,
+                "outputs": tuple(Output(**one) for one in content["outputs"]),
+                "uncompared": tuple(content.get("uncompared", ())),
+            },
             worst=Output(**worst) if worst else None,
             wrong_node=ComparedNode(**node) if node else None,
         )
@@ -128,9 +134,17 @@ class Verdict:
         place = f"output {worst.output} ({worst.name}) on {worst.sample}"
         end = f"ran with {self.ran_with}{'; ' if self.reason else ''}{self.reason}"
         if self.passed and self.nodes:
+            every = f"every node is right on the reference's own inputs{self._but()}"
             return (
-                f"{start}: every node is right on the reference's own inputs; worst {place}: "
+                f"{start}: {every}; worst {place}: "
                 f"{worst.error:.3g}{unit} off, no more than the nodes' roundings explain; {end}"
             )
         accepted = f"tolerance {worst.tolerance:.3g}{unit}"
         return f"{start}, worst {place}: error {worst.error:.3g}{unit}, {accepted}, {end}"
+
+    def _but(self) -> str:
+        """Which tensors of nodes were not compared."""
+        if not self.uncompared:
+            return ""
+        first, count = self.uncompared[0], len(self.uncompared)
+        return f", but {first}{f' and {count - 1} more tensors' if count > 1 else ''} could not be compared"

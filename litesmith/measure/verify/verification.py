@@ -185,6 +185,7 @@ def _compare(
         program_sha256=digest,
         outputs=tuple(one.record() for one in _worst_of_each(compared)),
         nodes=max((one.nodes for one in judged), default=0),
+        uncompared=tuple(dict.fromkeys(name for one in judged for name in one.uncompared)),
         wrong_node=wrong_node,
     )
 
