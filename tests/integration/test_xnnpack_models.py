@@ -185,6 +185,24 @@ def test_a_layer_that_keeps_its_dimensions(build: Build, tmp_path: Path) -> None
     assert built.json("manifest.json")["kernels"]["without_kernel"] == ["FULLY_CONNECTED"]
 
 
+def test_a_mean_that_is_read_twice(build: Build, tmp_path: Path) -> None:
+    """The hand landmarks' heads: one mean of the channels, and a layer for each output."""
+    rng = np.random.default_rng(3)
+    g = Graph()
+    mean = g.tensor([1, 5], "float32")
+    axes = g.const([1, 2], "int32")
+    g.op("MEAN", [g.input([1, 4, 3, 5]), axes], [mean], "Reducer", keepDims=False)
+    for _ in range(2):
+        weights = g.const(rng.normal(size=(3, 5)))
+        g.op("FULLY_CONNECTED", [mean, weights, -1], [g.output(shape=[1, 3])], "FullyConnected")
+    path = tmp_path / "heads.tflite"
+    path.write_bytes(g.content())
+    built = build("x86_64", path, kernels="xnnpack")
+    (model,) = built.json("manifest.json")["kernels"]["models"]
+    assert model["subgraphs"][0]["partitions"] == [[0, 1, 2]]
+    assert built.json("verify.json")["verdicts"][0]["passed"] is True
+
+
 def _matrix(folder: Path, name: str, zero_point: int) -> Path:
     """A fully connected layer of int8; XNNPACK supports no weights with a zero point."""
     g = Graph()

@@ -27,6 +27,7 @@ _LOOP = re.compile(r"\bxnn_parallelization_type_(\w+)")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"(?:include|src)/[^"]*"', re.MULTILINE)
 
 _FULLY_CONNECTED = "src/subgraph/fully-connected.c"
+_STATIC_REDUCE = "src/subgraph/static-reduce.c"
 _BATCH_MATRIX_MULTIPLY = "src/operators/batch-matrix-multiply-nc.c"
 
 _DATATYPES = {"int8": "xnn_datatype_qint8", "uint8": "xnn_datatype_quint8"}
@@ -93,9 +94,11 @@ def _wrapper(library: XnnpackLibrary, path: str, text: str, also: Iterable[str] 
 def cuts(library: XnnpackLibrary, path: str, text: str) -> Iterable[str]:
     """Lines that replace names in XNNPACK's file by macros."""
     if path.startswith("src/subgraph/"):
-        # Only sparse weights have this layout.
-        yield "#undef XNN_VALUE_FLAG_LAYOUT_NCHW"
-        yield "#define XNN_VALUE_FLAG_LAYOUT_NCHW 0"
+        if path != _STATIC_REDUCE:
+            # Only sparse weights have this layout.  The file left out compares it with values' flags, which
+            # are 0 where a result is read twice.
+            yield "#undef XNN_VALUE_FLAG_LAYOUT_NCHW"
+            yield "#define XNN_VALUE_FLAG_LAYOUT_NCHW 0"
         if path != _FULLY_CONNECTED and _FULLY_CONNECTED not in library.wrapped:
             # What convolutions of single pixels turn into.
             yield "#define xnn_define_fully_connected(...) xnn_status_unsupported_hardware"
