@@ -323,7 +323,8 @@ def test_other_toolchains_have_no_costs(cli: Cli) -> None:
     )
     assert done.returncode == 2
     line = one_error_line(done)
-    assert "no costs of XNNPACK have been measured for armv7 with these flags and gcc, dynamic, cortex-a7" in line
+    assert "no costs of XNNPACK have been measured for armv7" in line
+    assert "gcc, dynamic, cortex-a7, cortex-a53" in line
 
 
 def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
