@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from litesmith.base import console
 from litesmith.build.builder import Builder, workshop
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.build.request import Request, ResolvedRequest
@@ -84,6 +85,8 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
     # A missing compiler is reported before anything is fetched.
     toolchain.version(profile)
     kernels = kernel_choice.choose(profile, resolved.models, registry, request.choice)
+    for line in kernels.notes:
+        console.note(line)
     more = XNNPACK_COMPONENTS if kernels.delegated_ops else ()
     tree = source_tree.source_tree((*COMPONENTS, *more))
     if request.custom_ops is not None:

@@ -67,6 +67,7 @@ class Outcome:
             "program": str(self.program),
             "size": self.size.to_json(),
             "stock": self.stock,
+            "kernels": {key: self.manifest.kernels[key] for key in ("asked", "chosen", "reason")},
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
         }
 

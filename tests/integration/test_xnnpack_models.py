@@ -48,6 +48,20 @@ def test_targets_without_vectors(build: Build, target: str) -> None:
     assert built.json("manifest.json")["kernels"]["instruction_sets"] in (["vfp"], ["scalar"])
 
 
+def test_a_build_says_that_no_node_is_taken(cli: Cli, tmp_path: Path) -> None:
+    g = Graph()
+    g.op("LOG", [g.input([4])], [g.output(shape=[4])])
+    (tmp_path / "log.tflite").write_bytes(g.content())
+    line = "XNNPACK takes no node of log.tflite: XNNPACK has no such op (1 LOG)"
+    done = cli("build", "--target", "x86_64", "--model", "log.tflite", "--kernels", "xnnpack", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines().count(line) == 1
+    found = json.loads(done.stdout)
+    assert found["kernels"] == {"asked": "xnnpack", "chosen": "builtin", "reason": line}
+    manifest = json.loads((tmp_path / found["out"] / "manifest.json").read_text())
+    assert manifest["kernels"]["reason"] == line
+
+
 @pytest.mark.parametrize("name", ["det", "digits", "words", "gesture"])
 @pytest.mark.parametrize("target", ["x86_64", "armv7"])
 def test_examples(build: Build, target: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -24,7 +25,7 @@ from litesmith.study.op_models.writer import Graph
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.instruction_sets import flags_of, instruction_set_of
 from litesmith.toolchain.registry import load as load_toolchain
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, Cli
 
 REGISTRY = op_registry.load()
 HALF = (0.5, 0)
@@ -380,8 +381,62 @@ def test_a_model_that_xnnpack_cannot_accelerate(tmp_path: Any) -> None:
     path.write_bytes(g.content())
     model = open_model(str(path))
     found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
-    assert (found.delegated_ops, found.reason) == (None, "XNNPACK takes no node")
+    line = f"XNNPACK takes no node of {path}: XNNPACK has no such op (1 LOG)"
+    assert (found.delegated_ops, found.reason, found.notes) == (None, line, (line,))
+    assert found.to_json()["reason"] == line
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
+    # "auto" may choose either kernels: that is no news.
+    assert kernel_choice.choose(profiles.load("armv7").with_kernels("auto"), [model], REGISTRY).notes == ()
+
+
+def declined(tmp_path: Any, g: Graph) -> kernel_choice.KernelChoice:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(g.content())
+    profile = profiles.load("armv7").with_kernels("xnnpack")
+    return kernel_choice.choose(profile, [open_model(str(path))], REGISTRY)
+
+
+def test_the_reasons_of_most_nodes_are_named(tmp_path: Any) -> None:
+    g = Graph()
+    for _ in range(3):
+        g.op("LOG", [g.input([4])], [g.output()])
+    g.op("GREATER", [g.input([4]), g.input([4])], [g.output("bool")])
+    for _ in range(2):
+        g.op("ABS", [g.input([4], "int32")], [g.output("int32")])
+    g.op("RELU", [g.input([4], "int32")], [g.output("int32")])
+    found = declined(tmp_path, g)
+    assert found.delegated_ops is None
+    (line,) = found.notes
+    assert line.partition("m.tflite: ")[2] == (
+        "XNNPACK has no such op (3 LOG, 1 GREATER); its input has the dtype int32 (2 ABS, 1 RELU)"
+    )
+
+
+def test_plan_and_estimate_say_that_no_node_is_taken(cli: Cli, tmp_path: Any) -> None:
+    g = Graph()
+    g.op("LOG", [g.input([4])], [g.output(shape=[4])])
+    (tmp_path / "log.tflite").write_bytes(g.content())
+    line = "XNNPACK takes no node of log.tflite: XNNPACK has no such op (1 LOG)"
+    asked = ("--target", "armv7", "--model", "log.tflite", "--kernels")
+    for command in ("plan", "estimate"):
+        shown = cli(command, *asked, "xnnpack")
+        assert (shown.returncode, shown.stdout.count(line)) == (0, 1), shown.stderr
+        assert line not in cli(command, *asked, "builtin").stdout
+    planned = json.loads(cli("plan", *asked, "xnnpack", "--json").stdout)
+    assert (planned["kernels"]["chosen"], planned["kernels"]["reason"]) == ("builtin", line)
+    estimated = json.loads(cli("estimate", *asked, "xnnpack", "--json").stdout)
+    assert (estimated["kernels"], estimated["kernels_reason"]) == ("builtin", line)
+
+
+def test_each_model_without_a_node_is_named(tmp_path: Any) -> None:
+    g = Graph()
+    g.op("LOG", [g.input([4])], [g.output()])
+    (tmp_path / "log.tflite").write_bytes(g.content())
+    models = [open_model(str(path)) for path in (tmp_path / "log.tflite", EXAMPLES / "digits.tflite")]
+    found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), models, REGISTRY)
+    assert found.delegated_ops is not None
+    (line,) = found.notes
+    assert line.endswith("log.tflite: XNNPACK has no such op (1 LOG)")
 
 
 def test_ops_keep_their_kernels_if_the_file_has_no_shapes(tmp_path: Any) -> None:

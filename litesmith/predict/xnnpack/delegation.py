@@ -91,7 +91,7 @@ def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = No
             try:
                 one.allocate(0)
             except ModelError as error:
-                refused[one.index] = error.message
+                refused[one.index] = error.message.removeprefix(f"{model.path}: ")
         found = [
             _nothing(index, held, f"its subgraph cannot be prepared: {refused[index]}")
             if index in refused
