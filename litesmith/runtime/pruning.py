@@ -26,7 +26,10 @@ _RENAMED_SWITCH = "ParseOpData=ParseOpDataBySwitch"
 _DENSE = "LITESMITH_DENSE"
 # All kernels of a program share ruy's templates, and so the storage order that these accept.
 _ONE_ORDER = "LITESMITH_ONE_ORDER"
-_OTHER_ORDER = "BATCH_MATMUL"
+OTHER_ORDER = frozenset({"BATCH_MATMUL", "CONV_3D"})
+"""Ops whose kernels multiply matrices in another storage order than all others (``Order::kColMajor`` on the
+left in ``batch_matmul.h`` and ``optimized_ops.h``)."""
+
 _OWN_SOURCES = "custom/"
 
 # TfLiteType of tensorflow/lite/core/c/c_api_types.h, which has another order than the schema.
@@ -81,7 +84,7 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
             by_source[source] = (*by_source.get(source, ()), _DENSE)
     # Custom ops may multiply matrices of any storage order.
     sources = (source for op in selection.ops for source in op.sources)
-    known = all(op.name != _OTHER_ORDER for op in selection.ops) and not any(
+    known = all(op.name not in OTHER_ORDER for op in selection.ops) and not any(
         source.startswith(_OWN_SOURCES) for source in sources
     )
     everywhere = (PRUNED, _ONE_ORDER) if known else (PRUNED,)

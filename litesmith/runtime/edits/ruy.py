@@ -7,7 +7,8 @@ import re
 from litesmith.runtime.edits.patch import Patch, guard, never, pruned
 
 # The portable kernels are never chosen if NEON is part of the instruction set.  Packed matrices are never
-# kept for later, because caching is never enabled.  Only BATCH_MATMUL multiplies in the other storage order.
+# kept for later, because caching is never enabled.  Few ops multiply in the other storage order
+# (``OTHER_ORDER`` in runtime/pruning.py).
 RUY_PRUNING = (
     # A failed check names its line; the text of its condition is left out.
     pruned(

@@ -19,6 +19,7 @@ from litesmith.predict.code_size import builtin_costs
 from litesmith.predict.code_size.builtin_costs import BuiltinCosts, Entry, OpVariant
 from litesmith.runtime import op_registry, source_tree
 from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.pruning import OTHER_ORDER
 from litesmith.runtime.selection import SelectedOp, Selection, select
 from litesmith.study import op_models
 from litesmith.study.code_costs.programs import (
@@ -42,9 +43,6 @@ _DEPTHWISE = "DEPTHWISE_CONV_2D"
 
 _MIXED = 16
 """The least number of ops in a program of several."""
-
-# With this op, all kernels of a program are compiled for any order of storage.
-_OTHER_ORDER = "BATCH_MATMUL"
 
 # Labels of programs that no op or model has.
 _NO_OPS = ""
@@ -137,7 +135,7 @@ def mixtures(wanted: Sequence[OpVariant]) -> dict[str, list[OpVariant]]:
     """
     by_dtypes: dict[tuple[str, ...], list[OpVariant]] = {}
     for program in wanted:
-        if program.rows != "all" and program.op != _OTHER_ORDER:
+        if program.rows != "all" and program.op not in OTHER_ORDER:
             by_dtypes.setdefault(program.dtypes, []).append(program)
     return {
         f"mixed:{'+'.join(dtypes)}:{start}": several[start :: len(several) // _MIXED]
