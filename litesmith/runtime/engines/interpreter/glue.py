@@ -29,7 +29,7 @@ def files(
         **templates.copied("runtime"),
         **(templates.copied("profiling") if profiling else {}),
         REGISTRATION: _registration(selection),
-        OP_NAMES: _op_names(names),
+        OP_NAMES: _op_names(names, profiling=profiling),
         **files_of_selection(selection, embedded_size=embedded_size, xnnpack=xnnpack),
     }
 
@@ -85,8 +85,13 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
     return templates.render(SELECTED_OPS, values)
 
 
-def _op_names(names: PackedNames) -> str:
-    values = {"version": __version__, "packed": names, "names": names.names.encode("latin-1")}
+def _op_names(names: PackedNames, *, profiling: bool) -> str:
+    values = {
+        "version": __version__,
+        "packed": names,
+        "names": names.names.encode("latin-1"),
+        "profiling": profiling,
+    }
     return templates.render(OP_NAMES, values)
 
 
