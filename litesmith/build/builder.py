@@ -23,7 +23,7 @@ from litesmith.base import console, files, process
 from litesmith.base.errors import BuildError
 from litesmith.build import cache
 from litesmith.build.compile_units import CompileUnit, compile_units
-from litesmith.build.precompiled import LATER, ONE_ORDER, HeaderChoice, PrecompiledHeader, own_text
+from litesmith.build.precompiled import LATER, HeaderChoice, PrecompiledHeader, own_text
 from litesmith.build.project import Project
 from litesmith.runtime.engines.interpreter.glue import registration_variants
 from litesmith.runtime.engines.interpreter.sources import (
@@ -33,6 +33,7 @@ from litesmith.runtime.engines.interpreter.sources import (
     SELECTED_OPS,
 )
 from litesmith.runtime.include_closure import IncludeClosure
+from litesmith.runtime.pruning import ONE_ORDER
 from litesmith.runtime.source_tree import SourceTree, require_whole
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain

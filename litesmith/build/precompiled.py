@@ -17,9 +17,6 @@ from litesmith.runtime.include_closure import IncludeClosure
 LATER = "LITESMITH_DTYPES_LATER"
 """The define of files that get their dtypes after the precompiled header."""
 
-ONE_ORDER = "LITESMITH_ONE_ORDER"
-"""The define of all files that only those with ruy's templates for packing read."""
-
 _PACKING = "ruy/ruy/pack.h"
 _KERNELS = "tensorflow/lite/kernels"
 _CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
@@ -78,7 +75,7 @@ class HeaderChoice:
         return _include(*_ALWAYS, header)
 
     def packs(self, source: str) -> bool:
-        """Whether a source can see the templates that :data:`ONE_ORDER` changes."""
+        """Whether a source can see the templates that :data:`litesmith.runtime.pruning.ONE_ORDER` changes."""
         return source == _PACKING or _PACKING in self._closure.headers_of(source)
 
 

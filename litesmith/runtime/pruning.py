@@ -24,8 +24,12 @@ _NO_OP = -1
 _RENAMED_SWITCH = "ParseOpData=ParseOpDataBySwitch"
 
 _DENSE = "LITESMITH_DENSE"
-# All kernels of a program share ruy's templates, and so the storage order that these accept.
-_ONE_ORDER = "LITESMITH_ONE_ORDER"
+ONE_ORDER = "LITESMITH_ONE_ORDER"
+"""The define of all files that only those with ruy's templates for packing read.
+
+All kernels of a program share these templates, and so the storage order that they accept.
+"""
+
 OTHER_ORDER = frozenset({"BATCH_MATMUL", "CONV_3D"})
 """Ops whose kernels multiply matrices in another storage order than all others (``Order::kColMajor`` on the
 left in ``batch_matmul.h`` and ``optimized_ops.h``)."""
@@ -87,7 +91,7 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
     known = all(op.name not in OTHER_ORDER for op in selection.ops) and not any(
         source.startswith(_OWN_SOURCES) for source in sources
     )
-    everywhere = (PRUNED, _ONE_ORDER) if known else (PRUNED,)
+    everywhere = (PRUNED, ONE_ORDER) if known else (PRUNED,)
     return Pruning(everywhere=everywhere, by_source=by_source, dtypes=dtypes)
 
 
@@ -148,7 +152,7 @@ def _keeping_in_core(define: str) -> Callable[[Pruning], Pruning]:
 
 
 def _keep_matrix_kernels(pruning: Pruning) -> Pruning:
-    everywhere = tuple(define for define in pruning.everywhere if define != _ONE_ORDER)
+    everywhere = tuple(define for define in pruning.everywhere if define != ONE_ORDER)
     return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
 
 
