@@ -14,20 +14,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files
-from litesmith.build.request import Request
+from litesmith.base import console
 from litesmith.measure.verify import reference
 from litesmith.model import samples
 from litesmith.study.bench import aarch64_wheel
 from litesmith.study.bench.aarch64_wheel import Aarch64Wheel
+from litesmith.study.bench.both_kernels import built_with_both
 from litesmith.study.bench.instruction_count import under_emulator
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.timing import WheelTime, require_runs, time_in_turns
-from litesmith.workflow import build_and_verify
 from litesmith.workflow.build_and_verify import Outcome
 
 DEFAULT_TARGETS = ("x86_64", "aarch64", "armv7")
-_CHOICES = ("builtin", "xnnpack")
 _WITH_WHEEL = "aarch64"
 
 
@@ -105,7 +103,7 @@ def run(targets: Sequence[str], models: Sequence[str], runs: int) -> KernelsRepo
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for target in targets or DEFAULT_TARGETS:
             for name in models or default_models():
-                outcomes = {kernels: _build(target, name, kernels, Path(scratch)) for kernels in _CHOICES}
+                outcomes = built_with_both(target, name, Path(scratch))
                 measured, wheel = _measure(target, name, outcomes, runs)
                 programs += measured
                 wheels += [wheel] if wheel else []
@@ -149,11 +147,6 @@ def _compared(wheel: Aarch64Wheel, outcome: Outcome) -> list[CpuComparison]:
             )
         )
     return found
-
-
-def _build(target: str, name: str, kernels: str, scratch: Path) -> Outcome:
-    folder = scratch / f"{target}-{files.digest_of(name)[:8]}-{kernels}"
-    return build_and_verify.build(Request(target=target, models=(name,), out=str(folder), kernels=kernels))
 
 
 def _measure(

@@ -1,5 +1,5 @@
-"""Networks as they are published for phones, with random weights: what ``bench.speed`` and ``bench.kernels``
-measure beside the small models of the zoo.
+"""Networks as they are published for phones, with random weights: what ``bench.speed`` measures
+beside the small models of the zoo.
 
 Each has the ops, the shapes and about the size of a known network: the face detector, the hand landmarks and
 the palm detector of MediaPipe (https://ai.google.dev/edge/mediapipe/solutions/guide), whose weights are

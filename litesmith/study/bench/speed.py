@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import console
-from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.model.model_file import Model
 from litesmith.study.bench import published_models
+from litesmith.study.bench.both_kernels import built_with_both
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.ruy_kernels import KernelRun, kernel_runs
 from litesmith.study.bench.timing import ROUNDS, require_runs, time_in_turns
-from litesmith.workflow import build_and_verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +54,8 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         names = tuple(models) or (*default_models(), *published_models.write(Path(scratch)))
         for name in names:
-            folder = Path(scratch) / f"{len(speeds)}"
-            builtin, xnnpack = (
-                build_and_verify.build(
-                    Request(target="x86_64", models=(name,), out=str(folder / kernels), kernels=kernels)
-                )
-                for kernels in ("builtin", "xnnpack")
-            )
+            outcomes = built_with_both("x86_64", name, Path(scratch))
+            builtin, xnnpack = outcomes["builtin"], outcomes["xnnpack"]
             console.note(f"measuring {name}")
             speeds.append(_measure(builtin.models[0], builtin.program, xnnpack.program, runs))
             manifest = builtin.manifest
