@@ -49,6 +49,18 @@ _CALLS = {
 }
 
 
+_CALLING_OPS = {
+    "IF": "IfOptions",
+    "WHILE": "WhileOptions",
+    "CALL_ONCE": "CallOnceOptions",
+    "STABLEHLO_CASE": "StablehloCaseOptions",
+    "STABLEHLO_REDUCE_WINDOW": "StablehloReduceWindowOptions",
+    "STABLEHLO_SCATTER": "StablehloScatterOptions",
+    "STABLEHLO_COMPOSITE": "StableHLOCompositeOptions",
+}
+"""Ops that call subgraphs, with their options: without these, they would call the first one."""
+
+
 def require_sound(model: ModelAnalysis, content: Callable[[int], bytes]) -> None:
     """Checks a model; ``content`` gives the bytes of a buffer by its index.
 
@@ -157,6 +169,8 @@ def _node_problem(
         kind, fields = _DIVISORS[op]
         if node.options.kind != kind or any(node.options.integer(field) <= 0 for field in fields):
             return "has no stride, dilation or window"
+    if not custom and op in _CALLING_OPS and node.options.kind != _CALLING_OPS[op]:
+        return "has no options"
     if custom and op in OPTIONS_ARE_A_MAP:
         options = decode_options(node.custom_options)
         numbers = (int, float, bool, type(None))

@@ -17,6 +17,7 @@ namespace tflite {
 class BuiltinDataAllocator;
 class ErrorReporter;
 struct Operator;
+struct OperatorCode;
 enum BuiltinOperator : int32_t;
 }  // namespace tflite
 
@@ -37,6 +38,9 @@ struct SelectedOp {
   uint32_t dtypes;       // bit n is set when TensorType n was selected
   int32_t options;       // BuiltinOptions that the op reads, or kSecondUnion + BuiltinOptions2; 0 for none
   const char* options_fields;  // description of their table, see flatbuffer_check.cc
+  uint64_t optional_inputs;    // bit n is set when input n may be left out; bit 63 is for all from there on
+  bool optional_outputs;
+  bool options_are_a_map;      // of numbers, in FlexBuffers: a custom op of upstream
 #ifdef LITESMITH_OWN_READERS
   OptionsReader read_options;  // null if the switch reads them
 #endif
@@ -44,6 +48,9 @@ struct SelectedOp {
 
 extern const SelectedOp kSelectedOps[];
 extern const size_t kSelectedOpCount;
+
+// The selected op of an entry of the operator-code table, or null.
+const SelectedOp* FindOp(const tflite::OperatorCode& code);
 
 #ifdef LITESMITH_OWN_READERS
 // Upstream's switch over all ops, for ops without a reader function; null if none of them is selected.
