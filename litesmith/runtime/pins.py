@@ -18,6 +18,7 @@ from litesmith.runtime.edits.correctness import (
     UNUSED_CODES,
     ZERO_DIVISOR,
 )
+from litesmith.runtime.edits.guards import GUARDS
 from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
 from litesmith.runtime.edits.kernels import KERNEL_PRUNING
 from litesmith.runtime.edits.patch import Patch
@@ -130,6 +131,7 @@ COMPONENTS: tuple[Component, ...] = (
             *ZERO_DIVISOR,
             *UNPACK_ONLY_INT4,
             *UNUSED_CODES,
+            *GUARDS,
             *SORT_ORDER,
             *INTERPRETER_PRUNING,
             *PLANNER_PRUNING,
