@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,21 @@ def _exits_on_bad_arguments() -> Iterator[None]:
     except (ParseError, ValueError) as error:
         error_line(str(error), "see 'litesmith --list' and 'litesmith --help TASK'")
         raise Exit(code=_BAD_ARGUMENTS) from None
+
+
+@contextmanager
+def _exit_code_after_interruption() -> Iterator[None]:
+    """Blocks SIGINT before an interrupted command ends, so that its exit code is 130.
+
+    If a Ctrl-C arrived in code that Python made from a string, as :mod:`dataclasses` does, ``python -m`` ends
+    by SIGINT instead of with the exit code, even if the exception was handled (CPython's ``exit_sigint``).
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tasks = namespace(development=paths.is_checkout())
         program = Litesmith(name="litesmith", binary="litesmith", namespace=tasks, version=__version__)
         console.show_debug_output("--debug" in words)
-        with console.filtered():
+        with console.filtered(), _exit_code_after_interruption():
             program.run(["litesmith", *words])
     except BrokenPipeError:
         # The reader (such as head) closed the pipe; Python would report that again at exit.

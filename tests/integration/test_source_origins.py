@@ -103,9 +103,11 @@ def from_github(component: Component, files: Mapping[str, bytes], served: Served
     top = f"{component.name}-{component.revision}"
     content = {f"{top}/{path}": data for path, data in files.items()}
     content |= {f"{top}/.github/CODEOWNERS": b"*", f"{top}/README.rst": b"about"}
-    path = folder / f"{component.revision}.tar.gz"
+    # Components of one repository have one revision.
+    path = folder / component.name / f"{component.revision}.tar.gz"
+    path.parent.mkdir()
     path.write_bytes(packed(content, "w:gz", component.revision))
-    archive = Archive(kind="upstream", location=f"{address}/{path.name}")
+    archive = Archive(kind="upstream", location=f"{address}/{component.name}/{path.name}")
     return dataclasses.replace(component, origins=(Origin(archive=archive),))
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from litesmith.runtime.xnnpack import source_index
+from litesmith.runtime.xnnpack import narrow_gemm, source_index
 from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target import instruction_sets
@@ -187,8 +187,14 @@ def _kept(
         symbol
         for symbol in symbols
         if (not optional and "weights_and_biases" in symbol)
-        or _is_kept(symbol, kinds, max(rows, default=1), sizes, set(operators))
+        or _is_kept(symbol, kinds, max(rows, default=1), sizes, _users(config, operators))
     ]
+
+
+def _users(config: str, operators: Iterable[str]) -> set[str]:
+    """The operators that multiply matrices with a configuration."""
+    asked = narrow_gemm.WIDE if config == narrow_gemm.NARROW else config
+    return {name for name in operators if asked in _MATRIX_CONFIGS.get(name, ())}
 
 
 def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators: set[str]) -> bool:
