@@ -240,8 +240,9 @@ def test_interrupted_builds_leave_no_partial_files(cli: Cli, tmp_path: Path, sec
     child.send_signal(signal.SIGINT)
     stdout, stderr = child.communicate(timeout=60)
     assert child.returncode in {1, 130}, stderr
+    # Before that, Python may not have read the program.
     if seconds >= 0.5:
-        assert child.returncode == 130
+        assert child.returncode == 130, stderr
         assert "error: interrupted" in stderr
         assert "Traceback" not in stderr + stdout
     assert leftovers(work) == []
