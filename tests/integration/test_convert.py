@@ -159,7 +159,7 @@ def test_ops_whose_int8_is_too_new_stay_in_float(
     # The runtime has every op of this converter in int8; that of 2023 had SQRT in float32 only.
     known = op_registry.load()
     ops = {
-        code: dataclasses.replace(op, versions=(1, 1)) if op.name == "SQRT" else op
+        code: op.model_copy(update={"versions": (1, 1)}) if op.name == "SQRT" else op
         for code, op in known.builtins.items()
     }
     older = dataclasses.replace(known, builtins=ops)
