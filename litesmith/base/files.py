@@ -16,6 +16,8 @@ from typing import Any
 
 from litesmith.base.errors import LitesmithError
 
+_ALMOST_FULL = 1024 * 1024
+
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
@@ -120,6 +122,14 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
                 waiting()
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room to speak of; False where that is unknown."""
+    try:
+        return shutil.disk_usage(folder).free < _ALMOST_FULL
+    except OSError:
+        return False
 
 
 def publish(staged: Path, final: Path, optional: Sequence[str] = ()) -> None:

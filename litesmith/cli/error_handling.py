@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 
-from litesmith.base import console, paths
+from litesmith.base import console, files, paths
 from litesmith.base.errors import LitesmithError
 
 Arguments = ParamSpec("Arguments")
@@ -35,7 +34,6 @@ _OS_ADVICE = {
     errno.EROFS: "the file system is read-only: choose another folder with --out",
 }
 _ABOUT_THE_FOLDER = {*_OS_ADVICE, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
-_ALMOST_FULL = 1024 * 1024
 # How temporary files of this project and of Python are called.
 _TEMPORARY = ("litesmith-", "tmp")
 
@@ -87,7 +85,7 @@ def _advice_on(error: OSError) -> str:
         return "name a folder that can be written in TMPDIR"
     for folder, variable, names in _variable_folders() if error.errno in _ABOUT_THE_FOLDER else ():
         named = isinstance(error.filename, str) and _is_in(Path(error.filename), folder, names)
-        if full and (named or (error.filename is None and _is_full(folder))):
+        if full and (named or (error.filename is None and files.is_full(folder))):
             return f"free some disk space, or name another folder than {folder} in {variable}"
         if named:
             return f"name a folder that can be written in {variable}, in place of {folder}"
@@ -109,12 +107,6 @@ def _variable_folders() -> list[tuple[Path, str, tuple[str, ...]]]:
     with contextlib.suppress(OSError):
         found.append((Path(tempfile.gettempdir()), "TMPDIR", _TEMPORARY))
     return found
-
-
-def _is_full(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < _ALMOST_FULL
-    return False
 
 
 @contextmanager
