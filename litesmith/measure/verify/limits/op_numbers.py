@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ULP: Mapping[str, int] = {"LOGISTIC": 6, "TANH": 8, "GELU": 12, "SOFTMAX": 4}
+ULP: Mapping[str, int] = {"LOGISTIC": 6, "TANH": 8, "GELU": 12, "SOFTMAX": 6}
 """Units in the last place by which float32 outputs may differ from the reference's, by op; else ``ULP_ELSE``.
 
 Eigen approximates these functions by polynomials and quotients of them, and vector instructions differ in
-which sums they contract: up to 5, 7, 9 and 3 units on Arm, at most 2 on x86
-(``tests/integration/test_whole_range.py``).
+which sums they contract: up to 5, 7, 9 and 3 units on Arm, at most 2 on x86.  Without vector instructions,
+SOFTMAX takes the C library's exponential function: up to 5 (``tests/integration/test_whole_range.py``).
 """
 
 ULP_ELSE = 2
 """The same for other functions of single elements: one rounding here and one there."""
 
-ABSOLUTE: Mapping[str, float] = {"LOG_SOFTMAX": 4 * 2.0**-24}
+ABSOLUTE: Mapping[str, float] = {"LOG_SOFTMAX": 6 * 2.0**-24}
 """Differences of float32 outputs that are no more than this are right, by op.
 
-A logarithm of a sum near 1 has the rounding of the sum.
+A logarithm of a sum near 1 has the rounding of the sum: at most 4 units of 2^-24 with vector instructions,
+and 5 with the C library's exponential function.
 """
 
 MOVES = frozenset(
