@@ -85,6 +85,10 @@ def _subgraph(ops: Sequence[Op]) -> Any:
         node = schema.OperatorT()
         node.opcodeIndex = position
         node.inputs, node.outputs = indices[:-1], indices[-1:]
+        if op.code == CONV_2D:
+            node.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
+            node.builtinOptions = schema.Conv2DOptionsT()
+            node.builtinOptions.strideW = node.builtinOptions.strideH = 1
         if op.options is not None:
             node.customOptions = list(op.options)
         subgraph.operators.append(node)

@@ -30,7 +30,8 @@ class Quantization:
     """How integers stand for numbers: ``(integer - zero point) * scale``.
 
     There is one scale for the whole tensor, or one for each channel of ``dimension``; none where it is not
-    quantised.  In a ``blockwise`` tensor, each ``block_size`` values have a scale, kept in another tensor.
+    quantised.  In a ``blockwise`` tensor, each ``block_size`` values have a scale, kept in the tensor
+    ``block_scales``.
     """
 
     scales: tuple[float, ...] = ()
@@ -38,6 +39,7 @@ class Quantization:
     dimension: int = 0
     blockwise: bool = False
     block_size: int = 0
+    block_scales: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)

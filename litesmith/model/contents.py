@@ -25,7 +25,8 @@ from litesmith.model.analysis import (
     dtype_numbers,
 )
 from litesmith.model.file_format import read_model_file
-from litesmith.model.flatbuffer import DamagedError
+from litesmith.model.flatbuffer import DamagedError, Span
+from litesmith.model.soundness import require_sound
 from litesmith.model.tables import Table
 
 _SUPPORTED_SCHEMA = 3
@@ -75,9 +76,11 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
             "convert it again with TensorFlow 2",
         )
     codes = tuple(_operator_code(entry) for entry in model.tables("operator_codes"))
-    buffers = tuple(_buffer_size(entry, len(data)) for entry in model.tables("buffers"))
+    spans = tuple(_buffer(entry, len(data)) for entry in model.tables("buffers"))
+    buffers = tuple(span.size for span in spans)
     subgraphs = tuple(
-        _subgraph(entry, number, buffers, codes) for number, entry in enumerate(model.tables("subgraphs"))
+        _subgraph(entry, number, buffers, codes, data)
+        for number, entry in enumerate(model.tables("subgraphs"))
     )
     if not subgraphs:
         raise DamagedError("it has no subgraph")
@@ -86,7 +89,7 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
         for tensor in subgraph.tensors:
             if tensor.weight_bytes:
                 weights[tensor.dtype] += tensor.weight_bytes
-    return ModelAnalysis(
+    found = ModelAnalysis(
         path=shown_as,
         name=path.stem,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -98,6 +101,8 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
         metadata=tuple(entry.text("name") for entry in model.tables("metadata")),
         weight_bytes=dict(sorted(weights.items())),
     )
+    require_sound(found, lambda index: data[spans[index].start : spans[index].start + spans[index].size])
+    return found
 
 
 def _name(entry: Table, field: str) -> str:
@@ -119,25 +124,29 @@ def _operator_code(entry: Table) -> OperatorCode:
     return OperatorCode(code=code, name=name, version=entry.integer("version"))
 
 
-def _buffer_size(entry: Table, file_size: int) -> int:
-    offset, size = entry.integer("offset"), entry.integer("size")
-    if offset > 1:  # data outside of the flatbuffer proper, for models over 2 GB
-        if offset + size > file_size:
-            raise DamagedError(f"the buffer at byte {entry.position} reaches over the end of the file")
-        return size
+def _buffer(entry: Table, file_size: int) -> Span:
+    """Where the data of a buffer lies; as in the runtime, data in the flatbuffer comes first."""
     span = entry.span("data")
-    return span.size if span else 0
+    if span is not None:
+        return span
+    offset, size = entry.integer("offset"), entry.integer("size")
+    if offset <= 1:
+        return Span(start=0, size=0)
+    # Data outside of the flatbuffer proper, for models over 2 GB.
+    if offset + size > file_size:
+        raise DamagedError(f"the buffer at byte {entry.position} reaches over the end of the file")
+    return Span(start=offset, size=size)
 
 
 def _subgraph(
-    entry: Table, number: int, buffers: tuple[int, ...], codes: tuple[OperatorCode, ...]
+    entry: Table, number: int, buffers: tuple[int, ...], codes: tuple[OperatorCode, ...], data: bytes
 ) -> Subgraph:
     where = f"subgraph {number}"
     tensors = tuple(
         _tensor(tensor, f"tensor {i} of {where}", buffers) for i, tensor in enumerate(entry.tables("tensors"))
     )
     nodes = tuple(
-        _node(operator, f"operator {i} of {where}", codes, tensors)
+        _node(operator, f"operator {i} of {where}", codes, tensors, data)
         for i, operator in enumerate(entry.tables("operators"))
     )
     inputs, outputs = entry.integers("inputs"), entry.integers("outputs")
@@ -187,10 +196,23 @@ def _quantization(entry: Table) -> Quantization:
         dimension=entry.integer("quantized_dimension"),
         blockwise=blocks,
         block_size=details.integer("block_size") if details is not None and blocks else 0,
+        block_scales=details.integer("scales") if details is not None and blocks else -1,
     )
 
 
-def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tuple[Tensor, ...]) -> Node:
+def _custom_options(entry: Table, where: str, data: bytes) -> bytes:
+    """The options of a custom op; as in the runtime, those in the flatbuffer come first."""
+    offset, size = entry.integer("large_custom_options_offset"), entry.integer("large_custom_options_size")
+    if entry.has("custom_options") or offset <= 1:
+        return bytes(entry.integers("custom_options"))
+    if offset + size > len(data):
+        raise DamagedError(f"{where} has options that reach over the end of the file")
+    return data[offset : offset + size]
+
+
+def _node(
+    entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tuple[Tensor, ...], data: bytes
+) -> Node:
     index = entry.integer("opcode_index")
     if index >= len(codes):
         raise DamagedError(f"{where} has operator code {index} of {len(codes)}")
@@ -201,7 +223,7 @@ def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tu
         inputs=inputs,
         outputs=outputs,
         intermediates=entry.integers("intermediates"),
-        custom_options=bytes(entry.integers("custom_options")),
+        custom_options=_custom_options(entry, where, data) if codes[index].custom else b"",
         options=entry.union("builtin_options") or entry.union("builtin_options_2") or Table.absent(),
         random=op in _RANDOM_OPS and not _seeded(entry.union_as("builtin_options", "RandomOptions")),
         depthwise=_depthwise_row(

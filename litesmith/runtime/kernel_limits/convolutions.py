@@ -47,6 +47,43 @@ def _groups(node: KernelNode) -> int:
     return channels // of_group if channels and of_group else 1
 
 
+def _whole_groups(where: str) -> Limit:
+    """Input channels in whole groups, and output channels in as many."""
+
+    def check(node: KernelNode) -> str | None:
+        image, weights = node.at(_INPUT), node.at(_FILTER)
+        if image is None or weights is None:
+            return None
+        channels, of_group, filters = image.dimension(3), weights.dimension(3), weights.dimension(0)
+        if not channels or of_group is None or filters is None:
+            return None
+        if of_group > 0 and channels % of_group == 0 and filters % (channels // of_group) == 0:
+            return None
+        return f"{image.name} has {channels} channels, {weights.name} {filters} filters of {of_group}"
+
+    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+
+
+def _fitting_window(where: str, options: str) -> Limit:
+    """A window that, with its dilation, is smaller than what kernels can count."""
+
+    def check(node: KernelNode) -> str | None:
+        weights, found = node.at(_FILTER), node.options(options)
+        for index, field in ((1, "dilation_h_factor"), (2, "dilation_w_factor")):
+            size = weights.dimension(index) if weights is not None else None
+            if size is not None and (size - 1) * found.integer(field) >= _LARGEST_WINDOW:
+                return (
+                    f"its {field} is {found.integer(field)}; the kernel takes windows below {_LARGEST_WINDOW}"
+                )
+        return None
+
+    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+
+
+_LARGEST_WINDOW = 1 << 16
+"""Half of it, the padding, has 16 bits: ``PaddingValues``."""
+
+
 def _hybrid_per_channel(weights: Operand) -> bool:
     """``is_hybrid_per_channel``: signed weights whose channels have different scales."""
     return weights.dtype in {"int8", "int4"} and len(set(weights.scales)) > 1
@@ -75,6 +112,8 @@ _CONV_2D = (
     ranks("conv.cc: Prepare", _INPUT, 4, 4),
     ranks("conv.cc: Prepare", _FILTER, 4, 4),
     _present("conv.cc: Prepare", _BIAS, 3),
+    _whole_groups("conv.cc: Prepare"),
+    _fitting_window("conv.cc: Prepare", "Conv2DOptions"),
     signatures(
         "conv.cc: Prepare, EvalImpl",
         (_INPUT, OUTPUT, _FILTER, _BIAS),
@@ -105,6 +144,7 @@ _CONV_2D = (
 _DEPTHWISE_CONV_2D = (
     ranks("depthwise_conv.cc: Prepare", _INPUT, 4, 4),
     ranks("depthwise_conv.cc: Prepare", _FILTER, 4, 4),
+    _fitting_window("depthwise_conv.cc: Prepare", "DepthwiseConv2DOptions"),
     signatures(
         "depthwise_conv.cc: Prepare, EvalImpl",
         (_INPUT, OUTPUT, _FILTER, _BIAS),

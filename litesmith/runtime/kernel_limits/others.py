@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, ranks, same_dtype, signatures
-from litesmith.runtime.kernel_limits.node import OUTPUT
+from litesmith.runtime.kernel_limits.node import OUTPUT, KernelNode
 
 _RANDOM = (
     dtypes("random_ops.cc: Prepare", 0, "int32"),
@@ -13,6 +13,22 @@ _RANDOM = (
 )
 
 _REDUCE_WINDOW = "bool int8 int16 int32 int64 uint8 float32 float64"
+
+
+def _an_anchor_for_each_box(where: str) -> Limit:
+    """As many anchors, and as many scores, as boxes: the kernel counts only the boxes."""
+
+    def check(node: KernelNode) -> str | None:
+        boxes, scores, anchors = node.at(0), node.at(1), node.at(2)
+        if boxes is None or scores is None or anchors is None:
+            return None
+        counts = (boxes.dimension(1), scores.dimension(1), anchors.dimension(0))
+        if None in counts or len(set(counts)) == 1:
+            return None
+        return f"{boxes.name} has {counts[0]} boxes, {scores.name} {counts[1]}, {anchors.name} {counts[2]}"
+
+    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+
 
 LIMITS: Mapping[str, tuple[Limit, ...]] = {
     "RANDOM_UNIFORM": _RANDOM,
@@ -53,6 +69,7 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
             "detection_postprocess.cc: DecodeCenterSizeBoxes", (0, 2), "uint8* uint8*", "float32 float32"
         ),
         dtypes("detection_postprocess.cc: NonMaxSuppressionMultiClass", 1, "uint8* float32"),
+        _an_anchor_for_each_box("detection_postprocess.cc: DecodeCenterSizeBoxes"),
     ),
     "NumericVerify": (
         dtypes("numeric_verify.cc: Prepare", 0, "uint8 int8 int16 float16"),
