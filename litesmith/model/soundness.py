@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 
 from litesmith.model import schema
 from litesmith.model.analysis import CUSTOM_CODE, ModelAnalysis, Node, Subgraph, Tensor
-from litesmith.model.custom_options import decode_options
 from litesmith.model.flatbuffer import DamagedError
-from litesmith.model.optional_tensors import OPTIONAL_INPUTS, OPTIONAL_OUTPUTS, OPTIONS_ARE_A_MAP
+from litesmith.model.optional_tensors import OPTIONAL_INPUTS, OPTIONAL_OUTPUTS
 from litesmith.model.tensors import Array, from_bytes, numpy_dtype
 
 _MOST_ELEMENTS = 2**31 - 1
@@ -47,6 +46,18 @@ _CALLS = {
     "StablehloScatterOptions": ("update_computation_subgraph_index",),
     "StableHLOCompositeOptions": ("decomposition_subgraph_index",),
 }
+
+
+_CALLING_OPS = {
+    "IF": "IfOptions",
+    "WHILE": "WhileOptions",
+    "CALL_ONCE": "CallOnceOptions",
+    "STABLEHLO_CASE": "StablehloCaseOptions",
+    "STABLEHLO_REDUCE_WINDOW": "StablehloReduceWindowOptions",
+    "STABLEHLO_SCATTER": "StablehloScatterOptions",
+    "STABLEHLO_COMPOSITE": "StableHLOCompositeOptions",
+}
+"""Ops that call subgraphs, with their options: without these, they would call the first one."""
 
 
 def require_sound(model: ModelAnalysis, content: Callable[[int], bytes]) -> None:
@@ -157,11 +168,8 @@ def _node_problem(
         kind, fields = _DIVISORS[op]
         if node.options.kind != kind or any(node.options.integer(field) <= 0 for field in fields):
             return "has no stride, dilation or window"
-    if custom and op in OPTIONS_ARE_A_MAP:
-        options = decode_options(node.custom_options)
-        numbers = (int, float, bool, type(None))
-        if not isinstance(options, dict) or not all(isinstance(one, numbers) for one in options.values()):
-            return "has damaged options"
+    if not custom and op in _CALLING_OPS and node.options.kind != _CALLING_OPS[op]:
+        return "has no options"
     return ""
 
 

@@ -144,7 +144,7 @@ CASES = (
     _det(
         "damaged FlexBuffers",
         _set(f"subgraphs 0 operators {_DETECTION} customOptions", list(b"\xff" * 40)),
-        "TFLite_Detection_PostProcess, has damaged options",
+        "has damaged options",
     ),
     _det("options outside of the file", _large_options, "of the file"),
     _det("a buffer that wraps", _buffer_that_wraps, "of the file"),

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from flatbuffers import flexbuffers
 
 from litesmith.base import paths
 from litesmith.model import contents
@@ -132,7 +133,8 @@ def test_kernels_that_dispatch_by_dtype(registry: Registry, name: str) -> None:
 
 
 def test_a_custom_op_has_no_dtypes_of_its_own(tmp_path: Path, registry: Registry) -> None:
-    chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess"))
+    options = bytes(flexbuffers.Dumps({"max_detections": 10}))
+    chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess", options=options))
     assert list(pruning.kept_dtypes(chosen, registry.runtime.dispatching)) == [
         f"{KERNELS}/detection_postprocess.cc"
     ]

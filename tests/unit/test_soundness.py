@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from litesmith.base.errors import ModelError
+from litesmith.base.errors import LitesmithError, ModelError
 from litesmith.model import contents
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Registry
@@ -21,9 +21,9 @@ DET = EXAMPLES / "det.tflite"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
-def test_a_damaged_model_is_refused(case: Case) -> None:
-    with pytest.raises(ModelError) as caught:
-        contents.analyse_bytes(case.content(), "m.tflite")
+def test_a_damaged_model_is_refused(case: Case, registry: Registry) -> None:
+    with pytest.raises(LitesmithError) as caught:
+        op_registry.require_supported(registry, contents.analyse_bytes(case.content(), "m.tflite"))
     assert case.expected in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from litesmith.model.custom_options import decode_options
 from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, ranks, same_dtype, signatures
 from litesmith.runtime.kernel_limits.node import OUTPUT, KernelNode
 
@@ -26,6 +27,19 @@ def _an_anchor_for_each_box(where: str) -> Limit:
         if None in counts or len(set(counts)) == 1:
             return None
         return f"{boxes.name} has {counts[0]} boxes, {scores.name} {counts[1]}, {anchors.name} {counts[2]}"
+
+    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+
+
+def _map_of_numbers(where: str) -> Limit:
+    """The options are a map of numbers in FlexBuffers: the kernel reads it without checking it."""
+
+    def check(node: KernelNode) -> str | None:
+        options = decode_options(node.node.custom_options)
+        numbers = (int, float, bool, type(None))
+        if isinstance(options, dict) and all(isinstance(one, numbers) for one in options.values()):
+            return None
+        return "it has damaged options"
 
     return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
 
@@ -60,11 +74,16 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
     "IF": (dtypes("if.cc: Prepare", 0, "bool"),),
     "SKIP_GRAM": (signatures("skip_gram.cc: Prepare", (0, OUTPUT), "string string"),),
     "Mfcc": (
+        _map_of_numbers("mfcc.cc: Init"),
         signatures("mfcc.cc: Prepare", (0, OUTPUT), "float32 float32"),
         dtypes("mfcc.cc: Prepare", 1, "int32"),
     ),
-    "AudioSpectrogram": (signatures("audio_spectrogram.cc: Prepare", (0, OUTPUT), "float32 float32"),),
+    "AudioSpectrogram": (
+        _map_of_numbers("audio_spectrogram.cc: Init"),
+        signatures("audio_spectrogram.cc: Prepare", (0, OUTPUT), "float32 float32"),
+    ),
     "TFLite_Detection_PostProcess": (
+        _map_of_numbers("detection_postprocess.cc: Init"),
         signatures(
             "detection_postprocess.cc: DecodeCenterSizeBoxes", (0, 2), "uint8* uint8*", "float32 float32"
         ),
@@ -72,6 +91,7 @@ LIMITS: Mapping[str, tuple[Limit, ...]] = {
         _an_anchor_for_each_box("detection_postprocess.cc: DecodeCenterSizeBoxes"),
     ),
     "NumericVerify": (
+        _map_of_numbers("numeric_verify.cc: Init"),
         dtypes("numeric_verify.cc: Prepare", 0, "uint8 int8 int16 float16"),
         dtypes("numeric_verify.cc: Prepare", 1, "float32"),
     ),
