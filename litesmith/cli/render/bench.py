@@ -26,7 +26,7 @@ def speed(report: SpeedReport) -> None:
     """Times beside those of the wheel, and the kernels that ran under the emulator."""
     out = console.stdout()
     columns = ("model", "built-in", "wheel", "ratio", "XNNPACK", "wheel with XNNPACK", "ratio")
-    shown = numbers(*columns, title="x86_64, one thread, median ms")
+    shown = numbers(*columns, title="x86_64, one thread, ms")
     for row in report.speeds:
         add_row(
             shown,

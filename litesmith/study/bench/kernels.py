@@ -33,7 +33,7 @@ _WITH_WHEEL = "aarch64"
 class KernelsProgram:
     """The program of a model with one choice of kernels on one target.
 
-    ``code`` is in bytes.  One inference takes ``ms`` (the median) or ``instructions``: one of them is set.
+    ``code`` is in bytes.  One inference takes ``ms`` or ``instructions``: one of them is set.
     ``delegated`` of the model's ``nodes`` run in XNNPACK.
     """
 

@@ -20,7 +20,7 @@ from litesmith.study.bench.timing import ROUNDS, require_runs, time_in_turns
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Median milliseconds of one inference in program and wheel, with built-in kernels and with XNNPACK."""
+    """Milliseconds of one inference in program and wheel, with built-in kernels and with XNNPACK."""
 
     model: str
     program_ms: float
@@ -66,7 +66,7 @@ def run(models: Sequence[str], runs: int) -> SpeedReport:
     manifest_flags = " ".join((*manifest.flags["target"], *manifest.flags["common"]))
     made_with += [
         f"{manifest.toolchain['name']} {manifest.toolchain['version']}: {manifest_flags}",
-        f"wheel: {reference.describe()}; median of {ROUNDS} rounds of {runs // ROUNDS} inferences",
+        f"wheel: {reference.describe()}; lowest median of {ROUNDS} rounds of {runs // ROUNDS} inferences",
     ]
     return SpeedReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
 
