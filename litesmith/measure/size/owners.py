@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from litesmith.base.errors import BuildError
 from litesmith.build import cache
@@ -115,8 +116,17 @@ class Owners:
     @functools.cached_property
     def _library_entries(self) -> Mapping[bytes, str]:
         """The library of each mergeable entry; read only when the objects do not have an entry."""
-        members = ((path, elf) for path in self._libraries for elf in elf_members(located(path)))
-        return {content: path for path, elf in members for content in merged_entries(elf)}
+        return {content: path for path in self._libraries for content in _entries_of_library(located(path))}
+
+
+def _entries_of_library(path: Path) -> frozenset[bytes]:
+    return _read_entries_of_library(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_entries_of_library(path: Path, _modified: int) -> frozenset[bytes]:
+    """The merged entries of a library; all programs of a toolchain have the same libraries."""
+    return frozenset(content for elf in elf_members(path) for content in merged_entries(elf))
 
 
 @functools.lru_cache(maxsize=2048)
