@@ -67,11 +67,11 @@ def dissect(binary: Binary, selection: Selection, core: frozenset[str]) -> Anato
         UsageError: the program and the file with its symbols are from different builds.
         BuildError: the linker's map names an object that is not one of the program's.
     """
-    elf, debug = Elf.read(binary.program), Elf.read(binary.debug)
-    require_same_build(elf, debug)
+    elf = Elf.read(binary.program)
+    debug = elf if binary.debug == binary.program else Elf.read(binary.debug)
+    symbols = symbols_of_build(elf, debug)
     map_text = cache.without_place(binary.map_file.read_text(encoding="utf-8", errors="replace"))
     pieces = list(linkmap.pieces(map_text))
-    symbols = debug.symbols()
     linked = {piece.file for piece in pieces if piece.file}
     labeller = _Labeller(pieces, symbols, Owners(binary.objects, linked, selection, core))
     names = _newer_names(symbols, map_text)
@@ -92,8 +92,8 @@ def dissect(binary: Binary, selection: Selection, core: frozenset[str]) -> Anato
     )
 
 
-def require_same_build(program: Elf, debug: Elf) -> None:
-    """Checks that a file with symbols belongs to a stripped program.
+def symbols_of_build(program: Elf, debug: Elf) -> list[Symbol]:
+    """The symbols of a program, from the file that has them beside the stripped one.
 
     Raises:
         UsageError: the file has no symbols, or they are another program's.
@@ -107,8 +107,10 @@ def require_same_build(program: Elf, debug: Elf) -> None:
         raise UsageError(
             f"{debug.path} and {program.path} are from different builds", "build the program again"
         )
-    if not debug.symbols():
+    symbols = debug.symbols()
+    if not symbols:
         raise UsageError(f"{debug.path} has no symbols", "build the program again")
+    return symbols
 
 
 def _sizes(elf: Elf, labeller: _Labeller) -> Counter[tuple[str, bool, _Label]]:
