@@ -101,8 +101,10 @@ def _kernel(config: str) -> Requirements:
 def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokernels]]]:
     """Operators and micro-kernels of an op that multiplies matrices."""
     for number, start in _CONFIGS.items():
+        # XNNPACK's convolutions of float32 have a configuration of their own.
+        product = "igemm" if number == "f32" and op != _FULLY_CONNECTED else "gemm"
         gemm = {
-            kind: RequiredMicrokernels(config=f"{start}_gemm", kind=kind)
+            kind: RequiredMicrokernels(config=f"{start}_{product}", kind=kind)
             for kind in ("gemm", "gemm1", "igemm", "igemm1")
         }
         if op in _CONVOLUTIONS:
