@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from litesmith.base.errors import ModelError
 from litesmith.model.analysis import ModelAnalysis
@@ -24,14 +25,17 @@ from litesmith.runtime.op_registry import Registry
 _SHARES = (0.75, 0.5, 0.25, 0)
 """Parts of the largest possible size of a tensor that are tried as well when its size is unknown."""
 
+Kind = Literal["input", "output", "activation", "scratch", "variable", "kept"]
+"""What a tensor in an arena is for: scratch is that of one node, and kept is computed once by a kernel (row
+sums, unpacked weights)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """A tensor in an arena: ``bytes`` at ``offset``, from ``first_node`` to ``last_node``, both included.
 
-    Nodes are indices into the subgraph's nodes.  ``kind`` is input, output, activation, variable, scratch
-    (of one node), or kept (computed once by a kernel: row sums, unpacked weights).  ``persistent`` tensors
-    lie in the arena that keeps its contents.  ``shares`` is the tensor whose place this one takes over.
+    Nodes are indices into the subgraph's nodes.  ``persistent`` tensors lie in the arena that keeps its
+    contents.  ``shares`` is the tensor whose place this one takes over.
     """
 
     name: str
@@ -41,7 +45,7 @@ class Placed:
     offset: int
     first_node: int
     last_node: int
-    kind: str
+    kind: Kind
     persistent: bool
     shares: str | None = None
 
@@ -185,7 +189,7 @@ def _placed(held: RuntimeGraph, planner: Planner) -> tuple[Placed, ...]:
     return tuple(sorted(found, key=lambda one: (one.persistent, one.first_node, one.offset)))
 
 
-def _kind(held: RuntimeGraph, index: int, *, scratch: bool) -> str:
+def _kind(held: RuntimeGraph, index: int, *, scratch: bool) -> Kind:
     tensor = held.tensors[index]
     if tensor.variable:
         return "variable"
