@@ -14,7 +14,6 @@ from litesmith.model import schema
 from litesmith.model.analysis import CUSTOM_CODE, ModelAnalysis, Node, Subgraph, Tensor
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.model.optional_tensors import OPTIONAL_INPUTS, OPTIONAL_OUTPUTS
-from litesmith.model.tensors import Array, from_bytes, numpy_dtype
 
 _MOST_ELEMENTS = 2**31 - 1
 _DEEPEST_CALL = 32
@@ -91,7 +90,7 @@ def _tensor_problem(tensor: Tensor, count: int, content: Callable[[int], bytes])
     if elements > _MOST_ELEMENTS:
         return f"has more than {_MOST_ELEMENTS} elements"
     constant_strings = tensor.weight_bytes and tensor.dtype == "string"
-    if constant_strings and _strings(tensor, content(tensor.buffer)) is None:
+    if constant_strings and not _has_strings(tensor, content(tensor.buffer)):
         return "has strings that do not fit its shape"
     found = tensor.quantization
     if found.blockwise:
@@ -116,8 +115,11 @@ def _tensor_problem(tensor: Tensor, count: int, content: Callable[[int], bytes])
     return ""
 
 
-def _strings(tensor: Tensor, data: bytes) -> Array | None:
-    return from_bytes(data, numpy_dtype("string"), tensor.allocated_shape)
+def _has_strings(tensor: Tensor, data: bytes) -> bool:
+    # NumPy takes as long to import as the rest of an analysis.
+    from litesmith.model.tensors import from_bytes, numpy_dtype
+
+    return from_bytes(data, numpy_dtype("string"), tensor.allocated_shape) is not None
 
 
 def _require_order(model: ModelAnalysis, number: int, subgraph: Subgraph) -> None:
