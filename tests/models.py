@@ -35,6 +35,8 @@ def build_model(
 ) -> bytes:
     """A model whose nodes each have tensors of the given dtypes: inputs first, one output last.
 
+    Those of int8 have a scale.
+
     ``change`` may alter the unpacked model before it is packed.
     """
     model = schema.ModelT()
@@ -71,8 +73,11 @@ def _subgraph(ops: Sequence[Op]) -> Any:
         indices = []
         for dtype in op.dtypes:
             tensor = schema.TensorT()
-            tensor.shape = [1, 4]
+            tensor.shape = [1, 1, 1, 4] if op.code == CONV_2D else [1, 4]
             tensor.type = dtype
+            if dtype == INT8:
+                tensor.quantization = schema.QuantizationParametersT()
+                tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [0]
             tensor.buffer = 0
             tensor.name = f"t{len(subgraph.tensors)}".encode()
             indices.append(len(subgraph.tensors))
@@ -80,6 +85,10 @@ def _subgraph(ops: Sequence[Op]) -> Any:
         node = schema.OperatorT()
         node.opcodeIndex = position
         node.inputs, node.outputs = indices[:-1], indices[-1:]
+        if op.code == CONV_2D:
+            node.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
+            node.builtinOptions = schema.Conv2DOptionsT()
+            node.builtinOptions.strideW = node.builtinOptions.strideH = 1
         if op.options is not None:
             node.customOptions = list(op.options)
         subgraph.operators.append(node)

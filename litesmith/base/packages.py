@@ -16,6 +16,9 @@ from litesmith.base.errors import SourceError, ToolError
 
 _INSTALL_SECONDS = 3600
 
+PIP_ENVIRONMENT: Mapping[str, str] = {"PIP_USER": "0"}
+"""Overrides a user's pip.conf or variable: packages go into the environment, never into the home folder."""
+
 _EXTRAS: Mapping[str, tuple[str, str]] = {
     "demo": ("PIL", "Pillow, which draws pictures"),
     "deploy": ("fabric", "fabric, which connects to boards over SSH"),
@@ -59,6 +62,7 @@ def install(python: Path, lock: Path, name: str, advice: str = "") -> None:
             *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--no-deps", "--require-hashes", "--requirement", lock),
         ],
+        env=PIP_ENVIRONMENT,
         timeout=_INSTALL_SECONDS,
     )
     if done.code != 0:

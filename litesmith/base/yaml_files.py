@@ -21,6 +21,13 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=Strict)
 
 
+# The largest files of this kind have some ten KiB, and five levels.
+_MOST_BYTES = 1024 * 1024
+_MOST_LEVELS = 50
+_MOST_NODES = 100_000
+_MOST_SHOWN = 100
+
+
 class _UniqueKeyLoader(yaml.CSafeLoader):
     """Rejects a mapping that has a key twice, instead of keeping the last value."""
 
@@ -31,7 +38,11 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Ha
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
         key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, Hashable) and key in seen:
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a list or a mapping cannot be a key", key_node.start_mark
+            )
+        if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key!r} appears twice", key_node.start_mark
             )
@@ -50,11 +61,16 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
             the line or key, and the nearest known key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}") from None
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{path} has more than {_MOST_BYTES // 1024**2} MiB", "name another file")
     try:
+        _require_plain(text)
         # The loader is a subclass of yaml's safe loader.
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError) as error:
@@ -62,9 +78,53 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or f"it is not YAML: {error}"
         raise UsageError(f"{path}{where}: {problem}", "correct the file") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # A value that its tag does not allow, such as !!bool 7: yaml's constructors expect the right ones.
+        raise UsageError(
+            f"{path}: a value does not have the type of its tag: {error}", "correct the file"
+        ) from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: a mapping of keys to values is expected", "see targets/armv7.yaml")
     return validate(content, model, str(path))
+
+
+def _require_plain(text: str) -> None:
+    """Checks that a document is neither nested deeply nor grows by its aliases.
+
+    The loader calls itself for each level, until the stack ends, and a merge key copies what an alias names.
+
+    Raises:
+        YAMLError: it is, or it is not YAML.
+    """
+    sizes: dict[str, int] = {}
+    # The nodes so far of each open collection, with its anchor; the first is the document.
+    collections: list[tuple[int, str | None]] = [(0, None)]
+
+    def add(count: int, mark: Any) -> None:
+        total, anchor = collections[-1]
+        collections[-1] = (total + count, anchor)
+        if total + count > _MOST_NODES:
+            raise _refusal(f"there are more than {_MOST_NODES:,} values", mark)
+
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        match event:
+            case yaml.AliasEvent():
+                add(sizes.get(event.anchor or "", 1), event.start_mark)
+            case yaml.ScalarEvent():
+                add(1, event.start_mark)
+            case yaml.CollectionStartEvent():
+                collections.append((1, event.anchor))
+                if len(collections) > _MOST_LEVELS:
+                    raise _refusal(f"it is nested more than {_MOST_LEVELS} levels deep", event.start_mark)
+            case yaml.CollectionEndEvent():
+                count, anchor = collections.pop()
+                if anchor is not None:
+                    sizes[anchor] = count
+                add(count, event.start_mark)
+
+
+def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def validate(content: Any, model: type[Model], where: str) -> Model:
@@ -89,7 +149,8 @@ def validate(content: Any, model: type[Model], where: str) -> Model:
             reason = first["msg"].removeprefix("Value error, ")
             message = f"{where}: {key}: {reason}" if key else f"{where}: {reason}"
             given = first.get("input")
-            advice = f"it is {given!r}" if isinstance(given, str | int | float | bool) else "correct the file"
+            known_form = isinstance(given, str | int | float | bool)
+            advice = f"it is {_shortened(repr(given))}" if known_form else "correct the file"
         if len(problems) > 1:
             message += f" (and {len(problems) - 1} more)"
         raise UsageError(message, advice) from None
@@ -115,4 +176,8 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str
         for option in [fields, *fields.get("anyOf", []), *fields.get("allOf", [])]:
             if "$ref" in option:
                 fields = definitions[option["$ref"].rsplit("/", 1)[1]]
-    return ".".join(keys), known
+    return ".".join(map(_shortened, keys)), known
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from litesmith import __version__
-from litesmith.base import templates
+from litesmith.base import console, templates
 from litesmith.build.compile_units import CompileUnit, compile_units
 from litesmith.build.project import Project
 from litesmith.runtime.source_tree import SourceTree
@@ -19,7 +19,8 @@ def cmake_files(project: Project, profile: Profile, toolchain: Toolchain, tree: 
     values: dict[str, object] = {
         "version": __version__,
         "name": project.name,
-        "models": [_c_string(model.path) for model in project.selection.models],
+        # In a comment of CMake's, the rest of a name after a line break would be commands.
+        "models": [console.one_line(model.path) for model in project.selection.models],
         "target": profile.name,
         "architecture": profile.architecture,
         "compiler": profile.toolchains[toolchain.name].target,
@@ -75,7 +76,3 @@ def _files_by_setting(settings: Mapping[str, tuple[str, ...]]) -> dict[tuple[str
         if setting:
             found.setdefault(setting, []).append(path)
     return found
-
-
-def _c_string(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')

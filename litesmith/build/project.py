@@ -19,6 +19,8 @@ from litesmith.runtime.xnnpack.project_files import XnnpackFiles
 from litesmith.target.profiles import Profile
 
 _NO_MODEL_CHECK = "LITESMITH_NO_MODEL_CHECK"
+_NODE_CHECK = "LITESMITH_NODE_CHECK"
+_WITH_NODE_CHECK = frozenset({"main.cc", "delegation.cc"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class ProjectOptions:
 
     ``embedded`` is the model to embed in the program, if any.  Without ``pruned``, it is the stock selective
     program.  With ``profiling``, the program has ``--warm-up`` and reports the time of each node.
+    With ``node_check``, the program can run each node on given inputs: all but one or two of its files are
+    the same.
     ``delegated_ops`` are the ops of which XNNPACK runs nodes.
     """
 
@@ -34,6 +38,7 @@ class ProjectOptions:
     embedded: Path | None = None
     pruned: bool = True
     profiling: bool = False
+    node_check: bool = False
     delegated_ops: DelegatedOps | None = None
 
 
@@ -54,6 +59,7 @@ class Project:
     runtime: Runtime
     embedded: Path | None
     model_check: bool
+    node_check: bool
     pruning: Pruning
     xnnpack: XnnpackFiles | None
 
@@ -78,6 +84,7 @@ class Project:
             selection=selection,
             files=glue.files(
                 selection,
+                runtime.op_names,
                 embedded_size=_size(options.embedded),
                 profiling=options.profiling,
                 xnnpack=xnnpack,
@@ -86,6 +93,7 @@ class Project:
             runtime=runtime,
             embedded=options.embedded,
             model_check=profile.model_check,
+            node_check=options.node_check,
             pruning=watched(pruning) if options.profiling else pruning,
             xnnpack=xnnpack,
         )
@@ -108,9 +116,10 @@ class Project:
 
     def own_defines(self, name: str) -> tuple[str, ...]:
         """Defines of one of the project's own files, beyond those of the runtime."""
+        node_check = (_NODE_CHECK,) if self.node_check and name in _WITH_NODE_CHECK else ()
         if self.xnnpack and name in self.xnnpack.own_sources():
-            return (*self.pruning.everywhere, *self.xnnpack.defines)
-        check = () if self.model_check else (_NO_MODEL_CHECK,)
+            return (*self.pruning.everywhere, *self.xnnpack.defines, *node_check)
+        check = (*(() if self.model_check else (_NO_MODEL_CHECK,)), *node_check)
         xnnpack = self.xnnpack.own_defines() if self.xnnpack else ()
         return (*self.pruning.everywhere, *self.pruning.own, *check, *xnnpack)
 
@@ -125,6 +134,10 @@ class Project:
         """Defines of one upstream file, beyond those of the runtime."""
         pruned = (*self.pruning.everywhere, *self.pruning.by_source.get(source, ()))
         return (*pruned, *(self.xnnpack.source_defines(source) if self.xnnpack else ()))
+
+    def own_defines_of(self, source: str) -> tuple[str, ...]:
+        """Defines of one upstream file that other files do not have."""
+        return tuple(self.pruning.by_source.get(source, ()))
 
     def source_flags(self, source: str, extensions: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Flags of one upstream file, beyond those of the profile.

@@ -12,17 +12,24 @@ from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 from litesmith.toolchain.registry import load as load_toolchain
 
+STRICT, WARN, OFF = "strict", "warn", "off"
+VERIFY = (STRICT, WARN, OFF)
+"""What a build does with a wrong program: it ends, it writes it with the verdict, or it does not look."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The options of a build, as the user wrote them."""
+    """The options of a build, as the user wrote them.
+
+    ``verify`` is ``STRICT``, ``WARN`` or ``OFF``: whether a program whose answers are wrong is written.
+    """
 
     target: str
     models: tuple[str, ...]
     toolchain: str | None = None
     out: str | None = None
     embed_model: bool = False
-    verify: bool = True
+    verify: str = STRICT
     choice: Choice = EVERYTHING
     custom_ops: str | None = None
     prune: bool = True

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from litesmith.base import console
 from litesmith.build.builder import Builder, workshop
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.build.request import Request, ResolvedRequest
@@ -48,6 +49,7 @@ class Session:
         *,
         pruned: bool | None = None,
         profiling: bool = False,
+        node_check: bool = False,
         delegated_ops: DelegatedOps | None = None,
     ) -> Project:
         """The project of a selection, by default that of the request, with its delegated ops."""
@@ -56,6 +58,7 @@ class Session:
             embedded=self.models[0].path if self.request.embed_model else None,
             pruned=self.request.prune if pruned is None else pruned,
             profiling=profiling,
+            node_check=node_check,
             delegated_ops=delegated_ops or self.kernels.delegated_ops,
         )
         return Project.of(
@@ -82,6 +85,8 @@ def opened(resolved: ResolvedRequest) -> Iterator[Session]:
     # A missing compiler is reported before anything is fetched.
     toolchain.version(profile)
     kernels = kernel_choice.choose(profile, resolved.models, registry, request.choice)
+    for line in kernels.notes:
+        console.note(line)
     more = XNNPACK_COMPONENTS if kernels.delegated_ops else ()
     tree = source_tree.source_tree((*COMPONENTS, *more))
     if request.custom_ops is not None:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.tasks import Task, task
 
 from litesmith.cli.error_handling import exits_on_error
 
@@ -50,6 +50,14 @@ def option(text: str, *, default: Any = None, repeatable: bool = False) -> Any:
     """A field of a group of options, with its help text; the value of a repeatable one is a tuple."""
     metadata = {"help": text, "repeatable": repeatable, "default": default}
     return field(default=() if repeatable else default, metadata=metadata)
+
+
+class _Task(Task[Any]):
+    """A task of invoke whose options have letters only: ``--`` is no short form of ``--no-verify``."""
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return super().arg_opts(name, default, taken_names | {"-"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +144,14 @@ def command(
         lists = several | {
             found.name for one in groups for found in one.fields if found.metadata["repeatable"]
         }
-        return task(name=name, default=default, help=texts, iterable=sorted(lists), optional=optional)(run)
+        return task(
+            name=name,
+            default=default,
+            help=texts,
+            iterable=sorted(lists),
+            optional=optional,
+            klass=_Task,
+        )(run)
 
     return wrap
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 
-from litesmith.base import console
+from litesmith.base import console, files, paths
 from litesmith.base.errors import LitesmithError
 
 Arguments = ParamSpec("Arguments")
@@ -26,9 +29,13 @@ _RETRY_SECONDS = 0.05
 
 _OS_ADVICE = {
     errno.ENOSPC: "free some disk space, or move the cache with LITESMITH_CACHE",
+    errno.EDQUOT: "free some disk space, or move the cache with LITESMITH_CACHE",
     errno.EACCES: "check the permissions",
     errno.EROFS: "the file system is read-only: choose another folder with --out",
 }
+_ABOUT_THE_FOLDER = {*_OS_ADVICE, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+# How temporary files of this project and of Python are called.
+_TEMPORARY = ("litesmith-", "tmp")
 
 
 def exits_on_error(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
@@ -62,12 +69,44 @@ def _explained(error: BaseException) -> tuple[str, str, int]:
             return "interrupted", "no partial output was left behind", INTERRUPTED
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
-            return f"{where}{error.strerror or error}", _OS_ADVICE.get(error.errno or 0, ""), 1
+            return f"{where}{error.strerror or error}", _advice_on(error), 1
         case MemoryError():
             return "out of memory", "close other programs and try again", 1
         case _:
             what = f"internal error: {type(error).__name__}: {error}"
             return what, "run it again with --debug and report what it prints", 1
+
+
+def _advice_on(error: OSError) -> str:
+    """The next step: it names the variable for the folder that the error is about, if there is one."""
+    usual = _OS_ADVICE.get(error.errno or 0, "")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if error.errno == errno.ENOENT and "temporary directory" in (error.strerror or ""):
+        return "name a folder that can be written in TMPDIR"
+    for folder, variable, names in _variable_folders() if error.errno in _ABOUT_THE_FOLDER else ():
+        named = isinstance(error.filename, str) and _is_in(Path(error.filename), folder, names)
+        if full and (named or (error.filename is None and files.is_full(folder))):
+            return f"free some disk space, or name another folder than {folder} in {variable}"
+        if named:
+            return f"name a folder that can be written in {variable}, in place of {folder}"
+    return usual
+
+
+def _is_in(path: Path, folder: Path, names: tuple[str, ...]) -> bool:
+    """Whether a path is in a folder, and the first part of it there begins with one of these names."""
+    if path == folder or not path.is_relative_to(folder):
+        return path == folder
+    return path.relative_to(folder).parts[0].startswith(names)
+
+
+def _variable_folders() -> list[tuple[Path, str, tuple[str, ...]]]:
+    """The folders that variables name, with the beginnings of the names of what is written there."""
+    found: list[tuple[Path, str, tuple[str, ...]]] = []
+    with contextlib.suppress(LitesmithError):
+        found.append((paths.cache_folder(), "LITESMITH_CACHE", ("",)))
+    with contextlib.suppress(OSError):
+        found.append((Path(tempfile.gettempdir()), "TMPDIR", _TEMPORARY))
+    return found
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from litesmith.base.errors import UsageError
+from litesmith.base.errors import UsageError, nearest
 from litesmith.cli.command import group, option
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class EntryOptions:
 
     signature: str | None = option("use this signature of the model only")
     input_shape: tuple[str, ...] = option(
-        "NAME=1x224x224x3: use this shape for an input; may be repeated", repeatable=True
+        "NAME=1x224x224x3: use this shape for an input, named or by its position; may be repeated",
+        repeatable=True,
     )
 
     def choice(self) -> Choice:
@@ -106,6 +107,30 @@ class EntryOptions:
         return entry_points.Choice(
             signature=self.signature, shapes=entry_points.parse_shapes(self.input_shape)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """The options that say what happens to a program whose answers are wrong."""
+
+    verify: str = option(
+        "strict: the program must give the reference's answers; warn: write it with the verdict; off",
+        default="strict",
+    )
+    no_verify: bool = option("the same as --verify off", default=False)
+
+    def mode(self) -> str:
+        """``strict``, ``warn`` or ``off``.
+
+        Raises:
+            UsageError: it is another word.
+        """
+        from litesmith.build.request import OFF, VERIFY
+
+        if self.verify not in VERIFY:
+            advice = nearest(self.verify, list(VERIFY)) or f"it is one of {', '.join(VERIFY)}"
+            raise UsageError(f"--verify {self.verify} is not known", advice)
+        return OFF if self.no_verify else self.verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +168,7 @@ class BoardOptions:
 PROGRAM = group("options", ProgramOptions)
 ENTRY = group("entry", EntryOptions)
 BOARDS = group("boards", BoardOptions)
+VERIFY = group("checks", VerifyOptions)
 
 
 def load_inventory(path: str | None) -> Inventory:

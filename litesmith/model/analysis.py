@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from litesmith.model import schema
 from litesmith.model.custom_options import decode_options
+from litesmith.model.tables import Table
 
 CUSTOM_CODE = 32
 """``BuiltinOperator_CUSTOM``: the op is found by its name, not by its code."""
@@ -22,6 +23,23 @@ CUSTOM_CODE = 32
 def dtype_numbers() -> Mapping[str, int]:
     """The numbers of ``TensorType`` by dtype: ``float32``, ``int8``, ``string`` …"""
     return {name.lower(): number for name, number in schema.enum("TensorType").items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """How integers stand for numbers: ``(integer - zero point) * scale``.
+
+    There is one scale for the whole tensor, or one for each channel of ``dimension``; none where it is not
+    quantised.  In a ``blockwise`` tensor, each ``block_size`` values have a scale, kept in the tensor
+    ``block_scales``.
+    """
+
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    dimension: int = 0
+    blockwise: bool = False
+    block_size: int = 0
+    block_scales: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +60,7 @@ class Tensor:
     variable: bool
     sparse: bool
     quantized: bool
+    quantization: Quantization = Quantization()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +102,7 @@ UNKNOWN_ROW = DepthwiseRow(stride_width=-1, input_depth=-1, multiplier=-1)
 class Node:
     """An operator in a subgraph; -1 among ``inputs`` is an optional tensor that is left out.
 
+    ``options`` is the options table of a builtin op, of whatever kind the file has; absent where it has none.
     ``random`` marks a random op without a seed, which draws other numbers in each run.  ``depthwise`` is set
     for DEPTHWISE_CONV_2D.
     """
@@ -92,6 +112,7 @@ class Node:
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
     custom_options: bytes
+    options: Table = field(default_factory=Table.absent, repr=False, compare=False)
     random: bool
     depthwise: DepthwiseRow | None = None
 
@@ -121,13 +142,15 @@ class Signature:
 class OpUse:
     """How a model uses one op.
 
-    ``count`` is 0 for an op that is in the operator-code table but in no node: the runtime resolves it as
-    well.  ``code`` is 32 for custom ops.  ``name`` is None for builtins, which the registry names.
+    ``count`` is 0 for an op that is in the operator-code table but in no node.  ``versions`` are the lowest
+    and the highest in the table, ``used_versions`` those of nodes, None without one.  ``code`` is 32 for
+    custom ops.  ``name`` is None for builtins, which the registry names.
     """
 
     code: int
     name: str | None
     versions: tuple[int, int]
+    used_versions: tuple[int, int] | None
     count: int
     dtypes: tuple[str, ...]
     options: tuple[Any, ...] = field(default=())
@@ -137,6 +160,10 @@ class OpUse:
     def custom(self) -> bool:
         """Whether the op is found by its name."""
         return self.code == CUSTOM_CODE
+
+
+def _range(versions: Set[int]) -> tuple[int, int]:
+    return min(versions), max(versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +185,7 @@ class ModelAnalysis:
         """The ops of the operator-code table, as the nodes of all subgraphs use them."""
         dtypes: dict[tuple[int, str | None], set[str]] = {}
         versions: dict[tuple[int, str | None], set[int]] = {}
+        used: dict[tuple[int, str | None], set[int]] = {}
         counts: Counter[tuple[int, str | None]] = Counter()
         options: dict[tuple[int, str | None], list[Any]] = {}
         rows: dict[tuple[int, str | None], set[DepthwiseRow]] = {}
@@ -171,6 +199,7 @@ class ModelAnalysis:
                 entry = self.operator_codes[node.opcode_index]
                 key = (entry.code, entry.name)
                 counts[key] += 1
+                used.setdefault(key, set()).add(entry.version)
                 for index in (*node.inputs, *node.outputs, *node.intermediates):
                     if index >= 0:
                         dtypes[key].add(subgraph.tensors[index].dtype)
@@ -182,7 +211,8 @@ class ModelAnalysis:
             OpUse(
                 code=code,
                 name=name,
-                versions=(min(versions[code, name]), max(versions[code, name])),
+                versions=_range(versions[code, name]),
+                used_versions=_range(used[code, name]) if (code, name) in used else None,
                 count=counts[code, name],
                 dtypes=tuple(sorted(dtypes[code, name])),
                 options=tuple(options[code, name]),

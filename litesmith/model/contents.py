@@ -6,6 +6,7 @@ TensorFlow is not imported and weights are not read: a model of 10 MB takes a fe
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -17,16 +18,20 @@ from litesmith.model.analysis import (
     ModelAnalysis,
     Node,
     OperatorCode,
+    Quantization,
     Signature,
     Subgraph,
     Tensor,
     dtype_numbers,
 )
 from litesmith.model.file_format import read_model_file
-from litesmith.model.flatbuffer import DamagedError
+from litesmith.model.flatbuffer import DamagedError, Span
+from litesmith.model.soundness import require_sound
 from litesmith.model.tables import Table
 
 _SUPPORTED_SCHEMA = 3
+# C0, DEL and C1: what terminals take for commands.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def analyse(path: Path, shown_as: str | None = None) -> ModelAnalysis:
@@ -71,9 +76,11 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
             "convert it again with TensorFlow 2",
         )
     codes = tuple(_operator_code(entry) for entry in model.tables("operator_codes"))
-    buffers = tuple(_buffer_size(entry, len(data)) for entry in model.tables("buffers"))
+    spans = tuple(_buffer(entry, len(data)) for entry in model.tables("buffers"))
+    buffers = tuple(span.size for span in spans)
     subgraphs = tuple(
-        _subgraph(entry, number, buffers, codes) for number, entry in enumerate(model.tables("subgraphs"))
+        _subgraph(entry, number, buffers, codes, data)
+        for number, entry in enumerate(model.tables("subgraphs"))
     )
     if not subgraphs:
         raise DamagedError("it has no subgraph")
@@ -82,7 +89,7 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
         for tensor in subgraph.tensors:
             if tensor.weight_bytes:
                 weights[tensor.dtype] += tensor.weight_bytes
-    return ModelAnalysis(
+    found = ModelAnalysis(
         path=shown_as,
         name=path.stem,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -94,6 +101,16 @@ def _analyse(data: bytes, path: Path, shown_as: str) -> ModelAnalysis:
         metadata=tuple(entry.text("name") for entry in model.tables("metadata")),
         weight_bytes=dict(sorted(weights.items())),
     )
+    require_sound(found, lambda index: data[spans[index].start : spans[index].start + spans[index].size])
+    return found
+
+
+def _name(entry: Table, field: str) -> str:
+    """A name in the model: programs and commands print it, so a terminal must not take it for a command."""
+    name = entry.text(field)
+    if _CONTROL.search(name):
+        raise DamagedError(f"the name {name!r} at byte {entry.position} has control characters")
+    return name
 
 
 def _operator_code(entry: Table) -> OperatorCode:
@@ -101,31 +118,35 @@ def _operator_code(entry: Table) -> OperatorCode:
     code = max(entry.integer("deprecated_builtin_code"), entry.integer("builtin_code"))
     if code < 0:
         raise DamagedError(f"the operator code at byte {entry.position} is {code}")
-    name = entry.text("custom_code") if code == CUSTOM_CODE else None
+    name = _name(entry, "custom_code") if code == CUSTOM_CODE else None
     if name == "":
         raise DamagedError(f"the custom op at byte {entry.position} has no name")
     return OperatorCode(code=code, name=name, version=entry.integer("version"))
 
 
-def _buffer_size(entry: Table, file_size: int) -> int:
-    offset, size = entry.integer("offset"), entry.integer("size")
-    if offset > 1:  # data outside of the flatbuffer proper, for models over 2 GB
-        if offset + size > file_size:
-            raise DamagedError(f"the buffer at byte {entry.position} reaches over the end of the file")
-        return size
+def _buffer(entry: Table, file_size: int) -> Span:
+    """Where the data of a buffer lies; as in the runtime, data in the flatbuffer comes first."""
     span = entry.span("data")
-    return span.size if span else 0
+    if span is not None:
+        return span
+    offset, size = entry.integer("offset"), entry.integer("size")
+    if offset <= 1:
+        return Span(start=0, size=0)
+    # Data outside of the flatbuffer proper, for models over 2 GB.
+    if offset + size > file_size:
+        raise DamagedError(f"the buffer at byte {entry.position} reaches over the end of the file")
+    return Span(start=offset, size=size)
 
 
 def _subgraph(
-    entry: Table, number: int, buffers: tuple[int, ...], codes: tuple[OperatorCode, ...]
+    entry: Table, number: int, buffers: tuple[int, ...], codes: tuple[OperatorCode, ...], data: bytes
 ) -> Subgraph:
     where = f"subgraph {number}"
     tensors = tuple(
         _tensor(tensor, f"tensor {i} of {where}", buffers) for i, tensor in enumerate(entry.tables("tensors"))
     )
     nodes = tuple(
-        _node(operator, f"operator {i} of {where}", codes, tensors)
+        _node(operator, f"operator {i} of {where}", codes, tensors, data)
         for i, operator in enumerate(entry.tables("operators"))
     )
     inputs, outputs = entry.integers("inputs"), entry.integers("outputs")
@@ -139,7 +160,7 @@ def _subgraph(
         for index in (*node.inputs, *node.outputs, *node.intermediates):
             if not -1 <= index < len(tensors):
                 raise DamagedError(f"operator {position} of {where} uses tensor {index} of {len(tensors)}")
-    return Subgraph(name=entry.text("name"), tensors=tensors, inputs=inputs, outputs=outputs, nodes=nodes)
+    return Subgraph(name=_name(entry, "name"), tensors=tensors, inputs=inputs, outputs=outputs, nodes=nodes)
 
 
 def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
@@ -153,7 +174,7 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         raise DamagedError(f"{where} has the shape {list(shape)}")
     kind = entry.enum("type").lower()
     return Tensor(
-        name=entry.text("name"),
+        name=_name(entry, "name"),
         dtype=kind if kind in dtype_numbers() else f"dtype{kind}",
         shape=shape,
         allocated_shape=tuple(max(dimension, 0) for dimension in allocated),
@@ -162,10 +183,36 @@ def _tensor(entry: Table, where: str, buffers: tuple[int, ...]) -> Tensor:
         variable=entry.boolean("is_variable"),
         sparse=entry.has("sparsity"),
         quantized=quantization is not None and quantization.length("scale") > 0,
+        quantization=_quantization(quantization) if quantization is not None else Quantization(),
     )
 
 
-def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tuple[Tensor, ...]) -> Node:
+def _quantization(entry: Table) -> Quantization:
+    details = entry.union("details")
+    blocks = details is not None and details.kind == "BlockwiseQuantization"
+    return Quantization(
+        scales=entry.reals("scale"),
+        zero_points=entry.integers("zero_point"),
+        dimension=entry.integer("quantized_dimension"),
+        blockwise=blocks,
+        block_size=details.integer("block_size") if details is not None and blocks else 0,
+        block_scales=details.integer("scales") if details is not None and blocks else -1,
+    )
+
+
+def _custom_options(entry: Table, where: str, data: bytes) -> bytes:
+    """The options of a custom op; as in the runtime, those in the flatbuffer come first."""
+    offset, size = entry.integer("large_custom_options_offset"), entry.integer("large_custom_options_size")
+    if entry.has("custom_options") or offset <= 1:
+        return bytes(entry.integers("custom_options"))
+    if offset + size > len(data):
+        raise DamagedError(f"{where} has options that reach over the end of the file")
+    return data[offset : offset + size]
+
+
+def _node(
+    entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tuple[Tensor, ...], data: bytes
+) -> Node:
     index = entry.integer("opcode_index")
     if index >= len(codes):
         raise DamagedError(f"{where} has operator code {index} of {len(codes)}")
@@ -176,7 +223,8 @@ def _node(entry: Table, where: str, codes: tuple[OperatorCode, ...], tensors: tu
         inputs=inputs,
         outputs=outputs,
         intermediates=entry.integers("intermediates"),
-        custom_options=bytes(entry.integers("custom_options")),
+        custom_options=_custom_options(entry, where, data) if codes[index].custom else b"",
+        options=entry.union("builtin_options") or entry.union("builtin_options_2") or Table.absent(),
         random=op in _RANDOM_OPS and not _seeded(entry.union_as("builtin_options", "RandomOptions")),
         depthwise=_depthwise_row(
             entry.union_as("builtin_options", "DepthwiseConv2DOptions"), inputs, outputs, tensors
@@ -215,7 +263,7 @@ def _seeded(options: Table) -> bool:
 
 def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:
     number = entry.integer("subgraph_index")
-    key = entry.text("signature_key")
+    key = _name(entry, "signature_key")
     if number >= len(subgraphs):
         raise DamagedError(f"the signature {key!r} belongs to subgraph {number} of {len(subgraphs)}")
     return Signature(
@@ -228,4 +276,4 @@ def _signature(entry: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:
 
 def _tensor_indices(signature: Table, field: str) -> dict[str, int]:
     """Tensor indices by argument name."""
-    return {item.text("name"): item.integer("tensor_index") for item in signature.tables(field)}
+    return {_name(item, "name"): item.integer("tensor_index") for item in signature.tables(field)}

@@ -10,6 +10,8 @@ from litesmith.base.errors import UsageError, nearest
 from litesmith.model.analysis import ModelAnalysis, Subgraph, Tensor
 from litesmith.model.tensors import Array
 
+_SIGNATURE = "--signature"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -62,15 +64,28 @@ class Part:
 
     def arguments(self) -> list[str]:
         """The arguments that make the program run this part."""
-        words = ["--signature", self.signature] if self.signature is not None else []
+        words = [_SIGNATURE, self.signature] if self.signature is not None else []
         for index, shape in self.shapes.items():
-            words += ["--input-shape", f"{self.subgraph.tensors[index].name}={'x'.join(map(str, shape))}"]
+            words += ["--input-shape", f"{self._called(index)}={'x'.join(map(str, shape))}"]
         return words
+
+    def _called(self, index: int) -> str:
+        """The name of an input, or its position where several have that name, or it has none."""
+        name = self.subgraph.tensors[index].name
+        alone = sum(tensor.name == name for tensor in self.inputs) == 1
+        return name if name and alone else str(self.subgraph.inputs.index(index))
+
+
+def signature_of(arguments: Sequence[str]) -> str | None:
+    """The signature in arguments of a program, which :meth:`Part.arguments` gave."""
+    if _SIGNATURE not in arguments:
+        return None
+    return arguments[list(arguments).index(_SIGNATURE) + 1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a user chose to run: a signature, and shapes of inputs by name; all parts when empty."""
+    """What a user chose to run: a signature, and shapes of inputs by name or position; or everything."""
 
     signature: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -80,7 +95,7 @@ EVERYTHING = Choice()
 
 
 def parse_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME=1x224x224x3`` → shapes by name.
+    """``NAME=1x224x224x3`` → shapes by name, or by position (``0=1x224x224x3``).
 
     Raises:
         UsageError: a word does not have that form.
@@ -117,11 +132,15 @@ def _part(
     analysis: ModelAnalysis, key: str | None, number: int, asked: Mapping[str, tuple[int, ...]]
 ) -> Part:
     subgraph = analysis.subgraphs[number]
-    names = {subgraph.tensors[index].name: index for index in subgraph.inputs}
+    called = [subgraph.tensors[index].name for index in subgraph.inputs]
+    positions = {str(position): index for position, index in enumerate(subgraph.inputs)}
+    names = {**positions, **dict(zip(called, subgraph.inputs, strict=True))}
+    signed: set[str] = set()
     entry = Entry()
     for signature in analysis.signatures:
         if signature.subgraph != number:
             continue
+        signed |= set(signature.inputs)
         names = {**names, **signature.inputs}
         if signature.key == key:
             inputs = {index: name for name, index in signature.inputs.items()}
@@ -133,8 +152,14 @@ def _part(
             )
     shapes = {}
     for name, shape in asked.items():
+        if called.count(name) > 1 and name not in signed:
+            raise UsageError(
+                f"{analysis.path} has {called.count(name)} inputs {name!r} for --input-shape",
+                f"give the position of one: {called.index(name)}={'x'.join(map(str, shape))}",
+            )
         if name not in names:
-            advice = nearest(name, list(names)) or f"the inputs are {', '.join(names) or 'none'}"
+            listed = [one for one in names if one not in positions]
+            advice = nearest(name, listed) or f"the inputs are {', '.join(called) or 'none'}"
             raise UsageError(f"{analysis.path} has no input {name!r} for --input-shape", advice)
         shapes[names[name]] = shape
     return Part(signature=key, subgraph=subgraph, entry=entry, shapes=shapes)

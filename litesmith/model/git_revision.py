@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 from pathlib import Path
 
 from litesmith.base import files, paths, process
 from litesmith.base.errors import ToolError, UsageError
 
 _SECONDS = 60
+_OTHER_OWNER = re.compile(r"dubious ownership in repository at '(.+)'")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -47,10 +50,10 @@ def fetch(name: str) -> Path:
         raise UsageError(f"{name} needs git: {error.message}", "apt-get install git") from None
     if done.code != 0:
         reason = next(iter(done.stderr.strip().splitlines()), "git failed")
-        raise UsageError(
-            f"{name} cannot be read from git: {reason.removeprefix('fatal: ')}",
-            "name a revision and a file that it has: HEAD~1:models/det.tflite",
-        )
+        advice = "name a revision and a file that it has: HEAD~1:models/det.tflite"
+        if (owned := _OTHER_OWNER.search(done.stderr)) is not None:
+            advice = f"if you trust it: git config --global --add safe.directory {shlex.quote(owned[1])}"
+        raise UsageError(f"{name} cannot be read from git: {reason.removeprefix('fatal: ')}", advice)
     if done.stdout.startswith(_LFS):
         raise UsageError(
             f"{name} is stored in Git LFS, and git has only a pointer to it",
@@ -58,6 +61,6 @@ def fetch(name: str) -> Path:
         )
     digest = hashlib.sha256(done.stdout).hexdigest()
     path = paths.cache_folder() / "revisions" / digest[:16] / Path(name.rpartition(":")[2]).name
-    if not path.exists():
+    if not path.is_file() or files.sha256(path) != digest:
         files.write_atomically(path, done.stdout)
     return path

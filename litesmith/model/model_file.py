@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from litesmith.base import files
 from litesmith.base.errors import ModelError, UsageError
 from litesmith.model import contents, git_revision, zoo
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.file_format import read_model_file
+
+# File systems allow 255 bytes; suffixes and the names of temporary files are added to it.
+_MOST_BYTES_OF_A_NAME = 160
+_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,15 @@ def _read(path: Path, name: str) -> Model:
 
 
 def joint_name(models: Sequence[Model]) -> str:
-    """The name of a program for these models: their names, as a plain file name."""
+    """The name of a program for these models: their names, as a plain file name.
+
+    A name that would be too long for files and folders ends with a digest instead.
+    """
     names = dict.fromkeys(model.analysis.name for model in models)
     plain = "-".join("".join(c if c.isalnum() or c in "._-" else "_" for c in name) for name in names)
-    return plain.lstrip(".-") or "model"
+    plain = plain.lstrip(".-") or "model"
+    if len(plain.encode()) <= _MOST_BYTES_OF_A_NAME:
+        return plain
+    digest = files.digest_of(list(names))[:_DIGITS]
+    kept = plain.encode()[: _MOST_BYTES_OF_A_NAME - _DIGITS - 1].decode(errors="ignore")
+    return f"{kept.rstrip('._-')}-{digest}"

@@ -17,34 +17,45 @@ from litesmith.model.schema_fbs import SCALAR_CODES, Declarations, Field
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _CASE = re.compile(r"case BuiltinOperator_(\w+):")
-_READS = re.compile(r"builtin_options_as_(\w+)")
+_READS = re.compile(r"builtin_options(?:_2)?_as_(\w+)")
 _CALLS = re.compile(r"return (Parse\w+)\(")
 _PARSER = re.compile(r"^TfLiteStatus (Parse\w+)\(.*?^\}", re.DOTALL | re.MULTILINE)
 _VECTORS = {1: "a", 2: "b", 4: "d", 8: "h"}
 
 
+UNIONS: Mapping[str, str] = {
+    "BuiltinOptions": "builtin_options",
+    "BuiltinOptions2": "builtin_options_2",
+}
+"""The unions that hold the options of builtin ops, and the field of ``Operator`` with each."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptionsTable:
-    """A member of the union ``BuiltinOptions``: its number in the union, and its fields' signs."""
+    """A member of one of :data:`UNIONS`: its number in the union, and its fields' signs."""
 
+    union: str
     number: int
     fields: str
 
 
 def options_tables(schema: Declarations) -> dict[str, OptionsTable]:
-    """All members of ``BuiltinOptions`` by name.
+    """All members of :data:`UNIONS` by name.
 
     Raises:
         SourceError: the schema has no such union, or an option is a table.
     """
-    members = schema.unions.get("BuiltinOptions")
-    if members is None:
-        raise SourceError("no union BuiltinOptions in schema.fbs")
+    for union in UNIONS:
+        if union not in schema.unions:
+            raise SourceError(f"no union {union} in schema.fbs")
     return {
         name: OptionsTable(
-            number=number, fields="".join(_sign(schema, name, *item) for item in schema.tables[name].items())
+            union=union,
+            number=number,
+            fields="".join(_sign(schema, name, *item) for item in schema.tables[name].items()),
         )
-        for number, name in enumerate(members, start=1)
+        for union in UNIONS
+        for number, name in enumerate(schema.unions[union], start=1)
     }
 
 

@@ -2,7 +2,8 @@
 
 A field keeps the slot that it has in the vtable of its table: fields count from 0 in the order of the
 declaration, deprecated ones too, and a union takes two, the first for the number of its member
-(https://flatbuffers.dev/internals/).
+(https://flatbuffers.dev/internals/).  Tables, members of unions and values of enums that are deprecated keep
+their numbers, and files may still have them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from litesmith.base.errors import SourceError
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _ENUM = re.compile(r"^enum (\w+)\s*:\s*(\w+)\s*\{(.*?)\}", re.DOTALL | re.MULTILINE)
 _UNION = re.compile(r"^union (\w+)\s*\{(.*?)\}", re.DOTALL | re.MULTILINE)
-_TABLE = re.compile(r"^table (\w+)\s*\{(.*?)\}", re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(r"^table (\w+)\s*(?:\(deprecated\))?\s*\{(.*?)\}", re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r"(\w+)\s*:\s*(\[?\w+\]?)\s*(?:=\s*([\w.-]+))?[^;]*?(\(deprecated\))?\s*;")
-_VALUE = re.compile(r"(\w+)\s*(?:=\s*(-?\d+))?")
+_VALUE = re.compile(r"(\w+)\s*(?:=\s*(-?\d+))?\s*(?:\(deprecated\))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def parse(text: str) -> Declarations:
     """
     text = _COMMENT.sub("", text)
     enums = {name: Enum(type=kind, values=_values(body)) for name, kind, body in _ENUM.findall(text)}
-    unions = {name: tuple(re.findall(r"\w+", body)) for name, body in _UNION.findall(text)}
+    unions = {name: tuple(_values(body)) for name, body in _UNION.findall(text)}
     bodies = dict(_TABLE.findall(text))
     declared = {*SCALAR_CODES, "string", *enums, *unions, *bodies}
     tables = {}

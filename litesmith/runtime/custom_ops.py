@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from litesmith.base import files
+from litesmith.base import files, whole_folders
 from litesmith.base.errors import UsageError
 from litesmith.base.yaml_files import Strict, load_yaml
 from litesmith.model.analysis import CUSTOM_CODE
@@ -40,6 +40,13 @@ class CustomOp(Strict):
     sources: tuple[str, ...] = Field(min_length=1)
     include: tuple[str, ...] = ()
     versions: tuple[int, int] = (1, 1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_plain(cls, name: str) -> str:
+        if not name.isprintable() or {'"', "\\"} & set(name):
+            raise ValueError("a name without quotation marks, backslashes and control characters is expected")
+        return name
 
     @field_validator("registration")
     @classmethod
@@ -115,21 +122,28 @@ def _files(path: Path, base: Path, op: CustomOp) -> set[str]:
         elif not place.is_dir():
             raise UsageError(f"{path}, {op.name}: there is no include folder {place}", "correct 'include'")
         else:
-            headers = (file for file in place.rglob("*") if file.suffix in _HEADERS and file.is_file())
-            found |= {str(file.relative_to(base)) for file in headers}
+            headers = [file for file in place.rglob("*") if file.suffix in _HEADERS and file.is_file()]
+            for header in headers:
+                # A link would bring another file into the program, and into the cache.
+                if not header.resolve().is_relative_to(base):
+                    raise UsageError(
+                        f"{path}, {op.name}: {header.relative_to(base)} is a link out of {base}",
+                        "copy the header into that folder",
+                    )
+            found |= {str(header.relative_to(base)) for header in headers}
     return found
 
 
 def _copy(content: Mapping[str, Path], folder: Path) -> None:
-    if folder.exists():
+    if whole_folders.is_whole(folder):
         return
+    whole_folders.discard(folder)
     with files.staging_folder(folder) as staged:
         for name, file in content.items():
             target = staged / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        if not folder.exists():
-            (staged / "files").rename(folder)
+        whole_folders.publish(staged / "files", folder)
 
 
 def _registered(

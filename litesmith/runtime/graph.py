@@ -17,6 +17,7 @@ import numpy as np
 from litesmith.model import analysis, schema, tables
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.custom_options import decode_options
+from litesmith.model.options_schema import UNIONS
 from litesmith.model.tables import Table
 from litesmith.model.tensors import Array, numpy_dtype
 from litesmith.runtime.op_registry import Registry
@@ -30,22 +31,14 @@ DELEGATE = "DELEGATE"
 """The op of a node that stands for nodes taken by a delegate."""
 
 _BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "int32": 4,
-    "uint8": 1,
-    "int64": 8,
-    "bool": 1,
-    "int16": 2,
-    "complex64": 8,
-    "int8": 1,
-    "float64": 8,
+    **dict.fromkeys(("bool", "int8", "uint8"), 1),
+    **dict.fromkeys(("bfloat16", "float16", "int16", "uint16"), 2),
+    **dict.fromkeys(("float32", "int32", "uint32"), 4),
+    **dict.fromkeys(("complex64", "float64", "int64", "uint64"), 8),
+    **dict.fromkeys(("int4", "uint4", "int2"), 1),
     "complex128": 16,
-    "uint64": 8,
-    "uint32": 4,
-    "uint16": 2,
-    "int4": 1,
 }
+_ELEMENTS_IN_A_BYTE = {"int4": 2, "uint4": 2, "int2": 4}
 
 UNSIZED = frozenset({"string", "resource", "variant"})
 """Dtypes whose tensors the runtime never places in an arena."""
@@ -68,8 +61,7 @@ _FIXED = (Memory.CONSTANT, Memory.COMPUTED)
 
 def byte_size(dtype: str, dims: Dims) -> int:
     """Bytes of a tensor: ``BytesRequired`` of ``util.cc``; 0 for dtypes without a fixed size."""
-    count = math.prod(dims) * _BYTES.get(dtype, 0)
-    return (count + 1) // 2 if dtype == "int4" else count
+    return -(-math.prod(dims) * _BYTES.get(dtype, 0) // _ELEMENTS_IN_A_BYTE.get(dtype, 1))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -137,7 +129,7 @@ class RuntimeNode:
     ``tensors`` are those of its subgraph: inputs, outputs and temporaries are indices into it; so are
     ``reserved`` tensors, which the kernel may use as temporaries.  ``options`` is the op's options table,
     with all defaults where the file has none; ``custom`` are the options of a custom op.  ``pending`` are
-    the shapes that outputs on the heap get when the node runs, None where they are unknown, and whether they
+    the shapes that outputs get only when the node runs, None where they are unknown, and whether they
     are certain.  ``at_most`` says that shapes that are not certain cannot be larger.  ``own`` marks the
     user's custom ops.  ``index`` is the node's place in the execution plan, ``in_file`` that in the file
     where a delegate has changed the plan.
@@ -209,11 +201,6 @@ class RuntimeNode:
         """Whether the shapes of all inputs are certain."""
         return all(self.tensors[index].known for index in self.inputs if index != MISSING)
 
-    @property
-    def hybrid(self) -> bool:
-        """Whether the input is float and the weights, the second input, are integers: ``IsHybridOp``."""
-        return is_hybrid(self.of(0), self.of(1))
-
     def add_tensor(self) -> int:
         """Adds an empty tensor to the subgraph, and returns its index: ``AddTensors``."""
         self.tensors.append(RuntimeTensor(name="", dtype="", dims=(), memory=Memory.NONE))
@@ -234,6 +221,14 @@ class RuntimeNode:
         if tensor is not None:
             tensor.memory = Memory.COMPUTED
             self.resize(position, dims)
+
+    def later(self, position: int, dims: Dims | None, *, known: bool) -> None:
+        """Gives an output as many bytes as the input has, and its shape when the node runs."""
+        tensor = self.output(position)
+        if tensor is not None:
+            if tensor.memory is Memory.ARENA:
+                tensor.bytes = self.of(0).bytes
+            self.pending[position] = (dims, dims is not None and known)
 
     def heap(self, position: int, dims: Dims | None, *, known: bool | None = None) -> None:
         """Sizes an output when the node runs, with this shape then: ``SetTensorToDynamic``."""
@@ -296,10 +291,14 @@ def read(model: ModelAnalysis, content: bytes, registry: Registry) -> list[Runti
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """An entry of the operator-code table; ``options`` names the op's options table, if it has one."""
+    """An entry of the operator-code table; ``options`` names the op's options table, if it has one.
+
+    ``union`` is the field of ``Operator`` with the table.
+    """
 
     name: str
     own: bool
+    union: str
     options: str
 
     @classmethod
@@ -308,7 +307,8 @@ class _Kind:
         return cls(
             name=registry.name_of(code),
             own=code.custom and code.name not in registry.customs,
-            options=schema.union("BuiltinOptions")[op.options.number] if op and op.options else "",
+            union=UNIONS[op.options.union] if op and op.options else "",
+            options=schema.union(op.options.union)[op.options.number] if op and op.options else "",
         )
 
 
@@ -339,7 +339,7 @@ def _graph(
             inputs=node.inputs,
             outputs=list(node.outputs),
             tensors=tensors,
-            options=_options(table, kinds[node.opcode_index].options),
+            options=_options(table, kinds[node.opcode_index]),
             custom=_custom_options(node.custom_options),
             intermediates=len(node.intermediates),
             own=kinds[node.opcode_index].own,
@@ -355,8 +355,8 @@ def _graph(
     )
 
 
-def _options(operator: Table, kind: str) -> Table:
-    return operator.union_as("builtin_options", kind) if kind else Table.absent()
+def _options(operator: Table, kind: _Kind) -> Table:
+    return operator.union_as(kind.union, kind.options) if kind.options else Table.absent()
 
 
 def _custom_options(options: bytes) -> Mapping[str, Any]:

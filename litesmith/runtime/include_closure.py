@@ -15,7 +15,9 @@ _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "tensorflow/tensorflow/lite/minimal_logging.h": (
         "tensorflow/tensorflow/lite/minimal_logging_default.cc",
     ),
-    "tensorflow/tensorflow/lite/allocation.h": ("tensorflow/tensorflow/lite/mmap_allocation.cc",),
+    "tensorflow/tensorflow/compiler/mlir/lite/allocation.h": (
+        "tensorflow/tensorflow/compiler/mlir/lite/mmap_allocation.cc",
+    ),
     "tensorflow/tensorflow/lite/experimental/resource/lookup_interfaces.h": (
         "tensorflow/tensorflow/lite/experimental/resource/static_hashtable.cc",
     ),
@@ -24,20 +26,29 @@ _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "farmhash/src/farmhash.h": ("farmhash/src/farmhash.cc",),
 }
 
-# Android's tracing.
-_NEVER = frozenset({"tensorflow/tensorflow/lite/profiling/atrace_profiler.cc"})
+# Android's tracing; and reading a model by its file's name, which needs absl's strings and no program does.
+_NEVER = frozenset(
+    {
+        "tensorflow/tensorflow/lite/profiling/atrace_profiler.cc",
+        "tensorflow/tensorflow/compiler/mlir/lite/core/model_builder_base.cc",
+    }
+)
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 
 
 class IncludeClosure:
-    """Follows ``#include`` lines; a header ``x.h`` also needs the ``x.cc`` next to it, if there is one."""
+    """Follows ``#include`` lines; a header ``x.h`` also needs the ``x.cc`` next to it, if there is one.
+
+    ``headers_of(name)`` are all files of the sources that a file includes, directly or through others.
+    """
 
     def __init__(self, tree: SourceTree) -> None:
         self._tree = tree
         self._folders = [(name, source.component.include) for name, source in tree.sources.items()]
         self._includes = functools.cache(self._read_includes)
         self._resolve = functools.cache(self._find_header)
+        self.headers_of = functools.cache(self._read_all_includes)
 
     def path(self, name: str) -> Path:
         """The path of a file, by its ``component/path`` name."""
@@ -74,6 +85,15 @@ class IncludeClosure:
                     waiting.append(beside)
                 waiting += _COMPANIONS.get(name, ())
         return frozenset(name for name in seen if name.endswith((".cc", ".c")))
+
+    def _read_all_includes(self, name: str) -> frozenset[str]:
+        waiting, seen = list(self._includes(name)), set[str]()
+        while waiting:
+            header = waiting.pop()
+            if header not in seen:
+                seen.add(header)
+                waiting += self._includes(header)
+        return frozenset(seen)
 
     def _find_header(self, header: str) -> str | None:
         for component, include in self._folders:

@@ -9,21 +9,23 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from litesmith.base import paths
 from litesmith.base.errors import UnsupportedModelError, UsageError, nearest
 from litesmith.base.yaml_files import Strict, validate
 from litesmith.model.analysis import ModelAnalysis, OperatorCode, OpUse, Tensor
+from litesmith.runtime import kernel_limits
 
 
 class Options(Strict):
-    """The options table that an op reads: its number in ``BuiltinOptions``, and a sign for each field.
+    """The options table that an op reads: its number in a union, and a sign for each field.
 
-    ``litesmith.model.options_schema`` defines the signs.  ``reader`` is the upstream function that reads the
-    table, or ``options_schema.SWITCH`` if the switch over all ops reads it.
+    ``litesmith.model.options_schema`` names the unions and defines the signs.  ``reader`` is the upstream
+    function that reads the table, or ``options_schema.SWITCH`` if the switch over all ops reads it.
     """
 
+    union: Literal["BuiltinOptions", "BuiltinOptions2"]
     number: int
     fields: str
     reader: str
@@ -35,7 +37,7 @@ class Op(Strict):
     ``code`` is its ``BuiltinOperator`` number, 32 for custom ops.  ``registration`` is the C++
     function that returns its ``TfLiteRegistration*``.  ``versions`` are the lowest and the highest that
     the kernel supports.  ``dtypes`` are those of any of its tensors that were compared with the
-    reference; ``lacks`` are small dtypes that newer versions of the kernel support and this one does not.
+    reference.
     ``sources`` are the files that it needs in addition to the core runtime, as ``component/path``.
     ``options`` is absent for ops without options.
     """
@@ -46,9 +48,20 @@ class Op(Strict):
     registration: str
     versions: tuple[int, int]
     dtypes: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
     options: Options | None = None
     sources: tuple[str, ...]
+
+
+class PackedNames(Strict):
+    """The names of ops in a program, by code from 0: bytes, each name ended by a zero.
+
+    ``names`` has one character for each byte; one from 0x80 stands for one of the ``parts``, which are ASCII.
+    ``longest`` is the number of characters of the longest name.
+    """
+
+    names: str
+    parts: tuple[str, ...]
+    longest: int
 
 
 class Runtime(Strict):
@@ -56,7 +69,8 @@ class Runtime(Strict):
 
     ``dispatching`` are the sources of ops that choose their code by the dtypes of their tensors.
     ``row_kernels`` describes the row kernels of depthwise convolutions: whether one supports any stride, its
-    input depth (0 for any) and its depth multiplier.
+    input depth (0 for any) and its depth multiplier.  ``op_names`` are those of all builtin ops,
+    with the ones that this runtime lacks.
     """
 
     core: tuple[str, ...]
@@ -64,6 +78,7 @@ class Runtime(Strict):
     dispatching: tuple[str, ...] = ()
     row_kernels: tuple[tuple[bool, int, int], ...] = ()
     defines: tuple[str, ...]
+    op_names: PackedNames = PackedNames(names="", parts=(), longest=0)
 
 
 class BuiltinNames(Strict):
@@ -76,7 +91,7 @@ class BuiltinNames(Strict):
 class Problem:
     """A reason why this runtime cannot run a model.
 
-    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version`` or ``dtype``.
+    ``kind`` is ``flex``, ``custom``, ``builtin``, ``version``, ``dtype`` or ``kernel``.
     """
 
     kind: str
@@ -114,37 +129,37 @@ class Registry:
         for use in analysis.ops():
             found += self._problems_of(use)
         found += _unknown_dtypes(analysis)
+        found += [
+            Problem(kind="kernel", op=refusal.op, message=refusal.message, next_step=refusal.advice)
+            for refusal in kernel_limits.refusals(analysis, self._upstream_name)
+        ]
         return tuple(found)
 
+    def _upstream_name(self, code: OperatorCode) -> str | None:
+        """The name of an op whose kernel is upstream's, None for others."""
+        op = self.customs.get(code.name or "") if code.custom else self.builtins.get(code.code)
+        return op.name if op is not None and op.registration.startswith(_UPSTREAM) else None
+
     def _problems_of(self, use: OpUse) -> Iterable[Problem]:
+        if use.used_versions is None:
+            return  # No node runs it: the runtime leaves it unresolved.
+        lowest, highest = use.used_versions
         name = self.name_of(use)
         op = self.find(use)
         if op is None:
             yield self._missing(use, name)
-        elif use.versions[1] > op.versions[1]:
+        elif highest > op.versions[1]:
             yield Problem(
                 kind="version",
                 op=name,
-                message=(
-                    f"{name} has version {use.versions[1]}, this runtime supports at most {op.versions[1]}"
-                ),
-                next_step=_VERSION_ADVICE.get(name, _GENERAL_VERSION_ADVICE),
+                message=(f"{name} has version {highest}, this runtime supports at most {op.versions[1]}"),
+                next_step=_VERSION_ADVICE,
             )
-        elif set(use.dtypes) & set(op.lacks):
-            dtype = min(set(use.dtypes) & set(op.lacks))
-            yield Problem(
-                kind="dtype",
-                op=name,
-                message=f"{name} with the dtype {dtype} has no kernel in this runtime",
-                next_step=_DTYPE_ADVICE[dtype],
-            )
-        elif use.versions[0] < op.versions[0]:
+        elif lowest < op.versions[0]:
             yield Problem(
                 kind="version",
                 op=name,
-                message=(
-                    f"{name} has version {use.versions[0]}, this runtime supports {op.versions[0]} and later"
-                ),
+                message=(f"{name} has version {lowest}, this runtime supports {op.versions[0]} and later"),
                 next_step="convert the model again with TensorFlow 2",
             )
 
@@ -181,26 +196,13 @@ class Registry:
                 if use.code > newest
                 else f"the builtin op {name} (code {use.code}) has no kernel in this runtime"
             ),
-            next_step=f"convert with ops that TensorFlow Lite 2.14 supports (codes up to {newest})",
+            next_step=f"convert with ops that this runtime has (codes up to {newest}, see './inv ops')",
         )
 
 
-_DTYPE_ADVICE: Mapping[str, str] = {
-    "float16": (
-        "convert with float32 activations; converter.target_spec.supported_types = [tf.float16] "
-        "makes only the weights float16, followed by DEQUANTIZE"
-    ),
-    "int4": "convert with int8 weights; int4 weights are for CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED",
-}
-_GENERAL_VERSION_ADVICE = (
-    "convert with TensorFlow 2.14, whose converter writes versions that this runtime supports"
-)
-_VERSION_ADVICE: Mapping[str, str] = {
-    "FULLY_CONNECTED": (
-        "set converter._experimental_disable_per_channel_quantization_for_dense_layers = True and "
-        "convert again"
-    ),
-}
+_UPSTREAM = "tflite::"
+
+_VERSION_ADVICE = "convert with an older converter, which writes versions that this runtime supports"
 
 
 def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
@@ -214,7 +216,7 @@ def _unknown_dtypes(analysis: ModelAnalysis) -> Iterable[Problem]:
                         f"tensor {tensor.name!r} of subgraph {number} has the dtype number "
                         f"{tensor.dtype.removeprefix('dtype')}, which this runtime does not know"
                     ),
-                    next_step="convert with TensorFlow 2.14 or without that dtype",
+                    next_step="convert with an older converter or without that dtype",
                 )
 
 

@@ -1,189 +1,170 @@
-"""The pinned sources: every archive with its origins and digests.
+"""The pinned sources: every component with its revision, the digest of its content, and its origins.
 
-The sources themselves are not in the repository.  Each component has up to two origins, tried in order:
-the project's own archive, then Debian's archive, with the mirror from this machine's apt configuration.
-Only the parts named in ``keep`` are unpacked.
+The sources themselves are not in the repository.  A component has up to two origins, tried in order: the
+archive that the project's forge makes of the revision, then one of Debian's archives, from the mirror of this
+machine's apt configuration.  Most components are in the sources of Debian's Chromium, whose
+``*/third_party/*/README.chromium`` names their revisions; that archive is read once for all of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from litesmith.runtime.edits import (
+from litesmith.runtime.components import Archive, Component, Origin
+from litesmith.runtime.edits.correctness import (
     NO_ABS_TEMPLATE,
+    ONE_4_BIT_LAYER,
     ONE_ROUNDING,
-    RUY_PRUNING,
-    TENSORFLOW_PRUNING,
-    XNNPACK_PRUNING,
-    Patch,
+    ONE_SOFTMAX,
+    UNPACK_ONLY_INT4,
+    UNUSED_CODES,
+    ZERO_DIVISOR,
 )
-
-OriginKind = Literal["upstream", "debian"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """One place from which an archive can be downloaded.
-
-    ``location`` is a URL for ``upstream`` and a path below the mirror for ``debian``.
-    ``root`` is the folder inside the archive that becomes the component's folder;
-    ``*`` stands for one path segment.
-    """
-
-    kind: OriginKind
-    location: str
-    sha256: str
-    root: str = "*"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Component:
-    """One upstream project.
-
-    ``keep`` lists the path prefixes (relative to ``root``) to unpack, ``drop`` lists fragments of paths to
-    leave out.  ``include`` is the folder for the compiler's include path, ``also_include`` lists additional
-    ones.  ``license`` names the licence and ``license_file`` its text.  ``headers_only`` marks code that gets
-    into a program only through includes.  ``patches`` are applied when the component is unpacked; then the
-    files of ``templates/<headers>`` are copied into its folder ``litesmith``.  Components with a ``group``
-    are fetched only for programs that need the group, and only files of the group can include their headers.
-    """
-
-    name: str
-    version: str
-    origins: tuple[Origin, ...]
-    keep: tuple[str, ...]
-    drop: tuple[str, ...] = ()
-    include: str = ""
-    license: str
-    license_file: str
-    headers_only: bool = False
-    patches: tuple[Patch, ...] = ()
-    headers: str | None = None
-    also_include: tuple[str, ...] = ()
-    group: str = ""
-
-
-def _github(
-    project: str, reference: str, suffix: str, sha256: str, host: str = "https://github.com"
-) -> Origin:
-    return Origin(kind="upstream", location=f"{host}/{project}/archive/{reference}{suffix}", sha256=sha256)
-
-
-def _debian(path: str, sha256: str, root: str = "*") -> Origin:
-    return Origin(kind="debian", location=f"pool/main/{path}", sha256=sha256, root=root)
-
+from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
+from litesmith.runtime.edits.kernels import KERNEL_PRUNING
+from litesmith.runtime.edits.patch import Patch
+from litesmith.runtime.edits.planner import PLANNER_PRUNING
+from litesmith.runtime.edits.ruy import RUY_PRUNING
+from litesmith.runtime.edits.sort_order import SORT_ORDER, XNNPACK_SORT_ORDER
+from litesmith.runtime.edits.xnnpack import XNNPACK_PRUNING
 
 XNNPACK = "xnnpack"
 """The group of components that only programs with XNNPACK need."""
 
+_C_FILES = (".h", ".cc", ".c", ".inc", ".fbs")
 
-def _pthreadpool(name: str, keep: tuple[str, ...], include: str, group: str = "") -> Component:
-    return Component(
-        name=name,
-        group=group,
-        version="2024.06",
-        origins=(
-            _github(
-                "Maratyszcza/pthreadpool",
-                "b8374f80e42010941bda6c85b0e3f1a1bd77a1e0",
-                ".zip",
-                "b96413b10dd8edaa4f6c0a60c6cf5ef55eebeef78164d5d69294c8173457f0ec",
-            ),
-            _debian(
-                "p/pthreadpool/pthreadpool_0.0~git20240616.560c60d.orig.tar.xz",
-                "4cc3cbd933b28131d2a34edc54f76af9fb41bc490af5eae1a5bd3cd07ea90708",
-            ),
-        ),
-        keep=("LICENSE", *keep),
-        include=include,
-        license="BSD-2-Clause",
-        license_file="LICENSE",
-    )
 
+def _debian(path: str, sha256: str, size: int = 0) -> Archive:
+    return Archive(kind="debian", location=f"pool/main/{path}", sha256=sha256, size=size)
+
+
+CHROMIUM = _debian(
+    "c/chromium/chromium_150.0.7871.100.orig.tar.xz",
+    "2d39244586a0e28242ea082777dbfa877e9d374e62bf9f2d86a92b0a142118cd",
+    941_208_512,
+)
+
+
+def _github(project: str, revision: str) -> Origin:
+    location = f"https://github.com/{project}/archive/{revision}.tar.gz"
+    return Origin(archive=Archive(kind="upstream", location=location))
+
+
+def _gitlab(project: str, revision: str) -> Origin:
+    name = project.rpartition("/")[2]
+    location = f"https://gitlab.com/{project}/-/archive/{revision}/{name}-{revision}.tar.gz"
+    return Origin(archive=Archive(kind="upstream", location=location))
+
+
+def _chromium(folder: str, tar_block: int, reverts: tuple[Patch, ...] = ()) -> Origin:
+    root = f"*/third_party/{folder}"
+    return Origin(archive=CHROMIUM, root=root, tar_block=tar_block, reverts=reverts)
+
+
+# What Chromium's third_party/abseil-cpp/patches changes in files that are kept.
+_CHROMIUM_ABSEIL = (
+    Patch(
+        path="absl/base/options.h",
+        find=r"#define ABSL_OPTION_HARDENED 1\n",
+        replace="#define ABSL_OPTION_HARDENED 0\n",
+    ),
+    Patch(
+        path="absl/base/macros.h",
+        find=r"(?:// In chromium .*\n)(?://.*\n){2}(#define ABSL_DEPRECATE_AND_INLINE\(\)) ",
+        replace=r"\1 [[deprecated]] ",
+    ),
+)
 
 COMPONENTS: tuple[Component, ...] = (
     Component(
         name="tensorflow",
-        version="2.14.1",
+        version="2026-05-18",
+        revision="999d49c10046e240cd5366d349d3a5f6af16a0d4",
+        digest="h1:T8vZPjJ/K4NZQZUySfW/K6qCYPk39f/BEotFoLBSCF0=",
         origins=(
-            _github(
-                "tensorflow/tensorflow",
-                "refs/tags/v2.14.1",
-                ".tar.gz",
-                "6b31ed347ed7a03c45b906aa41628ac91c3db7c84cb816971400d470e58ba494",
-            ),
-            _debian(
-                "t/tensorflow/tensorflow_2.14.1+dfsg.orig.tar.xz",
-                "9dfff0627def4e999f66a80d0fb57fd0651d12d525dcd67d6c24f1e9bca72b93",
-            ),
+            _github("tensorflow/tensorflow", "999d49c10046e240cd5366d349d3a5f6af16a0d4"),
+            _chromium("tflite/src", 9927007),
         ),
         keep=(
-            "LICENSE",
-            "tensorflow/core/public/version.h",
-            "tensorflow/lite/",
-            "tensorflow/tsl/framework/convolution/",
-            "tensorflow/tsl/lib/random/",
-            "third_party/eigen3/",
+            "tensorflow/core/public/",
+            "tensorflow/lite/*",
+            "tensorflow/lite/c/",
+            "tensorflow/lite/core/",
+            "tensorflow/lite/experimental/resource/",
+            "tensorflow/lite/internal/",
+            "tensorflow/lite/kernels/",
+            "tensorflow/lite/profiling/",
+            "tensorflow/lite/schema/",
+            "tensorflow/lite/tools/optimize/*",
+            "tensorflow/lite/tools/versioning/",
+            "tensorflow/lite/types/",
+            "tensorflow/compiler/mlir/lite/allocation.",
+            "tensorflow/compiler/mlir/lite/mmap_allocation",
+            "tensorflow/compiler/mlir/lite/core/",
+            "tensorflow/compiler/mlir/lite/experimental/remat/",
+            "tensorflow/compiler/mlir/lite/kernels/internal/",
+            "tensorflow/compiler/mlir/lite/schema/",
+            "tensorflow/compiler/mlir/lite/tools/optimize/*",
+            "tensorflow/compiler/mlir/lite/tools/versioning/",
+            "tensorflow/compiler/mlir/lite/utils/",
             "third_party/fft2d/",
+            "third_party/xla/xla/tsl/framework/convolution/",
+            "third_party/xla/xla/tsl/lib/random/",
         ),
+        endings=_C_FILES,
         drop=(
-            "/g3doc/",
-            "/java/",
-            "/ios/",
-            "/objc/",
-            "/swift/",
-            "/toco/",
-            "/examples/",
-            "/delegates/gpu/",
-            "/delegates/coreml/",
-            "/delegates/flex/",
-            "/delegates/hexagon/",
-            "_test.cc",
+            "_test.",
+            "_test_util",
+            "_test_common",
+            "test_util.",
+            "/testing/",
+            "/test_op/",
+            "/acceleration/",
+            "/jni/",
         ),
-        patches=(*NO_ABS_TEMPLATE, *TENSORFLOW_PRUNING),
-        headers="pruning",
         license="Apache-2.0",
         license_file="LICENSE",
+        also_include=("third_party/xla",),
+        patches=(
+            *NO_ABS_TEMPLATE,
+            *ONE_SOFTMAX,
+            *ONE_4_BIT_LAYER,
+            *ZERO_DIVISOR,
+            *UNPACK_ONLY_INT4,
+            *UNUSED_CODES,
+            *SORT_ORDER,
+            *INTERPRETER_PRUNING,
+            *PLANNER_PRUNING,
+            *KERNEL_PRUNING,
+        ),
+        headers="pruning",
     ),
     Component(
         name="ruy",
-        version="3286a34",
+        version="1e6e508",
+        revision="1e6e50872655a73b5250f954d7b9da9a87292fd3",
+        digest="h1:aL50qPwdpeaLapvsWI6GfeD6zAPI3lPNiYwA1Kb3iV8=",
         origins=(
-            _github(
-                "google/ruy",
-                "3286a34cc8de6149ac6844107dfdffac91531e72",
-                ".zip",
-                "a22c42e80c7bb450db8492728e4742ee66f46d5458c45fe67ce2c9b61240630c",
-            ),
-            # Debian has no source package of ruy; the copy of Chromium in Qt contains it.
-            _debian(
-                "q/qt6-webengine/qt6-webengine_6.4.2-final+dfsg.orig.tar.xz",
-                "49d655620cf295db88bd60d73218950fb28a964cd7fe283daf52832bbcfd635f",
-                root="*/src/3rdparty/chromium/third_party/ruy/src",
-            ),
+            _github("google/ruy", "1e6e50872655a73b5250f954d7b9da9a87292fd3"),
+            _chromium("ruy/src", 8623334),
         ),
-        keep=("LICENSE", "ruy/"),
-        patches=(*ONE_ROUNDING, *RUY_PRUNING),
+        keep=("ruy/",),
+        endings=_C_FILES,
+        drop=("test", "benchmark"),
         license="Apache-2.0",
         license_file="LICENSE",
+        patches=(*ONE_ROUNDING, *RUY_PRUNING),
     ),
     Component(
         name="flatbuffers",
-        version="23.5.26",
+        version="a86afae",
+        revision="a86afae9399bbe631d1ea0783f8816e780e236cc",
+        digest="h1:O+lEbWrHWVpUiZuDduBZ/k5339gYIhpTpXCEOBIZOy8=",
         origins=(
-            _github(
-                "google/flatbuffers",
-                "v23.5.26",
-                ".tar.gz",
-                "1cce06b17cddd896b6d73cc047e36a254fb8df4d7ea18a46acf16c4c0cd3f3f3",
-            ),
-            _debian(
-                "f/flatbuffers/flatbuffers_23.5.26+dfsg.orig.tar.xz",
-                "0d309fd2c47bbbebd450e68d1419c336d53d1b8f5ce47e1f1f7f28f452fc6f3b",
-            ),
+            _github("google/flatbuffers", "a86afae9399bbe631d1ea0783f8816e780e236cc"),
+            _chromium("flatbuffers/src", 6208724),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/flatbuffers/",),
+        endings=_C_FILES,
+        drop=("/pch/",),
         include="include",
         license="Apache-2.0",
         license_file="LICENSE",
@@ -191,79 +172,112 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         name="gemmlowp",
-        version="e844ffd",
+        version="16e8662",
+        revision="16e8662c34917be0065110bfcd9cc27d30f52fdf",
+        digest="h1:gjrYYD4iTuRr3g1UcPcWgTUTMG1zNy4UlkFwDbwX51A=",
         origins=(
-            _github(
-                "google/gemmlowp",
-                "e844ffd17118c1e17d94e1ba4354c075a4577b88",
-                ".zip",
-                "522b7a82d920ebd0c4408a5365866a40b81d1c0d60b2369011d315cca03c6476",
-            ),
-            _debian(
-                "g/gemmlowp/gemmlowp_0.0~git20211220.e844ffd.orig.tar.xz",
-                "b43ad962deaa41ba6727888a48ecf4dad181a70fcdd82505d9dbdcc8388a98e7",
-            ),
+            _github("google/gemmlowp", "16e8662c34917be0065110bfcd9cc27d30f52fdf"),
+            _chromium("gemmlowp/src", 6246776),
         ),
-        keep=("LICENSE", "fixedpoint/", "internal/", "public/", "profiling/"),
+        keep=("fixedpoint/", "internal/", "public/", "profiling/"),
+        endings=_C_FILES,
         license="Apache-2.0",
         license_file="LICENSE",
         headers_only=True,
     ),
     Component(
         name="eigen",
-        version="3.4",
+        version="662ba79",
+        revision="662ba79d796a2851b10cdafc6668e45b65b1120f",
+        digest="h1:nrikWDiZxatqEsVIMQgHGPkpxWO53mSDweEsMiXg9rg=",
         origins=(
-            _github(
-                "libeigen/eigen/-",
-                "0b51f763cbbd0ed08168f88972724329f0375498/eigen-0b51f763cbbd0ed08168f88972724329f0375498",
-                ".tar.gz",
-                "70a3b0e357fc037740002f5097a15dba1ea0dde28d37f5d9c86f76a06626f4fc",
-                host="https://gitlab.com",
-            ),
-            _debian(
-                "e/eigen3/eigen3_3.4.0.orig.tar.bz2",
-                "b4c198460eba6f28d34894e3a5710998818515104d6e74e5cc331ce31e46e626",
-            ),
+            _gitlab("libeigen/eigen", "662ba79d796a2851b10cdafc6668e45b65b1120f"),
+            _chromium("eigen3/src", 5988259),
         ),
-        keep=("COPYING", "Eigen/", "unsupported/Eigen/"),
+        keep=("COPYING.", "Eigen/", "unsupported/Eigen/"),
+        drop=("CMakeLists.txt", ".md"),
         license="MPL-2.0",
         license_file="COPYING.MPL2",
         headers_only=True,
     ),
     Component(
         name="farmhash",
-        version="0d859a8",
+        version="816a4ae",
+        revision="816a4ae622e964763ca0862d9dbd19324a1eaf45",
+        digest="h1:HxXqXWzD9sUPjw3AlfsC2sVa5fw1hSQUwDuKaNnitww=",
         origins=(
-            _github(
-                "google/farmhash",
-                "0d859a811870d10f53a594927d0d0b97573ad06d",
-                ".tar.gz",
-                "18392cf0736e1d62ecbb8d695c31496b6507859e8c75541d7ad0ba092dc52115",
-            ),
-            _debian(
-                "f/farmhash/farmhash_0~git20190513.0d859a8.orig.tar.xz",
-                "e2fc97337d22a598d1b35697c20a9a9c638abccff2793e2cab12d01eec5bc496",
-            ),
+            _github("google/farmhash", "816a4ae622e964763ca0862d9dbd19324a1eaf45"),
+            _chromium("farmhash/src", 6025997),
         ),
-        keep=("COPYING", "src/farmhash"),
+        keep=("src/farmhash.",),
         include="src",
         license="MIT",
         license_file="COPYING",
     ),
-    _pthreadpool("pthreadpool", ("include/",), "include"),
+    # absl/types/span.h, and what it includes.
+    Component(
+        name="abseil",
+        version="8fb4507",
+        revision="8fb4507d10a24a1204e98f77ad19c27c291e13e9",
+        digest="h1:wk8Dlab+3t0gyzrJoBOf8d4fBGN1IsPYVssle5Kg9mM=",
+        origins=(
+            _github("abseil/abseil-cpp", "8fb4507d10a24a1204e98f77ad19c27c291e13e9"),
+            _chromium("abseil-cpp", 3015456, _CHROMIUM_ABSEIL),
+        ),
+        keep=(
+            "absl/algorithm/algorithm.h",
+            "absl/base/attributes.h",
+            "absl/base/config.h",
+            "absl/base/internal/hardening.h",
+            "absl/base/macros.h",
+            "absl/base/nullability.h",
+            "absl/base/optimization.h",
+            "absl/base/options.h",
+            "absl/base/policy_checks.h",
+            "absl/base/port.h",
+            "absl/base/throw_delegate.h",
+            "absl/hash/internal/weakly_mixed_integer.h",
+            "absl/meta/type_traits.h",
+            "absl/types/internal/span.h",
+            "absl/types/span.h",
+        ),
+        license="Apache-2.0",
+        license_file="LICENSE",
+        headers_only=True,
+    ),
+    Component(
+        name="pthreadpool",
+        version="0246058",
+        revision="02460584c6092e527c8b89f7df4de143d70e801f",
+        digest="h1:F+gkgrwdQE28xQw9sxm29wAykrxlM2wXiBbI26rfcnk=",
+        origins=(
+            _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
+            _chromium("pthreadpool/src", 8145922),
+        ),
+        keep=("include/",),
+        endings=_C_FILES,
+        include="include",
+        license="BSD-2-Clause",
+        license_file="LICENSE",
+    ),
     Component(
         name="fft2d",
         version="1.0",
+        revision="v1.0",
+        digest="h1:j1KDjphvs8fFjGSnUw0CF4vgXJnVao8YYrKLTgs1AZE=",
         origins=(
-            _github(
-                "petewarden/OouraFFT",
-                "v1.0",
-                ".tar.gz",
-                "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+            Origin(
+                archive=Archive(
+                    kind="upstream",
+                    location="https://github.com/petewarden/OouraFFT/archive/v1.0.tar.gz",
+                    sha256="5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+                )
             ),
-            _debian(
-                "o/oourafft/oourafft_1.0.orig.tar.gz",
-                "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+            Origin(
+                archive=_debian(
+                    "o/oourafft/oourafft_1.0.orig.tar.gz",
+                    "5f4dabc2ae21e1f537425d58a49cdca1c49ea11db0d6271e2a4b27e9697548eb",
+                )
             ),
         ),
         keep=("fftsg.c", "fftsg2d.c", "alloc.", "readme"),
@@ -272,40 +286,29 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         name="neon2sse",
-        version="2022.09",
+        version="eb8b80b",
+        revision="eb8b80b28f956275e291ea04a7beb5ed8289e872",
+        digest="h1:fPuOW48eUxPHYApTQnNLYAU1gugtmIFMPiS40AAmJl4=",
         origins=(
-            _github(
-                "intel/ARM_NEON_2_x86_SSE",
-                "a15b489e1222b2087007546b4912e21293ea86ff",
-                ".tar.gz",
-                "019fbc7ec25860070a1d90e12686fc160cfb33e22aa063c80f52b363f1361e9d",
-            ),
-            _debian(
-                "n/neon-2-sse/neon-2-sse_0.0.0~git20220912.a15b489.orig.tar.xz",
-                "3cfdcb2c40793a3194f9497062f64575e99783dfe15c23451c248946145695ee",
-            ),
+            _github("intel/ARM_NEON_2_x86_SSE", "eb8b80b28f956275e291ea04a7beb5ed8289e872"),
+            _chromium("neon_2_sse/src", 7424404),
         ),
-        keep=("LICENSE", "NEON_2_SSE.h"),
+        keep=("NEON_2_SSE.h",),
         license="BSD-2-Clause",
         license_file="LICENSE",
         headers_only=True,
     ),
     Component(
         name="fp16",
-        version="4dfe081",
+        version="3d2de18",
+        revision="3d2de1816307bac63c16a297e8c4dc501b4076df",
+        digest="h1:yH/pcW/haQ6HT/aqHQy5xopAOkZtD76zGJe0Ulfc7IQ=",
         origins=(
-            _github(
-                "Maratyszcza/FP16",
-                "4dfe081cf6bcd15db339cf2680b9281b8451eeb3",
-                ".zip",
-                "d973501a40c55126b31accc2d9f08d931ec3cc190c0430309a5e341d3c0ce32a",
-            ),
-            _debian(
-                "f/fp16/fp16_0.0~git20200514.4dfe081.orig.tar.xz",
-                "7d7782b37b74136e0e12593a2a93ccbe7db831f4374cc408e44623d9b708b54e",
-            ),
+            _github("Maratyszcza/FP16", "3d2de1816307bac63c16a297e8c4dc501b4076df"),
+            _chromium("fp16/src", 6236809),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/",),
+        endings=_C_FILES,
         include="include",
         license="MIT",
         license_file="LICENSE",
@@ -315,44 +318,75 @@ COMPONENTS: tuple[Component, ...] = (
 """The components that all programs need, in the order of the include path."""
 
 XNNPACK_COMPONENTS: tuple[Component, ...] = (
+    # Only programs with XNNPACK have the delegate.
+    Component(
+        name="xnnpack-delegate",
+        version="2026-05-18",
+        revision="999d49c10046e240cd5366d349d3a5f6af16a0d4",
+        digest="h1:QZQmbcSrWIpH7z2MnHhaJUu/BhCAeEB1BBICzDNZ9k8=",
+        origins=(
+            _github("tensorflow/tensorflow", "999d49c10046e240cd5366d349d3a5f6af16a0d4"),
+            _chromium("tflite/src", 9927007),
+        ),
+        keep=("tensorflow/lite/delegates/xnnpack/",),
+        endings=_C_FILES,
+        drop=("_test", "test_util"),
+        group=XNNPACK,
+        license="Apache-2.0",
+        license_file="LICENSE",
+    ),
     Component(
         name="xnnpack",
-        version="2024.11",
-        # Only Debian's archive is pinned: the project publishes no archives with stable digests.
+        version="56ac34b",
+        revision="56ac34b3f45fae2eca1f32584f7f0b279be2cf1f",
+        digest="h1:WFCEQAN/ns1DtltDEIYkoWm+tCdwPSd0Wa0Vj2ohSO4=",
         origins=(
-            _debian(
-                "x/xnnpack/xnnpack_0.0~git20241108.4ea82e5.orig.tar.xz",
-                "90bde2caef0f880f627bab0dc805a86c4b8070cd98e3243db3046ab3f3be1a99",
-                root="",
-            ),
+            _github("google/XNNPACK", "56ac34b3f45fae2eca1f32584f7f0b279be2cf1f"),
+            _chromium("xnnpack/src", 11263160),
         ),
-        keep=("LICENSE", "include/", "src/"),
+        keep=("include/", "src/"),
+        endings=(*_C_FILES, ".S"),
         # Code for CPUs that no profile has, which is half of the archive.
-        drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16"),
-        include="include",
-        also_include=("src",),
-        patches=XNNPACK_PRUNING,
+        drop=("wasm", "hvx", "hexagon", "rvv", "-vsx", "avx512amx", "avx512fp16", "avx512bf16"),
+        also_include=("include",),
+        patches=(*XNNPACK_PRUNING, *XNNPACK_SORT_ORDER),
         group=XNNPACK,
         license="BSD-3-Clause",
         license_file="LICENSE",
     ),
     # All programs see the same header; only programs with XNNPACK contain the code.
-    _pthreadpool("pthreadpool-sources", ("include/", "src/"), "src", XNNPACK),
+    Component(
+        name="pthreadpool-sources",
+        version="0246058",
+        revision="02460584c6092e527c8b89f7df4de143d70e801f",
+        digest="h1:Sr+Ajop25fKSO5xgTU1IjMV8ScUUoRIqOvM53XJYGv8=",
+        origins=(
+            _github("google/pthreadpool", "02460584c6092e527c8b89f7df4de143d70e801f"),
+            _chromium("pthreadpool/src", 8145922),
+        ),
+        keep=("include/", "src/"),
+        endings=_C_FILES,
+        include="src",
+        license="BSD-2-Clause",
+        license_file="LICENSE",
+        group=XNNPACK,
+    ),
     Component(
         name="fxdiv",
-        group=XNNPACK,
-        version="2020.04",
+        version="63058ef",
+        revision="63058eff77e11aa15bf531df5dd34395ec3017c8",
+        digest="h1:9UhfVjMajGme2BgqJU/3B2OZ3TfaY8pI8KUz1zHe1dc=",
         origins=(
-            _debian(
-                "f/fxdiv/fxdiv_0.0~git20200417.b408327.orig.tar.xz",
-                "7953482badaf4cb34026c3487c257b8e4ab2df061c019bd6fabbbc12ad52c44b",
-            ),
+            _github("Maratyszcza/FXdiv", "63058eff77e11aa15bf531df5dd34395ec3017c8"),
+            _chromium("fxdiv/src", 6246629),
         ),
-        keep=("LICENSE", "include/"),
+        keep=("include/",),
+        endings=_C_FILES,
         include="include",
         license="MIT",
         license_file="LICENSE",
         headers_only=True,
+        group=XNNPACK,
     ),
 )
 """The components that only programs with XNNPACK need."""

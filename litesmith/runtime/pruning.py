@@ -24,9 +24,16 @@ _NO_OP = -1
 _RENAMED_SWITCH = "ParseOpData=ParseOpDataBySwitch"
 
 _DENSE = "LITESMITH_DENSE"
-# All kernels of a program share ruy's templates, and so the storage order that these accept.
-_ONE_ORDER = "LITESMITH_ONE_ORDER"
-_OTHER_ORDER = "BATCH_MATMUL"
+ONE_ORDER = "LITESMITH_ONE_ORDER"
+"""The define of all files that only those with ruy's templates for packing read.
+
+All kernels of a program share these templates, and so the storage order that they accept.
+"""
+
+OTHER_ORDER = frozenset({"BATCH_MATMUL", "CONV_3D"})
+"""Ops whose kernels multiply matrices in another storage order than all others (``Order::kColMajor`` on the
+left in ``batch_matmul.h`` and ``optimized_ops.h``)."""
+
 _OWN_SOURCES = "custom/"
 
 # TfLiteType of tensorflow/lite/core/c/c_api_types.h, which has another order than the schema.
@@ -36,7 +43,7 @@ _TFLITE_TYPES: Mapping[str, int] = {
         (
             *("none", "float32", "int32", "uint8", "int64", "string", "bool", "int16", "complex64"),
             *("int8", "float16", "float64", "complex128", "uint64", "resource", "variant", "uint32"),
-            *("uint16", "int4"),
+            *("uint16", "int4", "bfloat16", "int2", "uint4"),
         )
     )
 }
@@ -81,10 +88,10 @@ def prune(selection: Selection, runtime: Runtime) -> Pruning:
             by_source[source] = (*by_source.get(source, ()), _DENSE)
     # Custom ops may multiply matrices of any storage order.
     sources = (source for op in selection.ops for source in op.sources)
-    known = all(op.name != _OTHER_ORDER for op in selection.ops) and not any(
+    known = all(op.name not in OTHER_ORDER for op in selection.ops) and not any(
         source.startswith(_OWN_SOURCES) for source in sources
     )
-    everywhere = (PRUNED, _ONE_ORDER) if known else (PRUNED,)
+    everywhere = (PRUNED, ONE_ORDER) if known else (PRUNED,)
     return Pruning(everywhere=everywhere, by_source=by_source, dtypes=dtypes)
 
 
@@ -145,7 +152,7 @@ def _keeping_in_core(define: str) -> Callable[[Pruning], Pruning]:
 
 
 def _keep_matrix_kernels(pruning: Pruning) -> Pruning:
-    everywhere = tuple(define for define in pruning.everywhere if define != _ONE_ORDER)
+    everywhere = tuple(define for define in pruning.everywhere if define != ONE_ORDER)
     return replace(pruning, everywhere=(*everywhere, "LITESMITH_KEEP_RUY"))
 
 

@@ -171,8 +171,8 @@ def upstream_path(source: str) -> str:
 def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
     """Selects everything that one or more of the models need.
 
-    All codes of the operator-code table count, not only those of nodes: upstream's interpreter resolves
-    every code of the table, and converters leave unused ones in it.
+    All codes of the operator-code table count that the runtime has, not only those of nodes: upstream's
+    interpreter resolves every code of the table, and converters leave unused ones in it.
 
     Raises:
         UnsupportedModelError: a model needs something that this runtime does not have.
@@ -182,12 +182,15 @@ def select(analyses: Sequence[ModelAnalysis], registry: Registry) -> Selection:
         require_supported(registry, model)
         for use in model.ops():
             op = registry.find(use)
-            if op is not None:  # require_supported has refused the others
+            if op is None:  # require_supported has refused the others that a node uses
+                continue
+            lowest, highest = max(use.versions[0], op.versions[0]), min(use.versions[1], op.versions[1])
+            if lowest <= highest:
                 used.append(
                     SelectedOp.of(
                         op,
                         dtypes=use.dtypes,
-                        versions=use.versions,
+                        versions=(lowest, highest),
                         count=use.count,
                         depthwise=use.depthwise,
                     )

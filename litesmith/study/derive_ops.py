@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,16 @@ from litesmith.base.errors import SourceError
 from litesmith.model import contents, options_schema, schema_fbs
 from litesmith.runtime.include_closure import IncludeClosure
 from litesmith.runtime.source_tree import SourceTree
+from litesmith.study import op_names
 
 _REGISTER = "tensorflow/tensorflow/lite/core/kernels/register.cc"
-_SCHEMA = "tensorflow/tensorflow/lite/schema/schema.fbs"
+_SCHEMA = "tensorflow/tensorflow/compiler/mlir/lite/schema/schema.fbs"
 _CONVERSIONS = "tensorflow/tensorflow/lite/core/api/flatbuffer_conversions.cc"
 _KERNELS = "tensorflow/tensorflow/lite/kernels"
 
 _CORE_ROOTS = (
     "tensorflow/tensorflow/lite/core/interpreter_builder.cc",
-    "tensorflow/tensorflow/lite/core/model_builder.cc",
+    "tensorflow/tensorflow/lite/core/model_builder.h",
     "tensorflow/tensorflow/lite/mutable_op_resolver.cc",
     "tensorflow/tensorflow/lite/stderr_reporter.cc",
 )
@@ -44,13 +45,17 @@ _DEFINES = (
     "FLATBUFFERS_LOCALE_INDEPENDENT=0",
 )
 
-_SMALL = {"float16": "kTfLiteFloat16", "int4": "kTfLiteInt4"}
-
 _ADD_BUILTIN = re.compile(
     r"AddBuiltin\(\s*BuiltinOperator_(\w+)\s*,\s*([\w:]+)\(\)\s*(?:,\s*(\d+)\s*,\s*(\d+)\s*)?\)"
 )
-_ADD_CUSTOM = re.compile(r'AddCustom\(\s*"(\w+)"\s*,\s*([\w:]+)\(\)\s*\)')
+_ADD_CUSTOM = re.compile(r'AddCustom\(\s*"([\w.]+)"\s*,\s*([\w:]+)\(\)\s*\)')
 _ROW_KERNEL = re.compile(r"USE_DEPTHWISECONV_KERNEL\((true|false), (\d+), (\d+)\)")
+_READS_TYPE = re.compile(r"(->|\.)type\b")
+_HEADER_OF_KERNELS = re.compile(r'#include "tensorflow/lite/kernels/(\w+\.h)"')
+# Tensors of another subgraph, or what an earlier node stored.
+_READS_OTHERS = re.compile(
+    r"ubgraph(->|\.)(tensor|inputs|AllocateTensors|resources|resource_ids)\(|control_flow_common\.h"
+)
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
@@ -107,13 +112,6 @@ class Deriver:
                     found.setdefault(f"{namespace}::{name}", f"{_KERNELS}/{path.name}")
         return found
 
-    def _lacks(self, kernel: str, tried: Iterable[str]) -> list[str]:
-        """Small dtypes that a kernel has no code for: it distinguishes dtypes, and does not name these."""
-        text = self._files.text(kernel)
-        distinguishes = "kTfLiteFloat32" in text or "kTfLiteInt8" in text
-        named = {dtype for dtype, word in _SMALL.items() if word in text}
-        return [dtype for dtype in _SMALL if distinguishes and dtype not in named and dtype not in tried]
-
     def _dispatches(self, source: str) -> bool:
         """Whether a file is a kernel that chooses its code by the dtypes of its own nodes' tensors alone.
 
@@ -123,9 +121,13 @@ class Deriver:
         if not re.fullmatch(rf"{_KERNELS}/\w+\.cc", source):
             return False
         text = self._files.text(source)
-        reads_others = "core/subgraph.h" in text or "control_flow_common.h" in text
         is_kernel = "TfLiteRegistration* Register_" in text
-        return is_kernel and not reads_others and re.search(r"(->|\.)type\b", text) is not None
+        if not is_kernel or _READS_OTHERS.search(text):
+            return False
+        # Some kernels have all of their code in a header, which other kernels may share.
+        headers = (name for name in _HEADER_OF_KERNELS.findall(text) if name != "kernel_util.h")
+        parts = (text, *(self._files.text(f"{_KERNELS}/{name}") for name in headers))
+        return any(_READS_TYPE.search(part) for part in parts)
 
     def _row_kernels(self) -> list[list[bool | int]]:
         """Kernels for rows of depthwise convolutions: whether any stride, input depth, depth multiplier.
@@ -151,7 +153,6 @@ class Deriver:
             "versions": list(op.versions),
             "dtypes": list(dtypes),
             **options,
-            "lacks": self._lacks(kernel, dtypes),
             "sources": sorted(self._files.sources_of([kernel]) - self._core),
         }
 
@@ -179,18 +180,20 @@ class Deriver:
             kernel, tried = kernels[op.function], dtypes.get(op.name, [])
             entries[f"ops/{op.name.lower()}.json"] = self._entry(op, kernel, tried, options)
         sources = {source for entry in entries.values() for source in entry["sources"]}
+        names = {**_newer_names(), **codes}
         runtime = {
             "core": sorted(self._core),
             "ruy": self._ruy(),
             "dispatching": sorted(source for source in sources if self._dispatches(source)),
             "row_kernels": self._row_kernels(),
             "defines": list(_DEFINES),
+            "op_names": op_names.pack({code: name for name, code in names.items()}).model_dump(mode="json"),
         }
         return {
             **entries,
             "runtime.json": runtime,
             "schema.json": schema.to_json(),
-            "builtin_names.json": {"names": {**_newer_names(), **codes}},
+            "builtin_names.json": {"names": names},
         }
 
 

@@ -18,8 +18,8 @@ from litesmith.base import files, packages
 from litesmith.base.errors import SourceError
 from litesmith.runtime.source_tree import SourceTree
 from litesmith.runtime.xnnpack import narrow_gemm
-from litesmith.runtime.xnnpack.defines import DEFINES
-from litesmith.runtime.xnnpack.wrappers import unknown_core
+from litesmith.runtime.xnnpack.defines import defines
+from litesmith.runtime.xnnpack.wrappers import constant_hardware
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
@@ -27,13 +27,13 @@ from litesmith.toolchain.registry import load as load_toolchain
 
 _NAME = "xnnpack/sources.json"
 _FUNCTION = re.compile(r"^(?:\w[\w\s\*]*?)\b(\w+)\(", re.MULTILINE)
-_KERNEL = re.compile(r"^void (xnn_\w+_ukernel\w*)\s*\(", re.MULTILINE)
+_KERNEL = re.compile(r"^(?:void|BEGIN_FUNCTION) (xnn_\w+_ukernel\w*)\s*[(\n]", re.MULTILINE)
 _CREATE = re.compile(r"\bxnn_create_(\w+)\s*\(")
 _CONFIG = re.compile(r"\bxnn_init_(\w+)_config\s*\(")
 _STATIC_CONFIG = re.compile(r"^const struct \w+\* xnn_init_(\w+)_config\(", re.MULTILINE)
 
 # Vectorisation would let the compiler keep the pointers of several branches together in a table.
-_FLAGS = ("-O1", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", "-w", "-std=gnu11")
+_FLAGS = ("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-ffunction-sections", "-w", "-std=gnu11")
 
 
 def derive(tree: SourceTree) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _reachable(root: str, bodies: Mapping[str, str]) -> set[str]:
 def _kernels(root: Path) -> dict[str, str]:
     return {
         name: str(path.relative_to(root))
-        for path in sorted((root / "src").rglob("*.c"))
+        for path in sorted((root / "src").rglob("*.[cS]"))
         if path.parent.name not in ("operators", "subgraph", "configs")
         for name in _KERNEL.findall(path.read_text(encoding="utf-8", errors="replace"))
     }
@@ -141,7 +141,12 @@ def _hardware(
         for one in instruction_sets.KNOWN[architecture]:
             folder = Path(scratch) / one.name
             folder.mkdir()
-            members = instruction_sets.hardware(architecture, [one.name])
+            members = tuple(
+                constant_hardware(
+                    instruction_sets.hardware(architecture, [one.name]),
+                    instruction_sets.core(architecture, one.name),
+                )
+            )
 
             def read(
                 path: str, folder: Path = folder, members: tuple[str, ...] = members
@@ -166,19 +171,23 @@ def _named_symbols(
     hardware: Iterable[str],
     folder: Path,
 ) -> dict[str, set[str]]:
-    path, text = source
-    members = "".join(f"  .{member} = true,\n" for member in hardware)
+    path = source[0]
     wrapper = folder / Path(path).name
     wrapper.write_text(
-        '#include "xnnpack/hardware-config.h"\n'
-        f"static const struct xnn_hardware_config litesmith_hardware = {{\n{members}}};\n"
-        "#define xnn_init_hardware_config() (&litesmith_hardware)\n"
-        f"{unknown_core(text)}"
-        f'#include "{path.removeprefix("src/")}"\n'
+        "\n".join(
+            (
+                '#include "src/xnnpack/hardware-config.h"',
+                *hardware,
+                "#define xnn_init_hardware_config() (&litesmith_hardware)",
+                f'#include "{path}"',
+                "",
+            )
+        )
     )
     output = wrapper.with_suffix(".o")
     include = [f"-I{tree.root / inner}" for inner in tree.include_folders("xnnpack")]
-    words = [*toolchain.compile_flags(profile).target, *_FLAGS, *(f"-D{one}" for one in DEFINES), *include]
+    constants = [f"-D{one}" for one in defines(profile.architecture)]
+    words = [*toolchain.compile_flags(profile).target, *_FLAGS, *constants, *include]
     toolchain.compile(profile, str(wrapper), words, output, folder)
     return _relocations(output)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from litesmith.base import files, paths
 from litesmith.base.errors import BuildError, TimeOutError
 from litesmith.base.process import Completed
 
 COMPILE_SECONDS = 600
 """The time limit for compiling one file, and for linking."""
+
+ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
+"""The only environment variables that a compiler gets: CPATH, LIBRARY_PATH and others change programs."""
 
 Call = Callable[[Sequence[str | Path], Path, float], Completed]
 """Runs a command in a folder, with a time limit in seconds."""
@@ -42,9 +47,15 @@ def run_compiler(call: Call, words: Sequence[str | Path], source: str, folder: P
 
 def refusal(problem: str, output: str) -> BuildError:
     """The error for a compiler or a linker that failed with this output."""
-    if "no space left on device" in output.lower():
+    # zig ends without a message where it cannot write its object.
+    silent_and_full = not output.strip() and any(map(files.is_full, _written_folders()))
+    if silent_and_full or "no space left on device" in output.lower():
         return BuildError(
             f"{problem}: no disk space is left for the cache",
-            "free some, or move the cache with LITESMITH_CACHE",
+            "free some, or name other folders: the cache in LITESMITH_CACHE, temporary files in TMPDIR",
         )
     return BuildError(f"{problem}: {first_error(output)}", "run with --debug to see the command")
+
+
+def _written_folders() -> tuple[Path, Path]:
+    return paths.cache_folder(), Path(tempfile.gettempdir())

@@ -25,6 +25,14 @@ from litesmith.toolchain.gcc import Gcc, Installation
 _INSTALLATION_FORMAT = 3
 
 
+def _known(file: Path) -> Installation | None:
+    """What a file of the cache says; None without one, and where it is damaged."""
+    try:
+        return Installation(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 class Docker(Gcc):
     """The GCC of a toolchain image."""
 
@@ -87,12 +95,11 @@ class Docker(Gcc):
         if triple not in self._installations:
             key = files.digest_of(_INSTALLATION_FORMAT, image.identifier, triple, profile.architecture)
             known = paths.cache_folder() / "toolchains" / f"docker-{key[:16]}.json"
-            if known.is_file():
-                self._installations[triple] = Installation(**json.loads(known.read_text()))
-            else:
+            found = _known(known)
+            if found is None:
                 found = self._examine(triple, profile.architecture)
-                self._installations[triple] = found
                 files.write_atomically(known, files.to_json(found.to_json()))
+            self._installations[triple] = found
         return self._installations[triple]
 
     def _missing(self, compiler: str) -> ToolError:

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import files, paths, process, templates
+from litesmith.base import files, paths, process, templates, whole_folders
 from litesmith.base.errors import ToolError
 from litesmith.target.profiles import Profile, ToolchainName, ToolchainOptions
-from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
-from litesmith.toolchain.protocol import CompileFlags, CxxLibrary, License
+from litesmith.toolchain.compiler import COMPILE_SECONDS, ENVIRONMENT, first_error, refusal, run_compiler
+from litesmith.toolchain.protocol import CompileFlags, License
 
 _ASK_SECONDS = 60
 
@@ -35,6 +35,7 @@ _COMMON = (
     "-g0",
     "-w",
 )
+_NEON_V8 = ("-march=armv8-a", "-mfpu=neon-fp-armv8")
 _CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti")
 _LINK = (
     "-no-pie",
@@ -42,14 +43,10 @@ _LINK = (
     "-Wl,--build-id=none",
     "-Wl,--as-needed",
     "-Wl,--hash-style=gnu",
-    "-Wl,-O1",
 )
 
 # RISC-V has no atomic instructions for single bytes; with the archive, boards need no shared library.
 _LIBRARIES_AFTER = {"riscv64": ("-Wl,--push-state,-Bstatic", "-latomic", "-Wl,--pop-state")}
-
-# The only environment variables that GCC gets; CPATH, LD_RUN_PATH and the like would change programs.
-_ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 _PROGRAMS = ("cc1", "cc1plus", "as", "ld")
 _LIBRARIES = (
@@ -108,14 +105,13 @@ class Gcc:
 
     name: ToolchainName = "gcc"
     family = "gcc"
-    cxx_library: CxxLibrary = "libstdc++"
 
     def __init__(self) -> None:
         self._installations: dict[str, Installation] = {}
 
     def _call(self, words: Sequence[str | Path], folder: Path, seconds: float) -> process.Completed:
         """Runs a command on the machine that has the compiler."""
-        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=_ENVIRONMENT, timeout=seconds)
+        return process.run(words, cwd=folder, env={"LC_ALL": "C"}, inherit=ENVIRONMENT, timeout=seconds)
 
     def _ask(self, *words: str) -> process.Completed:
         return self._call(words, Path("/"), _ASK_SECONDS)
@@ -239,7 +235,11 @@ class Gcc:
             common=(*profile.compile_flags, *_COMMON, *options.flags),
             cxx=_CXX,
             by_source=profile.flags_by_source,
-            extensions={"neondot": ("-march=armv8.2-a+dotprod",)},
+            extensions={
+                "neondot": ("-march=armv8.2-a+dotprod",),
+                "neoni8mm": ("-march=armv8.2-a+dotprod+i8mm",),
+                **({"neonv8": _NEON_V8} if profile.architecture == "armv7" else {}),
+            },
         )
 
     def identity(self, profile: Profile) -> str:
@@ -261,6 +261,18 @@ class Gcc:
         triple = self.options(profile).target
         words: list[str | Path] = [f"{triple}-{driver}", *flags, "-c", source, "-o", output]
         run_compiler(self._call, words, source, folder)
+
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead; GCC finds the result by the header's name.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+        words: list[str | Path] = [f"{self.options(profile).target}-g++", *flags, "-x", "c++-header", header]
+        run_compiler(self._call, [*words, "-o", f"{header}.gch"], header.name, folder)
+        return ("-include", str(header))
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``g++`` for the link step."""
@@ -316,7 +328,7 @@ class Gcc:
         """
         if self.options(profile).linkage == "static":
             return None
-        if digest is not None and (kept := self._sysroot_folder(profile, digest)).exists():
+        if digest is not None and whole_folders.is_whole(kept := self._sysroot_folder(profile, digest)):
             return kept
         installation = self.installation(profile)
         if digest not in {None, installation.digest}:
@@ -326,7 +338,8 @@ class Gcc:
             )
         folder = self._sysroot_folder(profile, installation.digest)
         with files.locked(paths.cache_folder() / "locks" / folder.name):
-            if not folder.exists():
+            if not whole_folders.is_whole(folder):
+                whole_folders.discard(folder)
                 self._copy_sysroot(installation, folder)
         return folder
 
@@ -347,7 +360,7 @@ class Gcc:
             if place != library:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(library.relative_to(staged / "root"))
-            (staged / "root").rename(folder)
+            whole_folders.publish(staged / "root", folder)
 
     def describe(self, profile: Profile) -> dict[str, Any]:
         """The compiler in ``manifest.json``."""

@@ -4,7 +4,7 @@ To add one, write a class with these methods in a module of this package, and th
 ``templates/project/toolchain.NAME.cmake.j2`` for :meth:`Toolchain.cmake_files`.  Add the class to
 ``registry.py``; its name to ``ToolchainName`` in ``litesmith/target/profiles.py``, where validators check its
 settings; its settings to the profiles; and its name to the help of ``--toolchain`` in
-``litesmith/cli/options.py``.  A new C++ library also needs its containers in ``predict/arena/ordering.py``.
+``litesmith/cli/options.py``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from litesmith.target.profiles import Profile, ToolchainName
-
-CxxLibrary = Literal["libc++", "libstdc++"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +74,6 @@ class Toolchain(Protocol):
     def family(self) -> str:
         """The kind of compiler; toolchains of one family make the same programs, wherever they run."""
 
-    @property
-    def cxx_library(self) -> CxxLibrary:
-        """The C++ library that programs are linked with."""
-
     def version(self, profile: Profile) -> str:
         """Version of the compiler for a profile.
 
@@ -106,6 +100,18 @@ class Toolchain(Protocol):
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
     ) -> None:
         """Compiles ``source``, relative to ``folder``.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead, in ``folder``; the result is put next to the header.
+
+        Returns the flags with which a file includes it.  They come before all others, and the file is
+        compiled with the same flags.
 
         Raises:
             BuildError: the compiler failed; the message has its first error.

@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files, paths, process, templates
+from litesmith.base import console, files, paths, process, templates, whole_folders
 from litesmith.base.errors import BuildError, ToolError
 from litesmith.target.profiles import Profile, ToolchainName
-from litesmith.toolchain.compiler import COMPILE_SECONDS, first_error, refusal, run_compiler
-from litesmith.toolchain.protocol import CompileFlags, CxxLibrary, License
+from litesmith.toolchain.compiler import COMPILE_SECONDS, ENVIRONMENT, first_error, refusal, run_compiler
+from litesmith.toolchain.protocol import CompileFlags, License
 
 _RUNTIME_SECONDS = 900
 
@@ -81,7 +81,6 @@ class Zig:
 
     name: ToolchainName = "zig"
     family = "zig"
-    cxx_library: CxxLibrary = "libc++"
 
     def version(self, profile: Profile) -> str:
         """Version of the ``ziglang`` package.
@@ -130,6 +129,7 @@ class Zig:
             [self._program, *words],
             cwd=folder,
             env={"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
+            inherit=ENVIRONMENT,
             timeout=seconds,
         )
 
@@ -143,6 +143,8 @@ class Zig:
             by_source=profile.flags_by_source,
             extensions={
                 "neondot": (f"-mcpu={options.cpu}+dotprod",),
+                "neoni8mm": (f"-mcpu={options.cpu}+dotprod+i8mm",),
+                **({"neonv8": ("-mcpu=cortex_a53",)} if profile.architecture == "armv7" else {}),
                 # Every ARMv6 CPU has these instructions; Clang assigns them to a later version.
                 "armsimd32": (f"-mcpu={options.cpu}+dsp",),
             },
@@ -164,13 +166,14 @@ class Zig:
             BuildError: zig does not know the target or the CPU.
         """
         self._home.mkdir(parents=True, exist_ok=True)
+        # For builds by hand, with CMake.  Every environment's compiler of this version is the same.
         link = self._home / "zig"
-        if not link.exists() or link.resolve() != self._program.resolve():
-            link.unlink(missing_ok=True)
-            link.symlink_to(self._program)
+        if not link.exists():
+            files.link_atomically(link, self._program)
         folder = self._runtime_folder(profile)
-        if folder.exists():
+        if whole_folders.is_whole(folder):
             return
+        whole_folders.discard(folder)
         console.note(f"building zig's C and C++ libraries for {folder.name}, once: about a minute")
         options = profile.toolchains["zig"]
         with files.staging_folder(folder) as staged:
@@ -203,8 +206,7 @@ class Zig:
             (staged / "link.json").write_text(
                 files.to_json({"emulation": emulation, "files": [path.name for path in kept]})
             )
-            if not folder.exists():
-                staged.rename(folder)
+            whole_folders.publish(staged, folder)
 
     def compile(
         self, profile: Profile, source: str, flags: Sequence[str], output: Path, folder: Path
@@ -217,6 +219,20 @@ class Zig:
         del profile
         driver = "c++" if source.endswith(".cc") else "cc"
         run_compiler(self._call, [driver, *flags, "-c", source, "-o", output], source, folder)
+
+    def precompile(
+        self, profile: Profile, header: Path, flags: Sequence[str], folder: Path
+    ) -> tuple[str, ...]:
+        """Compiles a C++ header ahead, with all templates that it instantiates, as that is most of the work.
+
+        Raises:
+            BuildError: the compiler failed; the message has its first error.
+        """
+        del profile
+        output = header.with_suffix(".pch")
+        words: list[str | Path] = ["c++", *flags, "-fpch-instantiate-templates"]
+        run_compiler(self._call, [*words, "-x", "c++-header", header, "-o", output], header.name, folder)
+        return ("-include-pch", str(output))
 
     def link_flags(self, profile: Profile) -> tuple[str, ...]:
         """Flags of ``ld.lld``."""

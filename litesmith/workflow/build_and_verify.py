@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console
+from litesmith.base import console, files
 from litesmith.base.errors import UsageError, VerificationError
 from litesmith.build.artifact.program import Program, publish, require_replaceable
 from litesmith.build.builder import Binary
 from litesmith.build.cmake_project import cmake_files
 from litesmith.build.manifest import Manifest
 from litesmith.build.notice import notice
-from litesmith.build.request import Request, ResolvedRequest, resolve
+from litesmith.build.request import OFF, STRICT, Request, ResolvedRequest, resolve
 from litesmith.build.session import Session, opened
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import Anatomy
@@ -31,6 +31,7 @@ from litesmith.model.model_file import Model, joint_name, open_model
 from litesmith.target import profiles
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.registry import load as load_toolchain
+from litesmith.workflow.node_programs import RebuiltPrograms, SessionPrograms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Outcome:
             "program": str(self.program),
             "size": self.size.to_json(),
             "stock": self.stock,
+            "kernels": {key: self.manifest.kernels[key] for key in ("asked", "chosen", "reason")},
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
         }
 
@@ -93,7 +95,7 @@ def build_resolved(resolved: ResolvedRequest) -> Outcome:
         LitesmithError: the program cannot be built, or its answers are wrong; the output folder is
             unchanged.
     """
-    request, profile, models = resolved.request, resolved.profile, resolved.models
+    request, profile = resolved.request, resolved.profile
     folder = output_folder(resolved)
     require_replaceable(folder)
     with opened(resolved) as session:
@@ -118,7 +120,7 @@ def build_resolved(resolved: ResolvedRequest) -> Outcome:
             ),
             notice=notice(project, profile, tree, toolchain),
         )
-    verdicts = _verify_all(request, binary, profile, models, sysroot)
+        verdicts = _verify_all(session, binary, sysroot)
     publish(built, _reports(anatomy, measured, verdicts), folder)
     return Outcome(
         folder=folder,
@@ -148,28 +150,35 @@ def _stock(session: Session, wanted: bool) -> int | None:
     return elf.program_size(program).code if program else None
 
 
-def _verify_all(
-    request: Request, binary: Binary, profile: Profile, models: Sequence[Model], sysroot: Path | None
-) -> tuple[Verdict, ...]:
-    if not request.verify:
+def _verify_all(session: Session, binary: Binary, sysroot: Path | None) -> tuple[Verdict, ...]:
+    request = session.request
+    if request.verify == OFF:
         return ()
-    verdicts = tuple(
-        verification.verify(
+    verdicts = tuple(_verify(session, model, binary, sysroot) for model in session.models)
+    failing = next((verdict for verdict in verdicts if verdict.fails), None)
+    if failing is not None and request.verify == STRICT:
+        raise VerificationError(
+            failing.line(), "nothing was written; with --verify warn the program is written all the same"
+        )
+    return verdicts
+
+
+def _verify(session: Session, model: Model, binary: Binary, sysroot: Path | None) -> Verdict:
+    request = session.request
+    try:
+        return verification.verify(
             binary.program,
-            profile,
+            session.profile,
             model,
             embedded=request.embed_model,
             sysroot=sysroot,
             choice=request.choice,
+            nodes=SessionPrograms(session=session),
         )
-        for model in models
-    )
-    wrong = next((v for v in verdicts if v.passed is False), None)
-    if wrong is not None:
-        raise VerificationError(
-            wrong.line(), "nothing was written; build with --no-verify to look at the program"
-        )
-    return verdicts
+    except VerificationError as error:
+        if request.verify == STRICT:
+            raise
+        return verification.failed(model, error, files.sha256(binary.program))
 
 
 def verify_build(
@@ -201,8 +210,29 @@ def verify_build(
     spec = f"{recorded['name']}:{recorded['linkage']}" if recorded else toolchain
     profile, name = profile.choose(spec)
     sysroot = load_toolchain(name).sysroot(profile, recorded.get("sha256"))
+    again = RebuiltPrograms(program=path, resolved=lambda: _request_of(path, target, names, spec, choice))
     return tuple(
-        verification.verify(path, profile, model, cpu=cpu, sysroot=sysroot, choice=choice) for model in models
+        verification.verify(path, profile, model, cpu=cpu, sysroot=sysroot, choice=choice, nodes=again)
+        for model in models
+    )
+
+
+def _request_of(
+    program: Path, target: str, names: Sequence[str], toolchain: str | None, choice: Choice
+) -> ResolvedRequest:
+    """The request that a program was built with, as far as its manifest tells."""
+    manifest = Manifest.read(program.absolute().parent.parent)
+    return resolve(
+        Request(
+            target=target,
+            models=tuple(names),
+            toolchain=toolchain,
+            choice=choice,
+            embed_model=manifest.embedded_model,
+            prune=bool(manifest.pruning["enabled"]),
+            kernels=manifest.kernels.get("chosen"),
+            optimise=manifest.profile.get("optimise"),
+        )
     )
 
 
@@ -216,8 +246,8 @@ def _recorded_toolchain(program: Path) -> dict[str, str]:
 
 
 def warn_unverified(verdicts: Sequence[Verdict]) -> None:
-    """Prints one line if a build could not be verified on this machine."""
+    """Prints one line if a build is wrong, or could not be verified on this machine."""
     for verdict in verdicts:
-        if verdict.passed is None:
+        if not verdict.passed:
             console.note(verdict.line())
             return

@@ -12,7 +12,7 @@ import numpy as np
 
 from litesmith.base import packages, paths
 from litesmith.base.errors import ToolError, VerificationError
-from litesmith.build.request import Request
+from litesmith.build.request import STRICT, Request
 from litesmith.measure.verify.executor import find_executor
 from litesmith.workflow import build_and_verify
 
@@ -46,8 +46,10 @@ def drawing() -> ModuleType:
     return module
 
 
-def run(target: str, out: str, seed: int) -> Demo:
+def run(target: str, out: str, seed: int, verify: str = STRICT) -> Demo:
     """Builds ``examples/det.tflite`` for ``target``, runs it on a drawn scene, and writes a PNG file.
+
+    ``verify`` is that of a build's request.
 
     Raises:
         NoExecutorError: the emulator is not installed.
@@ -59,7 +61,7 @@ def run(target: str, out: str, seed: int) -> Demo:
     model = paths.data_folder("examples") / "det.tflite"
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         built = build_and_verify.build(
-            Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"))
+            Request(target=target, models=(str(model),), out=str(Path(scratch) / "build"), verify=verify)
         )
         executor = find_executor(built.profile, sysroot=built.sysroot)
         shapes = drawing()

@@ -18,7 +18,7 @@ from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import Progress
-from litesmith.build.request import Request, ResolvedRequest, resolve
+from litesmith.build.request import OFF, Request, ResolvedRequest, resolve
 from litesmith.target import profiles
 from litesmith.workflow import build_and_verify
 
@@ -74,15 +74,22 @@ class FlashSurvey:
         }
 
 
-def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
+def deploy(request: Request, boards: Sequence[AnyBoard], *, unproven: bool = False) -> FleetResult:
     """Builds and deploys to all boards; writes the outcome for each to ``deploy.json`` in the output folder.
 
     A board that is written with a flash tool has no file system, so its program contains the model.  With
-    both kinds of boards, that program is built in a folder of its own, ``<folder>-flash``.
+    both kinds of boards, that program is built in a folder of its own, ``<folder>-flash``.  ``unproven`` is
+    that of :func:`litesmith.board.deploy.deployer.deploy`.
 
     Raises:
+        UsageError: nothing is to be verified, and ``unproven`` does not allow that.
         LitesmithError: the build failed; no board was touched.
     """
+    if request.verify == OFF and not unproven:
+        raise UsageError(
+            "--verify off switches boards to a program whose answers were not compared",
+            "say so with --unproven, or leave the option out",
+        )
     flash_boards = [board for board in boards if isinstance(board, FlashBoard)]
     if flash_boards and len(request.models) > 1:
         raise UsageError(
@@ -105,7 +112,9 @@ def deploy(request: Request, boards: Sequence[AnyBoard]) -> FleetResult:
     def work(board: AnyBoard, report: Progress) -> Deployment:
         if isinstance(board, FlashBoard):
             return flashing.flash(board, packages[FlashBoard], report)
-        return deployer.deploy(board, packages[Board], report, request.choice)
+        return deployer.deploy(
+            board, packages[Board], report, request.choice, request.verify, unproven=unproven
+        )
 
     result = fleet.run(boards, work)
     files.write_atomically(folder / "deploy.json", files.to_json(result.to_json()))
@@ -127,7 +136,7 @@ def _package(resolved: ResolvedRequest) -> Package:
         "litesmith": manifest.litesmith,
         "target": manifest.target,
     }
-    return pack(outcome.program, outcome.models, outcome.profile, made_with)
+    return pack(outcome.program, outcome.models, outcome.profile, made_with, outcome.verdicts)
 
 
 def rollback(boards: Sequence[AnyBoard]) -> FleetResult:

@@ -11,7 +11,8 @@ from typing import Any
 from litesmith.base import console, files
 from litesmith.base.errors import LitesmithError, UsageError
 from litesmith.build.manifest import Manifest
-from litesmith.build.request import Request
+from litesmith.build.request import STRICT, Request
+from litesmith.measure.verify.verdict import NOT_VERIFIED
 from litesmith.workflow import build_and_verify
 
 
@@ -54,11 +55,17 @@ class Matrix:
         return {"cells": [asdict(cell) for cell in self.cells], "failed": failed}
 
 
-def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str | None], out: Path) -> Matrix:
+def run(
+    targets: Sequence[str],
+    models: Sequence[str],
+    toolchains: Sequence[str | None],
+    out: Path,
+    verify: str = STRICT,
+) -> Matrix:
     """Builds all combinations into folders of ``out``, and writes ``matrix.json`` there.
 
     ``toolchains`` are names, with or without a linkage (``gcc:static``); None is a profile's first
-    toolchain.  A cell that fails does not stop the others.
+    toolchain.  ``verify`` is that of a request.  A cell that fails does not stop the others.
 
     Raises:
         UsageError: there is nothing to build, or ``out`` is a file.
@@ -77,7 +84,9 @@ def run(targets: Sequence[str], models: Sequence[str], toolchains: Sequence[str 
     ]
     cells: list[Cell] = []
     for target, toolchain, model in wanted:
-        cell = _build(target, toolchain, model, _folder(out, target, toolchain, model, cells))
+        folder = _folder(out, target, toolchain, model, cells)
+        request = Request(target=target, models=(model,), toolchain=toolchain, out=str(folder), verify=verify)
+        cell = _build(request, folder)
         cells.append(cell)
         # Written after each cell: an interrupted matrix keeps its results.
         matrix = Matrix(cells=tuple(cells))
@@ -97,16 +106,15 @@ def _folder(out: Path, target: str, toolchain: str | None, model: str, before: S
     return next(path for path in candidates if str(path) not in taken)
 
 
-def _build(target: str, toolchain: str | None, model: str, folder: Path) -> Cell:
+def _build(request: Request, folder: Path) -> Cell:
     start = time.monotonic()
     code = file = None
     made_with = ""
     try:
-        built = build_and_verify.build(
-            Request(target=target, models=(model,), toolchain=toolchain, out=str(folder))
-        )
-        verdict = built.verdicts[0]
-        word, reason = ("verified", "") if verdict.passed else ("not verified", verdict.reason)
+        built = build_and_verify.build(request)
+        verdict = next(iter(built.verdicts), None)
+        word = NOT_VERIFIED if verdict is None else verdict.status
+        reason = "" if verdict is None or verdict.passed else verdict.reason
         code, file, exit_code = built.size.binary.code, built.size.binary.file, 0
         made_with = _made_with(built.manifest)
     except LitesmithError as error:
@@ -117,9 +125,9 @@ def _build(target: str, toolchain: str | None, model: str, folder: Path) -> Cell
     except (Exception, MemoryError) as error:
         word, reason, exit_code = "failed", f"internal error: {type(error).__name__}: {error}", 1
     return Cell(
-        target=target,
-        toolchain=toolchain or "default",
-        model=model,
+        target=request.target,
+        toolchain=request.toolchain or "default",
+        model=request.models[0],
         verdict=word,
         reason=reason,
         exit_code=exit_code,

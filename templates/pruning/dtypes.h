@@ -8,7 +8,9 @@
 #ifndef LITESMITH_DTYPES_H_
 #define LITESMITH_DTYPES_H_
 
-#ifdef LITESMITH_DTYPES
+// With LITESMITH_DTYPES_LATER, this header is compiled ahead for files with different dtypes, and dtypes_later.h
+// has what depends on them.
+#if defined(LITESMITH_DTYPES) || defined(LITESMITH_DTYPES_LATER)
 
 namespace litesmith {
 
@@ -29,7 +31,11 @@ __attribute__((always_inline)) constexpr TfLiteType ListedDtype(TfLiteType dtype
 struct Dtype {
   TfLiteType value;
 
+#ifdef LITESMITH_DTYPES_LATER
+  operator TfLiteType() const;
+#else
   __attribute__((always_inline)) operator TfLiteType() const { return ListedDtype<LITESMITH_DTYPES>(value); }
+#endif
   __attribute__((always_inline)) Dtype& operator=(TfLiteType other) {
     value = other;
     return *this;

@@ -25,12 +25,16 @@ void Usage(FILE* to, const char* program) {
           "  --input FILE       raw little-endian tensor, once for each input in the model's order;\n"
           "                     zeros where none is given\n"
           "  --input-shape NAME=1x224x224x3\n"
-          "                     shape of an input, by its own name or its name in the signature\n"
+          "                     shape of an input, by its own name, its name in the signature or its position\n"
           "  --signature KEY    run this signature (default: the model's first subgraph)\n"
           "  --output-dir DIR   write out0.bin, out1.bin ... there\n"
           "  --runs N           repeat the inference N times (default 1)\n"
 #ifdef LITESMITH_PROFILE
           "  --warm-up N        run it N times before (default 1)\n"
+#endif
+#ifdef LITESMITH_NODE_CHECK
+          "  --node-inputs FILE, --node-outputs FILE\n"
+          "                     run each node on the inputs in one file and write its outputs to the other\n"
 #endif
           "  --threads N        threads for the kernels (default 1)\n"
           "  --json             print one JSON object\n",
@@ -80,6 +84,16 @@ int ParseArguments(int argc, char** argv, Options* options) {
       if (ParseCount(argv[++i], 1000000, &options->warm_up)) continue;
       fprintf(stderr, "error: --warm-up %s is not a number from 1 to 1000000\n", argv[i]);
       return kBadInput;
+    }
+#endif
+#ifdef LITESMITH_NODE_CHECK
+    if (name == "--node-inputs" && i + 1 < argc) {
+      options->node_inputs = argv[++i];
+      continue;
+    }
+    if (name == "--node-outputs" && i + 1 < argc) {
+      options->node_outputs = argv[++i];
+      continue;
     }
 #endif
     const bool known = name == "--model" || name == "--input" || name == "--input-shape" || name == "--signature" ||

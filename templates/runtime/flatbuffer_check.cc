@@ -4,9 +4,9 @@
 // A table is described by one character for each of its fields, in the order of schema.fbs:
 //   1 2 4 8   a number of that many bytes     a b d h   a vector of such numbers
 //   s         a string                        A .. Z    another table; *A a vector of them
-//   ?         the options of an op            ~         an index vector of a sparse tensor
-//   -         a field that is not read
-// The one-byte field before ? or ~ is the type of the union: which table follows.
+//   ? !       the options of an op            ~         an index vector of a sparse tensor
+//   ^         the details of a quantisation   -         a field that is not read
+// The one-byte field before ? ! ~ or ^ is the type of the union: which table follows.
 
 #include "flatbuffer_check.h"
 
@@ -25,11 +25,11 @@ const char* Fields(char table) {
     case 'M': return "4*C*G-*B--*S";  // Model
     case 'C': return "1s44";          // OperatorCode
     case 'G': return "*Tdd*Os";       // SubGraph
-    case 'T': return "d14sQ1Pd1-";    // Tensor
-    case 'Q': return "--dh--4";       // QuantizationParameters
+    case 'T': return "d14sQ1Pd1-4";   // Tensor
+    case 'Q': return "--dh1^4";       // QuantizationParameters
     case 'P': return "dd*D";          // SparsityParameters
     case 'D': return "141~1~";        // DimensionMetadata
-    case 'O': return "4dd1?a1-d88";   // Operator
+    case 'O': return "4dd1?a1-d881!"; // Operator
     case 'B': return "a88";           // Buffer
     case 'S': return "*N*Ns-4";       // SignatureDef
     default: return "s4";             // TensorMap
@@ -43,6 +43,9 @@ const char* OptionsFields(int type) {
   }
   return "";
 }
+
+// Only BlockwiseQuantization is read.
+const char* QuantizationFields(int type) { return type == 2 ? "444" : ""; }
 
 const char* SparseFields(int type) { return type == 1 ? "d" : type == 2 ? "b" : type == 3 ? "a" : ""; }
 
@@ -102,6 +105,14 @@ class Verifier {
     return *count <= (size_ - *at) / element_bytes;
   }
 
+  // Names are printed: a terminal must not take parts of them for commands (C0, DEL, and C1 in UTF-8).
+  static bool Plain(const uint8_t* name) {
+    for (; *name != 0; ++name) {
+      if (*name < 0x20 || *name == 0x7f || (*name == 0xc2 && name[1] < 0xa0)) return false;
+    }
+    return true;
+  }
+
   bool Field(size_t at, char sign, bool vector, int type) {
     size_t count;
     if (vector) {
@@ -120,8 +131,10 @@ class Verifier {
       case 'b':
       case 'd':
       case 'h': return Vector(&at, sign - 'a' + 1, &count);
-      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0;
+      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0 && Plain(data_ + at);
       case '?': return Follow(&at) && Table(at, OptionsFields(type));
+      case '!': return Follow(&at) && Table(at, OptionsFields(kSecondUnion + type));
+      case '^': return Follow(&at) && Table(at, QuantizationFields(type));
       case '~': return Follow(&at) && Table(at, SparseFields(type));
       default: return Reference(at, sign);
     }

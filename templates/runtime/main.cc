@@ -27,6 +27,7 @@
 #include "exit_codes.h"
 #include "model_check.h"
 #include "model_runner.h"
+#include "node_check.h"
 #include "options.h"
 #include "tensor_files.h"
 #include "measurement.h"
@@ -102,6 +103,10 @@ int Run(int argc, char** argv) {
   measured.delegation = &delegation;
 #endif
   measured.latencies.reserve(options.runs);
+#ifdef LITESMITH_NODE_CHECK
+  NodeCheck node_check;
+  if (!node_check.Begin(options, entry)) return kBadInput;
+#endif
 #ifdef LITESMITH_PROFILE
   if (!InvokeOften(entry, options.warm_up)) return kRunFailed;
 #endif
@@ -120,8 +125,10 @@ int Run(int argc, char** argv) {
   interpreter->AddProfiler(std::make_unique<OpProfiler>(&measured.profile));
   if (!InvokeOften(entry, options.runs)) return kRunFailed;
 #endif
-  // std::sort would add more code than all the rest that deals with times.
-  qsort(measured.latencies.data(), measured.latencies.size(), sizeof(int64_t), CompareLatencies);
+  SortLatencies(&measured.latencies);
+#ifdef LITESMITH_NODE_CHECK
+  if (!node_check.End(options)) return kBadInput;
+#endif
 
   if (options.output_dir != nullptr) {
     const int written = WriteOutputs(options, entry);

@@ -42,9 +42,18 @@ struct Measured {
 #endif
 };
 
-int CompareLatencies(const void* left, const void* right) {
-  const int64_t a = *static_cast<const int64_t*>(left), b = *static_cast<const int64_t*>(right);
-  return (a > b) - (a < b);
+// Shell's sort: std::sort and zig's qsort would add more code than all the rest that deals with times.
+void SortLatencies(std::vector<int64_t>* latencies) {
+  int64_t* const all = latencies->data();
+  const size_t count = latencies->size();
+  for (size_t gap = count / 2; gap != 0; gap /= 2) {
+    for (size_t i = gap; i < count; ++i) {
+      const int64_t one = all[i];
+      size_t place = i;
+      for (; place >= gap && all[place - gap] > one; place -= gap) all[place] = all[place - gap];
+      all[place] = one;
+    }
+  }
 }
 
 // Sum over all subgraphs.

@@ -34,9 +34,23 @@ Fit Damaged(const char* what, int index) {
   return Fit::kDamaged;
 }
 
+// Converters leave codes in the table that no node uses; the interpreter need not resolve them.
+bool IsUsed(const tflite::Model& model, uint32_t code) {
+  if (model.subgraphs() == nullptr) return false;
+  for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
+    if (subgraph->operators() == nullptr) continue;
+    for (const tflite::Operator* node : *subgraph->operators()) {
+      if (node->opcode_index() == code) return true;
+    }
+  }
+  return false;
+}
+
 Fit CheckCodes(const tflite::Model& model) {
   if (model.operator_codes() == nullptr) return Fit::kFits;
+  uint32_t index = 0;
   for (const tflite::OperatorCode* entry : *model.operator_codes()) {
+    if (!IsUsed(model, index++)) continue;
     const int code = tflite::GetBuiltinCode(entry);
     const char* custom = entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "";
     const SelectedOp* op = Find(code, custom);
@@ -45,7 +59,7 @@ Fit CheckCodes(const tflite::Model& model) {
         fprintf(stderr, "error: this program was built without the custom op %s; build it for this model\n", custom);
       } else {
         fprintf(stderr, "error: this program was built without the builtin op %s (code %d); build it for this model\n",
-                tflite::EnumNameBuiltinOperator(static_cast<tflite::BuiltinOperator>(code)), code);
+                BuiltinOpName(code), code);
       }
       return Fit::kUnfit;
     }
@@ -98,6 +112,39 @@ Fit CheckSparsity(const tflite::SubGraph& subgraph) {
 }
 #endif
 
+#if !defined(LITESMITH_PRUNED) || defined(LITESMITH_KEEP_VERIFIER)
+// What FlatbufferIsSound checks of names, which are printed, in programs with upstream's own verifier.
+Fit CheckName(const flatbuffers::String* name) {
+  if (name == nullptr) return Fit::kFits;
+  for (const uint8_t* c = name->Data(); *c != 0; ++c) {
+    if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) {
+      fprintf(stderr, "error: the model is damaged: a name has control characters; copy or convert it again\n");
+      return Fit::kDamaged;
+    }
+  }
+  return Fit::kFits;
+}
+
+Fit CheckNames(const tflite::Model& model) {
+  Fit fit = Fit::kFits;
+  const auto check = [&fit](const flatbuffers::String* name) {
+    if (fit == Fit::kFits) fit = CheckName(name);
+  };
+  if (model.operator_codes() != nullptr) {
+    for (const tflite::OperatorCode* entry : *model.operator_codes()) check(entry->custom_code());
+  }
+  if (model.signature_defs() != nullptr) {
+    for (const tflite::SignatureDef* signature : *model.signature_defs()) check(signature->signature_key());
+  }
+  if (model.subgraphs() == nullptr) return fit;
+  for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
+    if (subgraph->tensors() == nullptr) continue;
+    for (const tflite::Tensor* tensor : *subgraph->tensors()) check(tensor->name());
+  }
+  return fit;
+}
+#endif
+
 Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) {
   for (const auto* indices : {subgraph.inputs(), subgraph.outputs()}) {
     const Fit fit = CheckEnds(subgraph, indices);
@@ -125,6 +172,10 @@ Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) 
 }  // namespace
 
 Fit CheckModel(const tflite::Model& model) {
+#if !defined(LITESMITH_PRUNED) || defined(LITESMITH_KEEP_VERIFIER)
+  const Fit names = CheckNames(model);
+  if (names != Fit::kFits) return names;
+#endif
   const Fit codes = CheckCodes(model);
   if (codes != Fit::kFits) return codes;
   if (model.subgraphs() == nullptr) return Damaged("subgraph", 0);

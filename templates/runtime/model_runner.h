@@ -94,24 +94,41 @@ bool FindEntry(const Options& options, tflite::Interpreter* interpreter, Entry* 
   return false;
 }
 
-// Tensor index of an input, by its name in the signature or its own; -1 if there is no such input.
+constexpr int kNoSuchInput = -1;
+constexpr int kSeveralInputs = -2;
+
+// Tensor index of an input, by its name in the signature, its own, or its position; or one of the constants above.
 int FindInput(const Entry& entry, const std::string& name) {
   if (entry.signature != nullptr) {
     const auto& named = entry.interpreter->signature_inputs(entry.signature);
     const auto found = named.find(name);
     if (found != named.end()) return static_cast<int>(found->second);
   }
+  int named = kNoSuchInput;
   for (const int index : entry.graph->inputs()) {
     const char* own = entry.graph->tensor(index)->name;
-    if (own != nullptr && name == own) return index;
+    if (own == nullptr || name != own || named == index) continue;
+    if (named != kNoSuchInput) return kSeveralInputs;
+    named = index;
   }
-  return -1;
+  if (named != kNoSuchInput) return named;
+  for (size_t i = 0; i < entry.graph->inputs().size(); ++i) {
+    char position[24];
+    snprintf(position, sizeof(position), "%zu", i);
+    if (name == position) return entry.graph->inputs()[i];
+  }
+  return kNoSuchInput;
 }
 
 // Resizes the inputs of options.shapes.  Returns kOk or an exit code.
 int SetShapes(const Options& options, const Entry& entry) {
   for (const InputShape& shape : options.shapes) {
     const int index = FindInput(entry, shape.name);
+    if (index == kSeveralInputs) {
+      fprintf(stderr, "error: --input-shape %s: several inputs have this name; use the position of one, from 0\n",
+              shape.name.c_str());
+      return kBadInput;
+    }
     if (index < 0) {
       fprintf(stderr, "error: --input-shape %s: there is no such input; the inputs are", shape.name.c_str());
       for (size_t i = 0; i < entry.graph->inputs().size(); ++i) {

@@ -26,6 +26,10 @@ struct Options {
 #ifdef LITESMITH_PROFILE
   int warm_up = 1;
 #endif
+#ifdef LITESMITH_NODE_CHECK
+  const char* node_inputs = nullptr;  // see node_check.h
+  const char* node_outputs = nullptr;
+#endif
 };
 
 }  // namespace

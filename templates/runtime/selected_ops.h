@@ -26,13 +26,16 @@ namespace litesmith {
 using OptionsReader = TfLiteStatus (*)(const tflite::Operator*, tflite::ErrorReporter*,
                                        tflite::BuiltinDataAllocator*, void**);
 
+// Options of newer ops are in a union of their own, whose numbers begin with 1 again.
+constexpr int32_t kSecondUnion = 256;
+
 struct SelectedOp {
   int32_t code;          // BuiltinOperator, 32 for custom ops
   const char* name;      // the custom op's name, or the builtin's for messages
   int32_t min_version;
   int32_t max_version;
   uint32_t dtypes;       // bit n is set when TensorType n was selected
-  int32_t options;       // BuiltinOptions that the op reads, 0 for none
+  int32_t options;       // BuiltinOptions that the op reads, or kSecondUnion + BuiltinOptions2; 0 for none
   const char* options_fields;  // description of their table, see flatbuffer_check.cc
 #ifdef LITESMITH_OWN_READERS
   OptionsReader read_options;  // null if the switch reads them
@@ -48,6 +51,9 @@ extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::Buil
                                            tflite::ErrorReporter*, tflite::BuiltinDataAllocator*,
                                            void**);
 #endif
+
+// The name of a builtin op, for messages; empty if the code has none.  Valid until the next call.
+const char* BuiltinOpName(int code);
 
 // Whether weights in the sparse format can be loaded.
 extern const bool kSparseTensors;

@@ -31,6 +31,33 @@ struct Named {
 };
 template struct Named<&tflite::Subgraph::ModifyGraphWithDelegate>;
 
+#ifdef LITESMITH_NODE_CHECK
+// Each node becomes a partition of its own, so that its inputs can be given and its outputs looked at.
+using Replace = decltype(TfLiteContext::ReplaceNodeSubsetsWithDelegateKernels);
+Replace replace_subsets = nullptr;
+decltype(TfLiteDelegate::Prepare) prepare_delegate = nullptr;
+
+TfLiteStatus ReplaceOneByOne(TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
+                             TfLiteDelegate* delegate) {
+  TfLiteIntArray* one = TfLiteIntArrayCreate(1);
+  TfLiteStatus status = kTfLiteOk;
+  for (int i = 0; status == kTfLiteOk && i < nodes->size; ++i) {
+    one->data[0] = nodes->data[i];
+    status = replace_subsets(context, registration, one, delegate);
+  }
+  TfLiteIntArrayFree(one);
+  return status;
+}
+
+TfLiteStatus PrepareOneByOne(TfLiteContext* context, TfLiteDelegate* delegate) {
+  replace_subsets = context->ReplaceNodeSubsetsWithDelegateKernels;
+  context->ReplaceNodeSubsetsWithDelegateKernels = ReplaceOneByOne;
+  const TfLiteStatus status = prepare_delegate(context, delegate);
+  context->ReplaceNodeSubsetsWithDelegateKernels = replace_subsets;
+  return status;
+}
+#endif
+
 }  // namespace
 
 // The registration of an op whose nodes all go to XNNPACK: it lets the graph be loaded and cannot run.
@@ -60,6 +87,10 @@ bool Delegation::ApplyTo(tflite::Subgraph* graph, int index, int threads) {
     fprintf(stderr, "error: XNNPACK does not know this CPU; build with --kernels builtin\n");
     return false;
   }
+#ifdef LITESMITH_NODE_CHECK
+  prepare_delegate = delegate->Prepare;
+  delegate->Prepare = PrepareOneByOne;
+#endif
   const std::vector<int> before = graph->execution_plan();
   const TfLiteStatus status = (graph->*ModifyGraph())(delegate);
   const std::vector<int>& after = graph->execution_plan();

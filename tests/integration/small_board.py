@@ -18,7 +18,7 @@ _LIBRARY = re.compile(r"(/\S+) \(0x")
 def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
     """Runs a board of this architecture in its own root and yields its entry of an inventory.
 
-    With ``password``, clients log in with the password from BENCH_PASSWORD instead of a key.
+    With ``password``, clients log in with the password from LITESMITH_BENCH_PASSWORD instead of a key.
     """
     root = folder / "root"
     for name in ("bin", "etc", "root/.ssh", "proc", "dev", "tmp"):
@@ -70,7 +70,7 @@ def running(folder: Path, password: str = "") -> Iterator[dict[str, object]]:
             "host": "127.0.0.1",
             "port": port,
             "user": "root",
-            **({"password_env": "BENCH_PASSWORD"} if password else {"key": str(folder / "client")}),
+            **({"password_env": "LITESMITH_BENCH_PASSWORD"} if password else {"key": str(folder / "client")}),
             "known_hosts": {"file": str(key)},
             "target": "x86_64",
             "folder": "/data/litesmith",

@@ -66,6 +66,19 @@ class Server:
 
 
 def write_inventory(path: Path, **boards: dict[str, object]) -> Path:
+    """Writes an inventory; host keys of a server with another folder are copied beside it."""
+    for name, entry in boards.items():
+        known = entry.get("known_hosts")
+        file = Path(str(known["file"])) if isinstance(known, dict) and "file" in known else None
+        if (
+            isinstance(known, dict)
+            and file is not None
+            and file.is_absolute()
+            and not file.is_relative_to(path.parent)
+        ):
+            beside = path.parent / f"known_hosts-{file.parent.name}"
+            shutil.copyfile(file, beside)
+            boards[name] = {**entry, "known_hosts": {**known, "file": str(beside)}}
     path.write_text(yaml.safe_dump({"boards": boards}))
     return path
 

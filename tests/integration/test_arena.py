@@ -22,10 +22,12 @@ from litesmith.runtime import selection, source_tree
 from litesmith.study.op_models import all_cases
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
+from tests import stablehlo_models
 from tests.conftest import EXAMPLES, ROOT
-from tests.integration.arena_models import random_graph, random_graphs, rare
+from tests.integration.arena_models import rare
 from tests.integration.conftest import Build
 from tests.integration.op_cases import REGISTRY, Prepared, build_program, prepare
+from tests.integration.random_graphs import random_graph, random_graphs
 
 WORKERS = 2
 CONVERTED = ROOT / "tests" / "data" / "converted"
@@ -99,7 +101,8 @@ def test_every_op(prepared: list[Prepared], tmp_path: Path) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
     folder = tmp_path_factory.mktemp("made")
     found = []
-    for number, (name, graph) in enumerate([*rare().items(), *random_graphs()]):
+    named = {**rare(), **stablehlo_models.models()}
+    for number, (name, graph) in enumerate([*named.items(), *random_graphs()]):
         content = graph.content()
         path = folder / f"{number}.tflite"
         path.write_bytes(content)

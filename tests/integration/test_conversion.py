@@ -118,9 +118,9 @@ def test_unsupported_ops_are_refused_and_no_files_are_written(
     import dataclasses
 
     model = tmp_path / "x.tflite"
-    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp"), Op(9, version=12)]))
+    model.write_bytes(build_model([Op(CUSTOM, custom="MyOp"), Op(9, version=99)]))
     fake(result_of(), model=model)
-    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED has version 12.*MyOp") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED has version 99.*MyOp") as caught:
         conversion.run(requested, "armv7")
     assert str(requested.source) in caught.value.message
     assert "LITESMITH_CONVERTER" in caught.value.next_step

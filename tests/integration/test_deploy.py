@@ -435,7 +435,10 @@ def test_connections_that_are_refused(cli: Cli, server: Server, board: Path, tmp
             {"port": closed, "known_hosts": anyone},
             "no connection to",
         ),
-        ({"password_env": "BENCH_PASSWORD", "key": None}, "BENCH_PASSWORD with its password is not set"),
+        (
+            {"password_env": "LITESMITH_BENCH_PASSWORD", "key": None},
+            "LITESMITH_BENCH_PASSWORD with its password is not set",
+        ),
     ):
         changed_entry = {name: value for name, value in {**entry, **more}.items() if value is not None}
         sshd.write_inventory(tmp_path / "boards.yaml", bench=changed_entry)
@@ -546,9 +549,9 @@ def test_a_name_that_looks_like_a_command(cli: Cli, server: Server, tmp_path: Pa
 def test_a_password_is_never_printed_or_stored(cli: Cli, server: Server, board: Path, tmp_path: Path) -> None:
     """The password from the environment is in no output and no file, even with --debug."""
     secret = "correct-horse-battery"
-    entry = {**server.board(board), "password_env": "BENCH_PASSWORD"}
+    entry = {**server.board(board), "password_env": "LITESMITH_BENCH_PASSWORD"}
     sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
-    env = {"BENCH_PASSWORD": secret, "LITESMITH_DEBUG": "1"}
+    env = {"LITESMITH_BENCH_PASSWORD": secret, "LITESMITH_DEBUG": "1"}
     done = cli("deploy", "--target", "x86_64", "--model", GESTURE, "--board", "bench", env=env)
     assert done.returncode == 0, done.stderr
     assert secret not in done.stdout + done.stderr
@@ -576,10 +579,10 @@ def test_a_password(cli: Cli, small: Path, tmp_path: Path) -> None:
     arguments = ("deploy", "--target", "x86_64", "--board", "bench", "--json", "--model")
     with small_board.running(small, "correct-horse") as entry:
         sshd.write_inventory(tmp_path / "boards.yaml", bench=entry)
-        done = cli(*arguments, GESTURE, env={"BENCH_PASSWORD": "correct-horse"})
+        done = cli(*arguments, GESTURE, env={"LITESMITH_BENCH_PASSWORD": "correct-horse"})
         assert done.returncode == 0, done.stderr
         before = json.loads(done.stdout)["boards"]["bench"]["deployment"]["release"]
-        wrong = cli(*arguments, DIGITS, env={"BENCH_PASSWORD": "wrong-horse"})
+        wrong = cli(*arguments, DIGITS, env={"LITESMITH_BENCH_PASSWORD": "wrong-horse"})
         line = one_error_line(wrong)
         assert (wrong.returncode, line.startswith("error: bench, connect: 127.0.0.1:")) == (1, True)
         assert "refused the login as root; check user, key and password" in line

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from litesmith.base.errors import ToolError
+from litesmith.build import cache as build_cache
 from litesmith.build import session
 from litesmith.build.request import Request, resolve
 from litesmith.container import docker_client, toolchain_images
@@ -55,7 +56,7 @@ def compiled(image: str) -> Sequence[Path]:
     del image
     request = Request(target="armv7", toolchain="docker", models=(str(GESTURE),))
     with session.opened(resolve(request)) as opened:
-        return [Path(path) for path in opened.builder.build(opened.project()).objects]
+        return [build_cache.located(path) for path in opened.builder.build(opened.project()).objects]
 
 
 MISSING = 30

@@ -1,7 +1,12 @@
-"""Every op with every combination of dtypes, in one program, compared with the reference."""
+"""Every op with every combination of dtypes, in one program, compared with the reference.
+
+The tier ``exhaustive`` does this on four targets, the tier ``full`` on x86_64.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +22,10 @@ from litesmith.toolchain.registry import load as load_toolchain
 from tests.integration.op_cases import REGISTRY, Prepared, build_program, check, is_different, prepare
 
 EVERY_OP = sorted(op.name for op in (*REGISTRY.builtins.values(), *REGISTRY.customs.values()))
+TARGETS = (
+    "x86_64",
+    *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ("armv7", "aarch64", "riscv64")),
+)
 WORKERS = 2
 
 
@@ -26,9 +35,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
 
 
 @pytest.fixture(scope="module")
-def program(prepared: list[Prepared]) -> tuple[Path, LocalExecutor]:
-    """The stock program with all ops."""
-    return build_program("x86_64", prepared, pruned=False)
+def program(prepared: list[Prepared]) -> Callable[[str], tuple[Path, LocalExecutor]]:
+    """The stock program with all ops, by target."""
+    return functools.cache(lambda target: build_program(target, prepared, pruned=False))
 
 
 def test_every_op_has_a_model_or_a_reason() -> None:
@@ -38,11 +47,15 @@ def test_every_op_has_a_model_or_a_reason() -> None:
     assert len(WITHOUT_A_MODEL) <= 7
 
 
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("op", EVERY_OP)
-def test_answers(prepared: list[Prepared], program: tuple[Path, LocalExecutor], op: str) -> None:
-    cases = [case for case in prepared if case.op == op and not is_different(case, "x86_64")]
+def test_answers(
+    prepared: list[Prepared], program: Callable[[str], tuple[Path, LocalExecutor]], op: str, target: str
+) -> None:
+    cases = [case for case in prepared if case.op == op and not is_different(case, target)]
+    built = program(target)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        results = pool.map(lambda case: check(*program, case, "x86_64"), cases)
+        results = pool.map(lambda case: check(*built, case, target), cases)
     wrong = [result for result in results if result]
     assert not wrong, "\n".join(wrong)
 

@@ -133,3 +133,35 @@ def test_an_error_of_the_listener_ends_the_program() -> None:
 def test_arguments_are_quoted(word: str) -> None:
     line = command_line('printf "%s|" "$@"', [word, "end"])
     assert subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout == f"{word}|end|"
+
+
+@pytest.mark.parametrize("place", ["task", "start"])
+def test_an_interruption_in_generated_code_has_its_exit_code(tmp_path: Path, place: str) -> None:
+    """``python -m`` would end by SIGINT (-2): CPython notes a Ctrl-C in code made from a string."""
+    interrupt = 'exec("raise KeyboardInterrupt")'
+    (tmp_path / "interrupted.py").write_text(
+        "from invoke.collection import Collection\n"
+        "from litesmith.__main__ import main\n"
+        "from litesmith.cli import commands\n"
+        "from litesmith.cli.command import command\n"
+        "@command()\n"
+        "def stop() -> None:\n"
+        '    """Stop."""\n'
+        f"    {interrupt}\n"
+        "def namespace(development: bool) -> Collection:\n"
+        f"    {interrupt if place == 'start' else ''}\n"
+        "    return Collection(stop)\n"
+        "commands.namespace = namespace\n"
+        "main(['stop'])\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).resolve().parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.startswith("error: interrupted")
+    assert len(done.stderr.splitlines()) == 1

@@ -84,6 +84,33 @@ def test_a_model_without_required_parts_is_damaged(digits_x86: Built, tmp_path: 
     assert "error: " in done.stderr
 
 
+@pytest.mark.parametrize("name", ["\x1b]0;mine\x07\x1b[2J", "\x9b2J", "\x7f", "a\nb"])
+@pytest.mark.parametrize("field", ["tensor", "signature", "custom op"])
+@pytest.mark.parametrize("prune", [True, False], ids=["pruned", "stock"])
+def test_names_with_commands_for_terminals_exit_with_2(
+    build: Build, tmp_path: Path, name: str, field: str, prune: bool
+) -> None:
+    """Programs print names of tensors, signatures and custom ops."""
+    built = build("x86_64", DET, prune=prune)
+    model = schema.ModelT.InitFromPackedBuf(Path(DET).read_bytes(), 0)
+    if field == "tensor":
+        model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].name = name
+    if field == "signature":
+        model.signatureDefs[0].signatureKey = name
+    if field == "custom op":
+        model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 32
+        model.operatorCodes[0].customCode = name
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(builder.Output())
+    done = built.run("--model", path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.rstrip("\n").isprintable()
+    assert done.stdout == ""
+
+
 def test_several_runs_and_threads_give_the_same_answer(digits_x86: Built, tmp_path: Path) -> None:
     answers = []
     for arguments in (("--runs", "1"), ("--runs", "5"), ("--threads", "4")):

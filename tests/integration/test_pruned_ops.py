@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from litesmith.build import cache
 from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.runtime import selection
 from tests.integration.op_cases import (
@@ -30,7 +31,7 @@ from tests.integration.op_cases import (
     weak_functions,
 )
 
-ROUNDS = 59
+ROUNDS = 69
 TRAPS = ("LITESMITH_TRAP_UNLISTED",)
 WORKERS = 2
 
@@ -86,7 +87,7 @@ def test_inline_functions_do_not_depend_on_dtypes(every_round: list[Round], roun
         # The core is compiled with another optimisation level, so its copies differ anyway.
         kernels = {path: source for path, source in objects.items() if "/lite/kernels/" in source}
         for path, source in kernels.items():
-            for function, code in weak_functions(Path(path)).items():
+            for function, code in weak_functions(cache.located(path)).items():
                 copies.setdefault(function, {}).setdefault(code, set()).add(source)
     different = {
         function: sorted(set().union(*sources.values()))

@@ -25,10 +25,12 @@ def _restored() -> Iterator[None]:
     signals = (signal.SIGTERM, signal.SIGALRM)
     before = [signal.getsignal(one) for one in signals]
     hook, folder = sys.unraisablehook, Path.cwd()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         yield
     finally:
         os.chdir(folder)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         sys.unraisablehook = hook
         for one, handler in zip(signals, before, strict=True):
             signal.signal(one, handler)

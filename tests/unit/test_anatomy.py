@@ -10,7 +10,7 @@ from litesmith.base.errors import UsageError
 from litesmith.build.builder import Binary
 from litesmith.measure.size import anatomy, elf
 from litesmith.measure.size.anatomy import Anatomy, Owner
-from litesmith.measure.size.dissection import dissect, require_same_build
+from litesmith.measure.size.dissection import dissect, symbols_of_build
 from litesmith.runtime.selection import SelectedOp, Selection
 from tests import elves
 from tests.elves import ALLOC, EXECUTE, MERGE, STRINGS, WRITE, Name, Part
@@ -245,15 +245,15 @@ def test_symbols_of_another_build(tmp_path: Path) -> None:
     parts = [Part(".text", ALLOC | EXECUTE, b"abcd", TEXT)]
     one = elf.Elf.read(elves.write(tmp_path / "one", parts))
     names = [Name("f", 1, TEXT, 4)]
-    require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts, names)))
+    symbols_of_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts, names)))
     other = [replace(parts[0], content=b"abce")]
     with pytest.raises(UsageError, match="are from different builds"):
-        require_same_build(one, elf.Elf.read(elves.write(tmp_path / "other", other, names)))
+        symbols_of_build(one, elf.Elf.read(elves.write(tmp_path / "other", other, names)))
     with pytest.raises(UsageError, match="same has no symbols"):
-        require_same_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts)))
+        symbols_of_build(one, elf.Elf.read(elves.write(tmp_path / "same", parts)))
     wide = elves.write(tmp_path / "wide", parts, names, bits=64, machine=elves.X86_64)
     with pytest.raises(UsageError, match="are from different builds"):
-        require_same_build(one, elf.Elf.read(wide))
+        symbols_of_build(one, elf.Elf.read(wide))
 
 
 def test_json_round_trip(program: Program) -> None:

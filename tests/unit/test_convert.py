@@ -18,9 +18,9 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from litesmith.workflow.convert import conversion, conversion_report, conversion_request, environment
-from litesmith.workflow.convert.worker import input_specs, quantisation, samples
+from litesmith.workflow.convert.worker import input_specs, keras_model, quantisation, samples
 from litesmith.workflow.convert.worker.comparison import Tally
-from litesmith.workflow.convert.worker.errors import RefusedError
+from litesmith.workflow.convert.worker.errors import RefusedError, one_line
 from litesmith.workflow.convert.worker.input_specs import Spec
 from tests.conftest import EXAMPLES, Cli, one_error_line
 from tests.conversions import keras_archive, npz
@@ -253,7 +253,114 @@ def test_outputs_that_are_not_finite_or_have_another_shape() -> None:
     assert tally.result()["reshaped"] == "[1, 2] became [2]"
 
 
+# Names
+
+
+def test_safe_names_are_all_different() -> None:
+    assert input_specs.safe_names(["halves:1", "halves_1", "s/x", "z"]) == [
+        "halves_1_2",
+        "halves_1",
+        "s_x",
+        "z",
+    ]
+    assert input_specs.safe_names(["a/b", "a:b", "a_b_2"]) == ["a_b", "a_b_3", "a_b_2"]
+    first, second = input_specs.distinct([Spec("s/x", "float32", (1,)), Spec("s_x", "float32", (2,))])
+    assert (first.safe, second.safe) == ("s_x_2", "s_x")
+    # A name that an input has is that input's, even if it is the safe name of another.
+    assert input_specs.fixed_shape(Spec("s/x", "float32", (-1,), first.safe), {"s_x": (2,)}, "m") == (1,)
+    assert input_specs.fixed_shape(second, {"s_x": (2,)}, "m") == (2,)
+
+
 # Errors of the converter
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "ValueError"),
+        ("first\n  second", "first second"),
+        (
+            'in user code:\n\n    File "/x/freezing.py", line 105, in run  *\n        return dict(a)\n\n'
+            "    ValueError: the shapes differ:\n      2 and 3\n",
+            "the shapes differ: 2 and 3",
+        ),
+        (
+            '<unknown>:0: error: loc(callsite(fused["A:", "f/a@__run"] at fused["B:", "B"])): '
+            '\'tf.A\' op needs (static) shapes\n<unknown>:0: note: loc(fused["B:", "B"]): called from\n',
+            "'tf.A' op needs (static) shapes",
+        ),
+        ("\x1b[1mbold\x1b[0m text", "bold text"),
+    ],
+)
+def test_what_an_error_says(text: str, expected: str) -> None:
+    assert one_line(ValueError(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "next_step"),
+    [
+        (
+            "TF Select ops: BiasAdd, MatMul\nDetails:\n\ttf.BiasAdd(tensor<1x2xf64>, tensor<2xf64>) -> x\n",
+            "TensorFlow Lite has no op for BiasAdd, MatMul in float64",
+            "let all layers compute in float32",
+        ),
+        (
+            "TF Select ops: Erf\nDetails:\n\ttf.Erf(tensor<bf16>) -> (tensor<bf16>)\n",
+            "TensorFlow Lite has no op for Erf in bfloat16",
+            "let all layers compute in float32",
+        ),
+        (
+            "TF Select ops: StatelessRandomUniformV2\nDetails:\n\ttf.StatelessRandomUniformV2() -> x\n",
+            "has no op for StatelessRandomUniformV2",
+            "call them with training=False",
+        ),
+        (
+            "<unknown>:0: error: 'tf.TensorListReserve' op requires element_shape to be static",
+            "needs loops of fixed shapes",
+            "convert its .keras or .h5 file",
+        ),
+    ],
+)
+def test_a_refusal_advises_what_helps(text: str, message: str, next_step: str) -> None:
+    found = quantisation.refusal(RuntimeError(text), "m", "none")
+    assert message in found.message
+    assert next_step in found.next_step
+    assert found.code == 3
+
+
+# Keras's own messages, as version 3.15.1 gives them; the second one quotes the model around the layer.
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Could not locate class 'Mine'. Make sure custom classes", "m needs the class Mine, whose code"),
+        (
+            "<class 'keras.src.models.functional.Functional'> could not be deserialized properly.\n\n"
+            "config={'module': 'k'}.\n\nException encountered: Could not locate class 'Own'. Make sure",
+            "m needs the class Own, whose code",
+        ),
+        ("Unknown layer: 'Mine'. Please ensure you are using", "m needs the layer Mine, whose code"),
+        (
+            "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This "
+            "carries a potential risk of arbitrary code execution",
+            "m has a Lambda layer, and code in a model file is not run",
+        ),
+        (
+            "Could not deserialize class 'Functional' because its parent module keras.src.engine.functional "
+            "cannot be imported. Full object config: {'module': 'x'}",
+            "m cannot be loaded by Keras 3.15.1: Could not deserialize class 'Functional' because its parent "
+            "module keras.src.engine.functional cannot be imported; Keras 2.15.0 wrote it; with that Keras,",
+        ),
+        ("Unknown layer: 'TFOpLambda'. Please ensure", "Unknown layer: 'TFOpLambda'"),
+    ],
+)
+def test_why_keras_does_not_load_a_file(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+    found = keras_model.unloadable(TypeError(text), path, "m", "3.15.1")
+    line = f"{found.message}; {found.next_step}"
+    assert expected in line
+    assert "{" not in line
 
 
 def test_missing_ops_are_named() -> None:
@@ -289,7 +396,7 @@ def test_new_ops_and_their_cost(registry: Registry) -> None:
 def test_the_worker_imports_no_other_module_of_litesmith() -> None:
     """It runs as a copy, under a Python that has TensorFlow but not the dependencies of litesmith."""
     package = Path(conversion.__file__).with_name("worker")
-    allowed = {*sys.stdlib_module_names, "numpy", "tensorflow", "keras", "google"}
+    allowed = {*sys.stdlib_module_names, "numpy", "tensorflow", "keras", "google", "h5py"}
     for path in sorted(package.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

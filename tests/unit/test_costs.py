@@ -143,6 +143,17 @@ def test_the_costs_file_round_trip() -> None:
     assert len(builtin_costs.to_text(known).splitlines()) < 30
 
 
+def test_mixed_programs_need_no_other_objects() -> None:
+    """Each has ops of one set of dtypes, and none that changes how the kernels of others are compiled."""
+    ops = [f"OP{number:02}" for number in range(33)]
+    wanted = [program(op, "int8") for op in ops] + [program(op, "float32") for op in ops[:15]]
+    wanted += [program("BATCH_MATMUL", "int8"), dataclasses.replace(program("CONV", "int8"), rows="all")]
+    found = builtin.mixtures(wanted)
+    assert sorted(found) == ["mixed:int8:0", "mixed:int8:1"]
+    assert sorted(one.op for several in found.values() for one in several) == ops
+    assert {one.dtypes for several in found.values() for one in several} == {("int8",)}
+
+
 def test_entries_add_up_to_the_measured_size() -> None:
     """Bytes that the classes do not explain are the rest."""
     programs = {program("ADD", "a"): {"x": 10}, program("MUL", "a"): {"x": 10, "y": 5}}

@@ -20,7 +20,7 @@ boards:
     target: aarch64
     tags: [lab]
     known_hosts: {policy: accept-new, file: hosts}
-  "a;rm -rf": {host: "::1", user: x, password_env: BENCH_PASSWORD, target: armv7}
+  "a;rm -rf": {host: "::1", user: x, password_env: LITESMITH_BENCH_PASSWORD, target: armv7}
 """
 
 
@@ -80,6 +80,17 @@ BOARD = "host: h, user: u, key: k, target: armv7"
             "host: h, user: u, password_env: 'my secret!', target: armv7",
             "the name of an environment variable",
         ),
+        # Where it is sent to is the inventory's choice, so no other variable may be named.
+        ("host: h, user: u, password_env: AWS_SECRET_ACCESS_KEY, target: armv7", "the prefix LITESMITH_"),
+        ("host: h, user: u, password_env: LITESMITH_, target: armv7", "the prefix LITESMITH_"),
+        ("host: h, user: u, password_env: litesmith_x, target: armv7", "the prefix LITESMITH_"),
+        (f"{BOARD}, folder: /.", "an absolute folder other than /"),
+        (f"{BOARD}, folder: /./", "an absolute folder other than /"),
+        (f"{BOARD}, folder: //", "an absolute folder other than /"),
+        (f"{BOARD}, folder: /a/..", "an absolute folder other than /"),
+        (f"{BOARD}, folder: /a/../b", "an absolute folder other than /"),
+        (f'{BOARD}, folder: "/a\\e[2J"', "without line breaks and control characters"),
+        (f'{BOARD}, folder: "/a\\u009b2J"', "without line breaks and control characters"),
     ],
 )
 def test_invalid_inventories(tmp_path: Path, entry: str, message: str) -> None:
@@ -93,6 +104,44 @@ def test_invalid_inventories(tmp_path: Path, entry: str, message: str) -> None:
 def test_bad_board_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is empty, or has a slash or a control character"):
         inventory.load(write(tmp_path, f'boards: {{"{name}": {{{BOARD}}}}}'))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("/opt/x/", "/opt/x"), ("//opt//x", "/opt/x"), ("/opt/./x/.", "/opt/x"), ("/opt/..x", "/opt/..x")],
+)
+def test_folders_are_normal(tmp_path: Path, written: str, meant: str) -> None:
+    found = inventory.load(write(tmp_path, f"boards: {{b: {{{BOARD}, folder: {written}}}}}"))
+    assert found.boards["b"].folder == meant  # type: ignore[union-attr]
+
+
+def test_host_keys_are_beside_the_inventory_or_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inventory cannot make a line be added to any other file, whatever leads there."""
+    home, folder = tmp_path / "home", tmp_path / "home/work"
+    monkeypatch.setenv("HOME", str(home))
+    (home / ".ssh").mkdir(parents=True)
+    (folder / ".ssh").mkdir(parents=True)
+    (folder / "link").symlink_to(home / ".ssh/authorized_keys")
+    (folder / "ssh").symlink_to(home / ".ssh")
+    (folder / "mine").symlink_to(folder / "hosts")
+
+    def load(file: str, place: Path, policy: str = "accept-new") -> inventory.Inventory:
+        entry = f"{BOARD}, known_hosts: {{policy: {policy}, file: {file}}}"
+        return inventory.load(write(place, f"boards: {{b: {{{entry}}}}}"))
+
+    for file in ("hosts", "new/hosts", "mine", "./hosts", "~/.ssh/known_hosts", str(folder / "hosts")):
+        assert load(file, folder).boards["b"].known_hosts.file  # type: ignore[union-attr]
+    assert load("~/.ssh/known_hosts", home).boards["b"].known_hosts.file  # type: ignore[union-attr]
+    outside = ("~/.ssh/authorized_keys", "../.bashrc", "link", "ssh/authorized_keys", "ssh/known_hosts")
+    inside = (".ssh/authorized_keys", ".bashrc", ".", "/etc/hosts")
+    for file in (*outside, *inside):
+        for policy in ("accept-new", "strict"):
+            with pytest.raises(UsageError, match="keep the file next to the inventory"):
+                load(file, folder, policy)
+    with pytest.raises(UsageError, match=r"boards\.b\.known_hosts\.file: \.ssh/authorized_keys is neither"):
+        load(".ssh/authorized_keys", home)
 
 
 def test_a_missing_inventory(cli: Cli) -> None:

@@ -13,7 +13,7 @@ from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Problem, Registry
 from tests.models import ADD, CONV_2D, CUSTOM, FLOAT32, Op, build_model
 
-FULLY_CONNECTED, STABLEHLO_COMPOSITE = 9, 206
+FULLY_CONNECTED, STABLEHLO_LOGISTIC = 9, 162
 
 
 def problems(tmp_path: Path, registry: Registry, *wanted: Op) -> tuple[Problem, ...]:
@@ -23,12 +23,13 @@ def problems(tmp_path: Path, registry: Registry, *wanted: Op) -> tuple[Problem, 
 
 
 def test_all_builtins_and_custom_ops_are_registered(registry: Registry) -> None:
-    assert len(registry.builtins) == 157
+    assert len(registry.builtins) == 172
     assert set(registry.customs) == {
         "NumericVerify",
         "Mfcc",
         "AudioSpectrogram",
         "TFLite_Detection_PostProcess",
+        "aeq.hadamard_rotation",
     }
 
 
@@ -49,12 +50,13 @@ def test_a_registry_file_is_complete(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "code", "versions"),
     [
-        ("CONV_2D", 3, (1, 7)),
-        ("FULLY_CONNECTED", 9, (1, 10)),
+        ("CONV_2D", 3, (1, 8)),
+        ("FULLY_CONNECTED", 9, (1, 14)),
         ("BROADCAST_TO", 130, (2, 3)),
         ("SOFTMAX", 25, (1, 3)),
         ("RIGHT_SHIFT", 161, (1, 1)),
         ("FAKE_QUANT", 80, (1, 2)),
+        ("STABLEHLO_CASE", 209, (1, 1)),
     ],
 )
 def test_versions_match_register_cc(
@@ -89,29 +91,26 @@ def test_an_unknown_custom_op(tmp_path: Path, registry: Registry) -> None:
 
 
 def test_a_builtin_newer_than_the_registry(tmp_path: Path, registry: Registry) -> None:
-    (problem,) = problems(tmp_path, registry, Op(STABLEHLO_COMPOSITE))
+    (problem,) = problems(tmp_path, registry, Op(5000))
     assert problem.kind == "builtin"
-    assert "STABLEHLO_COMPOSITE" in problem.message
+    assert "BUILTIN_5000 (code 5000)" in problem.message
     assert "newer" in problem.message
 
 
-def test_a_builtin_without_a_known_name(tmp_path: Path, registry: Registry) -> None:
-    (problem,) = problems(tmp_path, registry, Op(5000))
-    assert "BUILTIN_5000 (code 5000)" in problem.message
-
-
-def test_a_builtin_without_a_kernel(tmp_path: Path, registry: Registry) -> None:
-    (problem,) = problems(tmp_path, registry, Op(29))
-    assert problem.op == "CONCAT_EMBEDDINGS"
+@pytest.mark.parametrize(
+    ("code", "name"), [(29, "CONCAT_EMBEDDINGS"), (STABLEHLO_LOGISTIC, "STABLEHLO_LOGISTIC")]
+)
+def test_a_builtin_without_a_kernel(tmp_path: Path, registry: Registry, code: int, name: str) -> None:
+    (problem,) = problems(tmp_path, registry, Op(code))
+    assert problem.op == name
     assert "has no kernel in this runtime" in problem.message
 
 
 def test_a_version_above_the_maximum(tmp_path: Path, registry: Registry) -> None:
-    (problem,) = problems(tmp_path, registry, Op(FULLY_CONNECTED, version=12))
+    (problem,) = problems(tmp_path, registry, Op(FULLY_CONNECTED, version=15))
     assert problem.kind == "version"
-    assert "version 12" in problem.message
-    assert "at most 10" in problem.message
-    assert "_experimental_disable_per_channel_quantization_for_dense_layers" in problem.next_step
+    assert "version 15" in problem.message
+    assert "at most 14" in problem.message
 
 
 def test_a_version_below_the_minimum(tmp_path: Path, registry: Registry) -> None:

@@ -14,6 +14,13 @@ union BuiltinOptions {
   BOptions,  // two
   COptions,
 }
+union BuiltinOptions2{
+  OldOptions (deprecated),
+  DOptions,
+}
+enum Op : int32 { ONE = 1, TWO = 7 (deprecated), THREE }
+table OldOptions (deprecated) { function:Padding; }
+table DOptions { part:int32; }
 table AOptions { padding:Padding; stride:int; big:Big; }
 table BOptions {
   shape:[int];
@@ -44,6 +51,10 @@ TfLiteStatus ParseOpDataTfLite(const Operator* op, BuiltinOperator op_type) {
     }
     case BuiltinOperator_FOUR:
       return kTfLiteOk;
+    case BuiltinOperator_FIVE: {
+      if (auto* d = op->builtin_options_2_as_DOptions()) {}
+      return kTfLiteOk;
+    }
   }
   return kTfLiteError;
 }
@@ -52,11 +63,17 @@ TfLiteStatus ParseOpDataTfLite(const Operator* op, BuiltinOperator op_type) {
 
 def test_fields_have_signs() -> None:
     found = options_schema.options_tables(schema_fbs.parse(FBS))
-    assert {name: (table.number, table.fields) for name, table in found.items()} == {
-        "AOptions": (1, "144"),
-        "BOptions": (2, "dhs-1"),
-        "COptions": (3, ""),
+    assert {name: (table.union, table.number, table.fields) for name, table in found.items()} == {
+        "AOptions": ("BuiltinOptions", 1, "144"),
+        "BOptions": ("BuiltinOptions", 2, "dhs-1"),
+        "COptions": ("BuiltinOptions", 3, ""),
+        "OldOptions": ("BuiltinOptions2", 1, "1"),
+        "DOptions": ("BuiltinOptions2", 2, "4"),
     }
+
+
+def test_deprecated_values_keep_their_numbers() -> None:
+    assert schema_fbs.parse(FBS).enums["Op"].values == {"ONE": 1, "TWO": 7, "THREE": 8}
 
 
 def test_an_unknown_type_is_an_error() -> None:
@@ -76,6 +93,7 @@ def test_readers_are_followed_and_labels_share_a_block() -> None:
         "TWO": (("BOptions",), options_schema.SWITCH),
         "THREE": (("BOptions",), options_schema.SWITCH),
         "FOUR": ((), ""),
+        "FIVE": (("DOptions",), options_schema.SWITCH),
     }
 
 
@@ -87,10 +105,10 @@ def test_a_file_without_the_switch_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "number", "fields"),
     [
-        ("CONV_2D", 1, "144144"),
+        ("CONV_2D", 1, "1441441"),
         ("DEPTHWISE_CONV_2D", 2, "1444144"),
         ("RESHAPE", 17, "d"),
-        ("FULLY_CONNECTED", 8, "1111"),
+        ("FULLY_CONNECTED", 8, "11111"),
         ("VAR_HANDLE", 111, "ss"),
         ("BUCKETIZE", 115, "d"),
         ("CAST", 37, "11"),

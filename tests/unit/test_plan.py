@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from litesmith.base.errors import UsageError
 from litesmith.build.request import Request, resolve
@@ -23,6 +24,8 @@ from litesmith.study.op_models.writer import Graph
 from litesmith.target import profiles
 from litesmith.target.profiles import Profile, Throughput
 from tests.conftest import EXAMPLES, ROOT
+from tests.hostile import seeds
+from tests.hostile.mutator import packed
 
 
 def one_node(macs: int, op: str = "CONV_2D", kind: str = "int8", elements: int = 10) -> Work:
@@ -345,3 +348,14 @@ def test_a_profile_without_measured_costs(tmp_path: Path) -> None:
     assert (found.verdict, found.work.macs) == ("perhaps", 155_408)
     assert plans.plan(*asked, Limits(flash=1000)).verdict == "does not fit"
     assert "unknown" in plan_page.of_plan(found)
+
+
+def test_a_variable_in_the_arena_that_is_drawn(tmp_path: Path) -> None:
+    """A damaged model: a tensor of a loop's body, which XNNPACK runs, says that it is a variable."""
+    path = seeds.written(tmp_path)["control"]
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    model.subgraphs[3].tensors[0].isVariable = True
+    path.write_bytes(packed(model))
+    resolved = resolve(Request(target="x86_64", models=(str(path),), kernels="xnnpack"))
+    found = plans.plan(resolved.profile, resolved.toolchain, resolved.models[0], Limits())
+    assert "(variable)" in plan_page.of_plan(found)

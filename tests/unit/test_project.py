@@ -28,7 +28,10 @@ def tree(tmp_path: Path) -> SourceTree:
     """A source tree with short folder names; no file in it is read."""
     return SourceTree(
         root=tmp_path,
-        sources={c.name: Source(component=c, folder=f"{c.name}-x", origin=c.origins[0]) for c in COMPONENTS},
+        sources={
+            c.name: Source(component=c, folder=f"{c.name}-x", archive=c.origins[0].archive)
+            for c in COMPONENTS
+        },
     )
 
 

@@ -5,12 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
+from flatbuffers import flexbuffers
 
 from litesmith.base import paths
 from litesmith.model import contents
 from litesmith.model.analysis import DepthwiseRow
 from litesmith.runtime import pruning, selection
-from litesmith.runtime.edits import RUY_PRUNING, TENSORFLOW_PRUNING, Patch
+from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
+from litesmith.runtime.edits.kernels import KERNEL_PRUNING
+from litesmith.runtime.edits.patch import Patch
+from litesmith.runtime.edits.planner import PLANNER_PRUNING
+from litesmith.runtime.edits.ruy import RUY_PRUNING
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import Selection
 from tests.conftest import EXAMPLES
@@ -43,9 +48,9 @@ def test_a_file_keeps_the_dtypes_of_the_ops_that_use_it(tmp_path: Path, registry
 
 
 def test_ops_of_one_file_share_its_dtypes(tmp_path: Path, registry: Registry) -> None:
-    softmax, logistic = 25, 14
+    hard_swish, logistic = 117, 14
     chosen = select(
-        tmp_path, registry, Op(softmax, dtypes=(INT8, INT8)), Op(logistic, dtypes=(FLOAT32, FLOAT32))
+        tmp_path, registry, Op(hard_swish, dtypes=(INT8, INT8)), Op(logistic, dtypes=(FLOAT32, FLOAT32))
     )
     kept = pruning.kept_dtypes(chosen, registry.runtime.dispatching)
     assert kept[f"{KERNELS}/activations.cc"] == ("float32", "int8")
@@ -128,14 +133,17 @@ def test_kernels_that_dispatch_by_dtype(registry: Registry, name: str) -> None:
 
 
 def test_a_custom_op_has_no_dtypes_of_its_own(tmp_path: Path, registry: Registry) -> None:
-    chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess"))
+    options = bytes(flexbuffers.Dumps({"max_detections": 10}))
+    chosen = select(tmp_path, registry, Op(CUSTOM, custom="TFLite_Detection_PostProcess", options=options))
     assert list(pruning.kept_dtypes(chosen, registry.runtime.dispatching)) == [
         f"{KERNELS}/detection_postprocess.cc"
     ]
 
 
 @pytest.mark.parametrize(
-    "patch", [*TENSORFLOW_PRUNING, *RUY_PRUNING], ids=lambda p: f"{Path(p.path).name}-{p.find[:30]}"
+    "patch",
+    [*INTERPRETER_PRUNING, *PLANNER_PRUNING, *KERNEL_PRUNING, *RUY_PRUNING],
+    ids=lambda p: f"{Path(p.path).name}-{p.find[:30]}",
 )
 def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
     """A patch changes code only behind a LITESMITH_ define, or expands to upstream's own text."""
@@ -145,8 +153,12 @@ def test_a_patch_does_not_affect_stock_builds(patch: Patch) -> None:
     assert guarded or macro or include or patch.replace.startswith("static ")
 
 
+IN_ALL_PROGRAMS = {"dtypes_later.h", "planner_tables.h", "priority_queue.h", "sort.h"}
+HEADERS = sorted((paths.data_folder("templates") / "pruning").iterdir())
+
+
 @pytest.mark.parametrize(
-    "header", sorted((paths.data_folder("templates") / "pruning").iterdir()), ids=lambda p: p.name
+    "header", [path for path in HEADERS if path.name not in IN_ALL_PROGRAMS], ids=lambda p: p.name
 )
 def test_headers_have_a_stock_form(header: Path) -> None:
     text = header.read_text()

@@ -69,6 +69,31 @@ def test_a_shape_by_tensor_or_signature_name(tmp_path: Path) -> None:
         assert samples.samples(model, tmp_path / "m.tflite", part)["zeros"].inputs[0].shape == (5, 3)
 
 
+def two_inputs_of_one_name(folder: Path) -> Path:
+    g = Graph()
+    inputs = [g.input([1, 3], signature=[-1, 3]) for _ in range(2)]
+    for index in inputs:
+        g.current.tensors[index].name = b"x"
+    g.op("CONCATENATION", inputs, [g.output("float32")], "Concatenation", axis=1)
+    path = folder / "samename.tflite"
+    path.write_bytes(g.content())
+    return path
+
+
+def test_inputs_of_one_name_are_addressed_by_position(tmp_path: Path) -> None:
+    path = two_inputs_of_one_name(tmp_path)
+    model = contents.analyse(path)
+    with pytest.raises(UsageError, match="has 2 inputs 'x' for --input-shape") as caught:
+        entry_points.parts(model, Choice(shapes={"x": (3, 3)}))
+    assert caught.value.next_step == "give the position of one: 0=3x3"
+    (part,) = entry_points.parts(model, Choice(shapes={"1": (3, 3)}))
+    assert [part.shape(0), part.shape(1)] == [(1, 3), (3, 3)]
+    sizes = [value.shape for value in samples.samples(model, path, part)["random 0"].inputs]
+    assert sizes == [(1, 3), (3, 3)]
+    both = part.of_size([np.zeros((2, 3), np.float32), np.zeros((3, 3), np.float32)])
+    assert both.arguments() == ["--input-shape", "0=2x3", "--input-shape", "1=3x3"]
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [

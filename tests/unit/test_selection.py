@@ -35,7 +35,7 @@ def test_the_union_of_two_models(tmp_path: Path, registry: Registry) -> None:
         tmp_path,
         registry,
         [Op(ADD, dtypes=(FLOAT32, FLOAT32))],
-        [Op(ADD, version=2, dtypes=(INT8, INT8)), Op(CONV_2D, version=3, dtypes=(INT8, INT32))],
+        [Op(ADD, version=2, dtypes=(INT8, INT8)), Op(CONV_2D, version=3, dtypes=(INT8, INT8, INT32, INT8))],
     )
     add, conv = chosen.ops
     assert (add.versions, add.count, add.dtypes) == ((1, 2), 2, ("float32", "int8"))
@@ -49,7 +49,8 @@ def test_an_unused_operator_code_is_selected(tmp_path: Path, registry: Registry)
 
 
 def test_the_dtype_mask_uses_the_bits_of_the_schema(tmp_path: Path, registry: Registry) -> None:
-    (op,) = select(tmp_path, registry, [Op(ADD, dtypes=(FLOAT32, INT32, INT8))]).ops
+    nodes = [Op(ADD, dtypes=(dtype, dtype, dtype)) for dtype in (FLOAT32, INT32, INT8)]
+    (op,) = select(tmp_path, registry, nodes).ops
     assert op.dtype_mask == 1 << 0 | 1 << 2 | 1 << 9
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -17,13 +18,14 @@ from litesmith.runtime import op_registry
 from litesmith.runtime.graph import RuntimeNode
 from litesmith.runtime.xnnpack import source_index, wrappers
 from litesmith.runtime.xnnpack.library import XnnpackLibrary, select
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements, requirements_of
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.requirements import requirements_of
 from litesmith.study.op_models import all_cases
 from litesmith.study.op_models.writer import Graph
 from litesmith.target import instruction_sets, profiles
 from litesmith.target.instruction_sets import flags_of, instruction_set_of
 from litesmith.toolchain.registry import load as load_toolchain
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, Cli
 
 REGISTRY = op_registry.load()
 HALF = (0.5, 0)
@@ -101,20 +103,20 @@ def kinds(node: RuntimeNode) -> set[tuple[str, str, int]]:
     [
         (convolution(), ("f32_gemm", "gemm", 0)),
         (convolution(pixels=1), ("f32_gemm", "gemm1", 0)),
-        (convolution(size=3), ("f32_gemm", "igemm", 0)),
-        (convolution(size=3, pixels=3), ("f32_gemm", "igemm", 0)),
-        (convolution(size=1, stride=2), ("f32_gemm", "igemm", 0)),
+        (convolution(size=3), ("f32_igemm", "igemm", 0)),
+        (convolution(size=3, pixels=3), ("f32_igemm", "igemm", 0)),
+        (convolution(size=1, stride=2), ("f32_igemm", "igemm", 0)),
         (convolution(size=3, inputs=1, outputs=1), ("f32_dwconv", "dwconv", 9)),
         (convolution(dtype="int8"), ("qs8_qc8w_gemm", "gemm", 0)),
-        (convolution(dtype="int8", inputs=7), ("qs8_qc8w_narrow_gemm", "gemm", 0)),
+        (convolution(dtype="int8", inputs=7), ("qs8_qc8w_gemm", "gemm", 0)),
         (convolution(dtype="int8", inputs=3, size=3), ("qs8_qc8w_narrow_gemm", "igemm", 0)),
         (convolution(dtype="uint8", inputs=3), ("qu8_gemm", "gemm", 0)),
         (convolution(inputs=3), ("f32_gemm", "gemm", 0)),
         (depthwise(3), ("f32_dwconv", "dwconv", 9)),
         (depthwise(5), ("f32_dwconv", "dwconv", 25)),
-        (depthwise(6), ("f32_gemm", "igemm", 0)),
+        (depthwise(6), ("f32_igemm", "igemm", 0)),
         (depthwise(1), ("f32_vmulcaddc", "", 0)),
-        (depthwise(3, multiplier=2), ("f32_gemm", "igemm", 0)),
+        (depthwise(3, multiplier=2), ("f32_igemm", "igemm", 0)),
         (matrix(1), ("f32_gemm", "gemm1", 0)),
         (matrix(2), ("f32_gemm", "gemm", 0)),
     ],
@@ -130,7 +132,7 @@ def test_per_channel_scales_use_another_operator(channels: int, operator: str) -
     bias: Any = (0.25, 0) if channels == 1 else ([0.25] * 16, [0] * 16, 0)
     operands = [
         g.input([1, 4, 4, 8], "int8", quant=HALF),
-        g.const(np.ones([16, 1, 1, 8]), "int8", quant),
+        g.const(np.ones([16, 3, 3, 8]), "int8", quant),
         g.const(np.zeros(16), "int32", bias),
     ]
     g.op(
@@ -190,7 +192,8 @@ def rows(found: XnnpackLibrary) -> set[str]:
     [("gemm1", "gemm 1"), ("gemm", "gemm 4"), ("igemm1", "igemm 1"), ("igemm", "igemm 4")],
 )
 def test_only_matrix_kernels_of_the_required_kind(kind: str, expected: str) -> None:
-    assert rows(parts(RequiredMicrokernels(config="f32_gemm", kind=kind))) == {expected}
+    config = "f32_igemm" if kind.startswith("igemm") else "f32_gemm"
+    assert rows(parts(RequiredMicrokernels(config=config, kind=kind))) == {expected}
 
 
 NARROW = RequiredMicrokernels(config="qs8_qc8w_narrow_gemm", kind="igemm")
@@ -201,9 +204,22 @@ INT8 = frozenset({"convolution2d_nhwc_qs8_qc8w"})
 @pytest.mark.parametrize(
     ("architecture", "sets", "expected"),
     [
-        ("aarch64", ("neon",), {"igemm 4x16__neonv8_mlal_lane", "gemm 2x8c2s4__neonv8_mlal"}),
-        ("aarch64", ("dotprod",), {"igemm 4x16c4__neondot", "gemm 4x16c4__neondot"}),
-        ("armv7", ("vfpv4",), {"igemm 4x8__neon_mlal_lane", "gemm 2x8c2s4__neon_mlal"}),
+        (
+            "aarch64",
+            ("neon",),
+            {"igemm 4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm", "gemm 2x8c8__asm_aarch64_neon_mlal"},
+        ),
+        (
+            "aarch64",
+            ("dotprod",),
+            {"igemm 4x16c4__asm_aarch64_neondot_ld128", "gemm 4x16c4__asm_aarch64_neondot_ld128"},
+        ),
+        ("aarch64", ("i8mm",), {"igemm 4x16c8__neoni8mm", "gemm 4x16c8__neoni8mm"}),
+        (
+            "armv7",
+            ("vfpv4",),
+            {"igemm 4x8__asm_aarch32_neon_mlal_lane_ld64", "gemm 4x8__asm_aarch32_neon_mlal_lane_ld64"},
+        ),
         ("x86_64", ("avx2",), {"igemm 3x8c8__avx2", "gemm 3x8c8__avx2"}),
     ],
 )
@@ -246,7 +262,22 @@ def test_kernels_of_each_instruction_set() -> None:
     }
     assert taps == {("sse41", True), ("avx2", True), ("avx512skx", True)}
     assert found.constant_hardware is None
-    assert parts(need).constant_hardware == ("use_x86_ssse3", "use_x86_sse4_1")
+    assert parts(need).constant_hardware == tuple(
+        f"xnn_arch_x86_{name}" for name in ("sse", "sse2", "ssse3", "sse4_1")
+    )
+
+
+def test_kernels_of_cores() -> None:
+    need = RequiredMicrokernels(config="qs8_qc8w_gemm", kind="gemm")
+    found = parts(need, sets=("cortex-a53", "dotprod", "cortex-a55"), architecture="aarch64")
+    names = {one.symbol.partition("_ukernel_")[2] for one in found.microkernels if "_gemm_" in one.symbol}
+    assert names == {
+        "4x16__asm_aarch64_neon_mlal_lane_cortex_a53_prfm",
+        "4x16c4__asm_aarch64_neondot_ld128",
+        "4x16c4__asm_aarch64_neondot_cortex_a55",
+    }
+    assert instruction_sets.core("aarch64", "cortex-a55") == "xnn_uarch_cortex_a55"
+    assert instruction_sets.core("aarch64", "dotprod") == "xnn_uarch_unknown"
 
 
 def test_an_unneeded_kernel_is_a_null_pointer() -> None:
@@ -277,14 +308,15 @@ def test_the_source_of_every_kernel_is_known() -> None:
     }
     assert named == set(known.microkernels)
     assert {name for one in known.operators.values() for name in one.configs} - set(known.configs) == {
-        "binary_reference",
-        "unary_reference",
+        *("binary_reference", "unary_reference"),
+        # For inputs that are packed while a matrix is multiplied, which programs do not ask for.
+        *("f32_qdint8_pack_lh", "f32_qduint8_pack_lh"),
     }
 
 
 def test_instruction_sets_include_their_prerequisites() -> None:
     assert [one.name for one in instruction_sets.closed("x86_64", ["avx512"])] == ["sse4.1", "avx2", "avx512"]
-    assert "use_x86_avx2" in instruction_sets.hardware("x86_64", ["avxvnni"])
+    assert "xnn_arch_x86_avx2" in instruction_sets.hardware("x86_64", ["avxvnni"])
     with pytest.raises(ValueError, match="armv7 has no instruction set 'avx2'; it has neon, vfpv4"):
         instruction_sets.closed("armv7", ["avx2"])
 
@@ -307,6 +339,7 @@ def test_flags_of_a_file() -> None:
     zig, gcc = (load_toolchain(name).compile_flags(profile).extensions for name in ("zig", "gcc"))
     assert flags_of(dot, zig) == ("-mcpu=cortex_a53+dotprod",)
     assert flags_of(dot, gcc) == ("-march=armv8.2-a+dotprod",)
+    assert flags_of("src/a-4x16c8-neoni8mm.c", gcc) == ("-march=armv8.2-a+dotprod+i8mm",)
     assert "-mavx512vnni" in flags_of("src/a-7x16c8-avx512vnni.c", gcc)
     assert flags_of("src/a-4x8-scalar.c", zig) == ()
 
@@ -316,9 +349,9 @@ def test_packed_weights_are_padded_to_the_kernels() -> None:
     assert packed_weights([convolution()], "x86_64", "sse4.1") == 16 * (8 * 4 + 4)
     assert packed_weights([convolution()], "x86_64", "avx512") == 32 * (8 * 4 + 4)
     # 16 columns of 3 channels, a bias and a scale; otherwise there would be 8 channels.
-    few = convolution(dtype="int8", inputs=3)
-    assert packed_weights([few], "aarch64", "neon") == 16 * (3 + 4 + 4)
-    assert packed_weights([few], "aarch64", "dotprod") == 16 * (4 + 4 + 4)
+    few = convolution(dtype="int8", inputs=3, size=3)
+    assert packed_weights([few], "aarch64", "neon") == 16 * (9 * 3 + 4 + 4)
+    assert packed_weights([few], "aarch64", "dotprod") == 16 * (9 * 4 + 4 + 4)
     # 8 channels, 9 taps and a bias each.
     assert packed_weights([depthwise(3)], "armv7", "vfpv4") == 8 * (9 * 4 + 4)
 
@@ -335,7 +368,7 @@ def test_nothing_is_delegated_by_default() -> None:
 
 @pytest.mark.parametrize(
     ("name", "target", "result"),
-    [("digits", "armv7", "xnnpack"), ("gesture", "armv7", "builtin"), ("digits", "riscv64", "builtin")],
+    [("digits", "armv7", "xnnpack"), ("gesture", "armv7", "xnnpack"), ("digits", "riscv64", "builtin")],
 )
 def test_the_automatic_choice(name: str, target: str, result: str) -> None:
     assert chosen(name, target, "auto").to_json()["chosen"] == result
@@ -343,13 +376,67 @@ def test_the_automatic_choice(name: str, target: str, result: str) -> None:
 
 def test_a_model_that_xnnpack_cannot_accelerate(tmp_path: Any) -> None:
     g = Graph()
-    g.op("EXP", [g.input([4])], [g.output()])
+    g.op("LOG", [g.input([4])], [g.output()])
     path = tmp_path / "exp.tflite"
     path.write_bytes(g.content())
     model = open_model(str(path))
     found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), [model], REGISTRY)
-    assert (found.delegated_ops, found.reason) == (None, "XNNPACK takes no node")
+    line = f"XNNPACK takes no node of {path}: XNNPACK has no such op (1 LOG)"
+    assert (found.delegated_ops, found.reason, found.notes) == (None, line, (line,))
+    assert found.to_json()["reason"] == line
     assert found.to_json()["models"][0]["subgraphs"][0]["stays"] == {"0": "XNNPACK has no such op"}
+    # "auto" may choose either kernels: that is no news.
+    assert kernel_choice.choose(profiles.load("armv7").with_kernels("auto"), [model], REGISTRY).notes == ()
+
+
+def declined(tmp_path: Any, g: Graph) -> kernel_choice.KernelChoice:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(g.content())
+    profile = profiles.load("armv7").with_kernels("xnnpack")
+    return kernel_choice.choose(profile, [open_model(str(path))], REGISTRY)
+
+
+def test_the_reasons_of_most_nodes_are_named(tmp_path: Any) -> None:
+    g = Graph()
+    for _ in range(3):
+        g.op("LOG", [g.input([4])], [g.output()])
+    g.op("GREATER", [g.input([4]), g.input([4])], [g.output("bool")])
+    for _ in range(2):
+        g.op("ABS", [g.input([4], "int32")], [g.output("int32")])
+    g.op("RELU", [g.input([4], "int32")], [g.output("int32")])
+    found = declined(tmp_path, g)
+    assert found.delegated_ops is None
+    (line,) = found.notes
+    assert line.partition("m.tflite: ")[2] == (
+        "XNNPACK has no such op (3 LOG, 1 GREATER); its input has the dtype int32 (2 ABS, 1 RELU)"
+    )
+
+
+def test_plan_and_estimate_say_that_no_node_is_taken(cli: Cli, tmp_path: Any) -> None:
+    g = Graph()
+    g.op("LOG", [g.input([4])], [g.output(shape=[4])])
+    (tmp_path / "log.tflite").write_bytes(g.content())
+    line = "XNNPACK takes no node of log.tflite: XNNPACK has no such op (1 LOG)"
+    asked = ("--target", "armv7", "--model", "log.tflite", "--kernels")
+    for command in ("plan", "estimate"):
+        shown = cli(command, *asked, "xnnpack")
+        assert (shown.returncode, shown.stdout.count(line)) == (0, 1), shown.stderr
+        assert line not in cli(command, *asked, "builtin").stdout
+    planned = json.loads(cli("plan", *asked, "xnnpack", "--json").stdout)
+    assert (planned["kernels"]["chosen"], planned["kernels"]["reason"]) == ("builtin", line)
+    estimated = json.loads(cli("estimate", *asked, "xnnpack", "--json").stdout)
+    assert (estimated["kernels"], estimated["kernels_reason"]) == ("builtin", line)
+
+
+def test_each_model_without_a_node_is_named(tmp_path: Any) -> None:
+    g = Graph()
+    g.op("LOG", [g.input([4])], [g.output()])
+    (tmp_path / "log.tflite").write_bytes(g.content())
+    models = [open_model(str(path)) for path in (tmp_path / "log.tflite", EXAMPLES / "digits.tflite")]
+    found = kernel_choice.choose(profiles.load("armv7").with_kernels("xnnpack"), models, REGISTRY)
+    assert found.delegated_ops is not None
+    (line,) = found.notes
+    assert line.endswith("log.tflite: XNNPACK has no such op (1 LOG)")
 
 
 def test_ops_keep_their_kernels_if_the_file_has_no_shapes(tmp_path: Any) -> None:

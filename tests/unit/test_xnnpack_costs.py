@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litesmith.base.errors import UsageError
+from litesmith.base.errors import ToolError, UsageError
 from litesmith.build.request import Request, resolve
 from litesmith.model import model_file
 from litesmith.predict.code_size import builtin_costs, program_estimate, xnnpack_costs
@@ -19,7 +19,7 @@ from litesmith.runtime.op_registry import Registry, Runtime
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack import source_index as xnnpack_registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.study.code_costs import atoms, measure, shared_code
 from litesmith.study.code_costs.report import CostsReport
 from litesmith.target import profiles
@@ -323,23 +323,60 @@ def test_other_toolchains_have_no_costs(cli: Cli) -> None:
     )
     assert done.returncode == 2
     line = one_error_line(done)
-    assert "no costs of XNNPACK have been measured for armv7 with these flags and gcc, dynamic, vfpv4" in line
+    assert "no costs of XNNPACK have been measured for armv7" in line
+    assert "gcc, dynamic, cortex-a7, cortex-a53" in line
 
 
 def test_other_instruction_sets_have_no_costs(tmp_path: Path) -> None:
     path = tmp_path / "armv7.yaml"
     text = (ROOT / "targets/armv7.yaml").read_text()
-    path.write_text(text.replace("xnnpack: [vfpv4]", "xnnpack: [neon]"))
+    path.write_text(text.replace("xnnpack: [cortex-a7, cortex-a53]", "xnnpack: [neon]"))
     request = Request(target=str(path), models=(str(EXAMPLES / "det.tflite"),), kernels="xnnpack")
     with pytest.raises(UsageError, match="no costs of XNNPACK have been measured"):
         estimated(request)
     assert estimated(dataclasses.replace(request, kernels="builtin")).code > 0
 
 
+class Installed:
+    """A toolchain that is installed."""
+
+    def version(self, _: profiles.Profile) -> str:
+        return "1"
+
+
+def test_all_targets_are_measured_with_their_toolchains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each with its default toolchain, and with GCC where the profile has it: armv6 does not."""
+
+    def measured(profile: profiles.Profile, toolchain: str) -> CostsReport:
+        return CostsReport(
+            path=tmp_path, made_with=f"{profile.name} {toolchain}", accuracy=ACCURACY, models=()
+        )
+
+    monkeypatch.setattr(measure, "load_toolchain", lambda _: Installed())
+    monkeypatch.setattr(measure.builtin, "measure", measured)
+    assert [one.made_with for one in measure.measure("all", None)] == [
+        *("aarch64 zig", "aarch64 gcc", "armv6 zig", "armv7 zig", "armv7 gcc"),
+        *("riscv64 zig", "riscv64 gcc", "x86_64 zig", "x86_64 gcc"),
+    ]
+
+
+def test_no_target_is_measured_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        def version(self, _: profiles.Profile) -> str:
+            raise ToolError("the compiler is not installed")
+
+    monkeypatch.setattr(measure, "load_toolchain", lambda name: Missing() if name == "gcc" else Installed())
+    with pytest.raises(ToolError, match="not installed"):
+        measure.measure("all", None)
+
+
 def test_a_profile_with_xnnpack_is_measured_with_xnnpack(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(measure, "load_toolchain", lambda _: Installed())
 
     def measured(profile: profiles.Profile, toolchain: str) -> CostsReport:
         asked.append((profile.kernels, toolchain))
@@ -349,8 +386,8 @@ def test_a_profile_with_xnnpack_is_measured_with_xnnpack(
     path = tmp_path / "armv7.yaml"
     text = (ROOT / "targets/armv7.yaml").read_text()
     path.write_text(f"kernels: xnnpack\n{text}")
-    assert measure.measure(str(path), None).accuracy == ACCURACY
-    assert measure.measure("armv7", "gcc", "xnnpack").models == ()
+    assert [one.accuracy for one in measure.measure(str(path), None)] == [ACCURACY]
+    assert [one.models for one in measure.measure("armv7", "gcc", "xnnpack")] == [()]
     assert asked == [("xnnpack", "zig"), ("xnnpack", "gcc")]
 
 

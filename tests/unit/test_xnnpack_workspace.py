@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from litesmith.model import contents
-from litesmith.predict.arena.ordering import LIBCXX, LIBSTDCXX
 from litesmith.predict.xnnpack import delegation
 from litesmith.predict.xnnpack.delegation import Delegation
 from litesmith.predict.xnnpack.workspace import workspace_bytes
@@ -145,7 +144,7 @@ def padded(*, same: bool = False, stride: int = 1, channels: tuple[int, int] = (
 
 
 def padded_integers(point: int) -> Callable[[], Net]:
-    """A padding of int8 is fused only if the zero point is not negative."""
+    """A padding of int8 with the zero point is fused, whatever its sign."""
 
     def made() -> Net:
         net = Net()
@@ -174,7 +173,7 @@ def padded_integers(point: int) -> Callable[[], Net]:
 
 
 def averaged(*, same: bool, size: int = 4) -> Callable[[], Net]:
-    """Averages of more than nine pixels keep sums in the workspace, four times as large without padding."""
+    """Averages keep nothing in the workspace."""
 
     def made() -> Net:
         net = Net()
@@ -204,7 +203,7 @@ def reduced() -> Net:
 
 
 def connected(*, computed: bool) -> Callable[[], Net]:
-    """Weights that are not constant are packed in each run."""
+    """Weights that are not constant are packed in each run; the input is copied into a matrix."""
 
     def made() -> Net:
         net = Net()
@@ -338,7 +337,7 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
     "chain": (chain, 608, 608),
     "reshaped": (reshaped, 608, 608),
     "read twice": (read_twice, 1184, 1184),
-    "two readers": (two_readers, 2336, 2336),
+    "two readers": (two_readers, 1760, 1760),
     "transposed": (transposed, 1184, 1184),
     "clamped": (clamped, 608, 608),
     "clamped and kept": (clamped_and_kept, 1760, 1760),
@@ -347,22 +346,22 @@ PRINTED: dict[str, tuple[Callable[[], Net], int, int]] = {
     "padded, with padding of its own": (padded(same=True), 608, 608),
     "padded, with padding that needs the size": (padded(same=True, stride=2), 1632, 1632),
     "padded channels": (padded(channels=(0, 4)), 2656, 2656),
-    "padded integers, below zero": (padded_integers(-3), 288, 288),
+    "padded integers, below zero": (padded_integers(-3), 0, 0),
     "padded integers": (padded_integers(3), 0, 0),
-    "averaged": (averaged(same=False), 928, 736),
-    "averaged with padding": (averaged(same=True), 288, 208),
+    "averaged": (averaged(same=False), 0, 0),
+    "averaged with padding": (averaged(same=True), 0, 0),
     "averaged at once": (averaged(same=False, size=3), 0, 0),
     "reduced": (reduced, 224, 208),
-    "computed weights": (connected(computed=True), 4896, 2464),
-    "constant weights": (connected(computed=False), 0, 0),
+    "computed weights": (connected(computed=True), 5216, 2768),
+    "constant weights": (connected(computed=False), 352, 336),
     "quantised": (quantised, 800, 752),
     "split and joined": (split_and_joined, 1184, 1040),
     "unused_result": (unused_result, 0, 0),
     "partitions": (partitions, 2912, 2912),
     "gaps": (gaps, 5664, 5120),
-    "a few alike": (many_alike(30), 5600, 5504),
-    "some alike": (many_alike(28), 5600, 5504),
-    "many alike": (many_alike(160), 20064, 19472),
+    "a few alike": (many_alike(30), 7200, 7088),
+    "some alike": (many_alike(28), 6304, 6224),
+    "many alike": (many_alike(160), 20640, 20048),
     "unpacked": (unpacked, 608, 608),
     "branches": (branches, 1216, 1216),
 }
@@ -387,22 +386,12 @@ def test_32_bit_arm_has_the_same_alignment_as_64_bit_arm() -> None:
     assert [workspace_bytes(prepared(make()), "armv7") for make in (gaps, reduced)] == [5120, 208]
 
 
-def test_glibc_leaves_values_of_the_same_size_in_their_order() -> None:
-    printed = [9504, 37984]
-    found = [prepared(many_alike(steps)()) for steps in (30, 160)]
-    assert [workspace_bytes(one, "x86_64", library=LIBSTDCXX) for one in found] == printed
-    assert all(
-        workspace_bytes(one, "x86_64", library=LIBCXX) < size
-        for one, size in zip(found, printed, strict=True)
-    )
-
-
 @pytest.mark.parametrize(
     ("architecture", "levels", "size"),
     [
-        ("x86_64", ["sse4.1", "avx2"], 2464),
-        ("x86_64", ["sse4.1", "avx2", "avx512"], 4896),
-        ("x86_64", [], 4896),
+        ("x86_64", ["sse4.1", "avx2"], 2784),
+        ("x86_64", ["sse4.1", "avx2", "avx512"], 5216),
+        ("x86_64", [], 5216),
     ],
 )
 def test_the_maximum_of_all_instruction_sets_counts(

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from litesmith.base.errors import BoardError, VerificationError
 from litesmith.board.deploy import lock
-from litesmith.board.deploy.executor import BoardExecutor
+from litesmith.board.deploy.executor import BoardExecutor, output_counts
 from litesmith.board.deploy.inventory import AnyBoard, Board
 from litesmith.board.deploy.package import Package
 from litesmith.board.deploy.probe import Facts, misfit, probe
-from litesmith.board.deploy.remote import Remote, run_checked, script
+from litesmith.board.deploy.remote import UNCHANGED, Remote, run_checked, script
 from litesmith.board.deploy.ssh_connection import connected
 from litesmith.board.deploy.uploads import Progress, remote_path, upload
+from litesmith.build.request import OFF, STRICT
 from litesmith.measure.verify import verification
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
-from litesmith.model.entry_points import Choice
+from litesmith.model.entry_points import Choice, parts
 
 # The exit code of a program whose model does not fit it.
 _MISFIT = 3
+# A name of :class:`Package`; releases of other programs' makers may have other plain names.
+_RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,19 @@ class Deployment:
     note: str = ""
 
 
-def deploy(board: Board, package: Package, report: Progress, choice: Choice) -> Deployment:
-    """Deploys to one board.
+def deploy(
+    board: Board,
+    package: Package,
+    report: Progress,
+    choice: Choice,
+    verify: str = STRICT,
+    *,
+    unproven: bool = False,
+) -> Deployment:
+    """Deploys to one board; ``verify`` is that of a build's request.
+
+    A program whose outputs were not compared with the reference's on the board is not switched to, unless
+    ``unproven`` allows it; one with wrong outputs only with ``verify`` set to warn.
 
     Raises:
         BoardError: with the step that failed; the board still runs its previous release.
@@ -54,7 +69,9 @@ def deploy(board: Board, package: Package, report: Progress, choice: Choice) -> 
             sent: list[str] = []
             upload(remote, package.files, token, report, sent)
             report("smoke run")
-            verdict = _verify(remote, package, token, choice)
+            verdict = ""
+            if verify != OFF:
+                verdict = _verify(remote, package, token, choice, verify, unproven=unproven)
             report("release")
             _release(remote, package, token)
             report("switch")
@@ -86,7 +103,7 @@ def rollback(board: Board, report: Progress) -> Deployment:
         with lock.locked(remote, token):
             report("switch")
             result = run_checked(remote, "switch", script("back"), board.folder)
-            current, before = result.stdout.decode().split()
+            current, before = _releases(board, result.stdout)
             _switch(remote, before, current, token)
     report("done")
     return Deployment(board=board.name, release=before, before=current, sent=0, verdict="")
@@ -130,6 +147,19 @@ def require_target(
         )
 
 
+def _releases(board: Board, answer: bytes) -> tuple[str, str]:
+    """The names of the current release and of the one before it, as ``back.sh`` prints them."""
+    names = answer.decode(errors="replace").split()
+    if len(names) != 2 or not all(_RELEASE.fullmatch(name) for name in names):
+        raise BoardError(
+            board.name,
+            "switch",
+            "its answer does not name two releases",
+            "check what is in the folder 'releases' on the board",
+        )
+    return names[0], names[1]
+
+
 def _switch(remote: Remote, release: str, before: str, token: str) -> None:
     """Makes a release the current one."""
     board = remote.board
@@ -154,23 +184,38 @@ def _pruned(remote: Remote, token: str) -> str:
     return ""
 
 
-def _verify(remote: Remote, package: Package, token: str, choice: Choice) -> str:
+def _verify(
+    remote: Remote, package: Package, token: str, choice: Choice, verify: str, *, unproven: bool
+) -> str:
     """Runs the program on the board and compares its outputs with the reference; returns the verdicts."""
     board = remote.board
-    executor = BoardExecutor(remote=remote, token=token, description=f"the board {board.name}")
     lines = []
     try:
         for number, model in enumerate(package.models):
+            executor = BoardExecutor(
+                remote=remote,
+                token=token,
+                description=f"the board {board.name}",
+                outputs=output_counts(parts(model.analysis, choice)),
+            )
             digest = package.digests["program"]
             program = ProgramUnderTest(
                 executor=executor,
                 path=remote_path(board, digest),
                 model=remote_path(board, package.digests[package.model_name(number)]),
             )
-            verdict = verification.verify_with(program, model, program_digest=digest, choice=choice)
-            if verdict.passed is False:
+            earlier = package.verdicts[number] if package.verdicts else None
+            verdict = verification.verify_with(
+                program, model, program_digest=digest, choice=choice, earlier=earlier
+            )
+            if verdict.fails and verify == STRICT:
                 raise VerificationError(
                     verdict.line(), "run it on the board by hand, or build with --no-prune"
+                )
+            if not unproven and (verdict.passed is None or verdict.worst is None):
+                raise VerificationError(
+                    f"no outputs of the program were compared on the board: {verdict.line()}",
+                    f"{UNCHANGED} with --unproven to switch to it all the same",
                 )
             lines.append(verdict.line())
     except VerificationError as error:

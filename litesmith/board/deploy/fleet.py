@@ -157,7 +157,6 @@ def _shown(steps: _Steps) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
     from rich.live import Live
 
     def table() -> Table:
@@ -169,7 +168,6 @@ def _shown(steps: _Steps) -> Iterator[None]:
             shown.add_row(*map(Text, row))
         return shown
 
-    with Live(
-        get_renderable=table, console=Console(stderr=True), refresh_per_second=_REFRESH, transient=True
-    ):
+    shown_on = console.rich_console(stderr=True)
+    with Live(get_renderable=table, console=shown_on, refresh_per_second=_REFRESH, transient=True):
         yield

@@ -3,11 +3,16 @@
 An inventory contains no command that runs on this machine, and no secret: keys are files or come from an
 agent, a password is given by the environment variable that holds it, and a flash tool (``runner``) by a
 name that the target's profile defines.
+
+An inventory may be a stranger's.  It decides which host a password is sent to, so it can only name variables
+that are meant for that, with the prefix ``LITESMITH_``.  It decides what is added to a file of host keys, so
+that file is beside the inventory, or the user's own.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +26,10 @@ from litesmith.target.flash_tools import PlaceholderValues
 
 DEFAULT_FILE = Path("boards.yaml")
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f/]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
-_NAME = re.compile(r"[A-Z_a-z][A-Z_a-z0-9]*")
+_PASSWORD_VARIABLE = re.compile(r"LITESMITH_[A-Z_a-z0-9]+")
+_OWN_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -31,7 +37,8 @@ class KnownHosts(Strict):
     """How a board's host key is checked.
 
     ``strict`` refuses keys that are not in the file; ``accept-new`` adds the key of a new board, and refuses
-    a changed one.  ``file`` defaults to ``~/.ssh/known_hosts``.
+    a changed one.  ``file`` defaults to ``~/.ssh/known_hosts``, and is otherwise in the inventory's folder or
+    below it.
     """
 
     policy: Literal["strict", "accept-new"] = "strict"
@@ -82,17 +89,21 @@ class Board(Entry):
     @field_validator("folder")
     @classmethod
     def _folder(cls, value: str) -> str:
-        if not value.startswith("/") or value.rstrip("/") == "" or "/../" in f"{value}/":
+        # Two slashes at the beginning stay in a normal path.
+        normal = "/" + posixpath.normpath(value).lstrip("/")
+        if not value.startswith("/") or normal == "/" or ".." in value.split("/"):
             raise ValueError("an absolute folder other than / is expected")
-        if "\n" in value or "\0" in value:
-            raise ValueError("a folder without line breaks is expected")
-        return value.rstrip("/")
+        if _CONTROL.search(value):
+            raise ValueError("a folder without line breaks and control characters is expected")
+        return normal
 
     @field_validator("password_env")
     @classmethod
     def _variable(cls, value: str | None) -> str | None:
-        if value is not None and not _NAME.fullmatch(value):
-            raise ValueError("the name of an environment variable is expected, not a password")
+        if value is not None and not _PASSWORD_VARIABLE.fullmatch(value):
+            raise ValueError(
+                "the name of an environment variable with the prefix LITESMITH_ is expected, not a password"
+            )
         return value
 
     @model_validator(mode="after")
@@ -164,7 +175,7 @@ class Inventory(Strict):
     @classmethod
     def _names(cls, value: Mapping[str, AnyBoard]) -> Mapping[str, AnyBoard]:
         for name in value:
-            if not name.strip() or _CONTROL.search(name):
+            if not name.strip() or "/" in name or _CONTROL.search(name):
                 raise ValueError(f"the board name {name!r} is empty, or has a slash or a control character")
         return {name: board.model_copy(update={"name": name}) for name, board in value.items()}
 
@@ -192,6 +203,40 @@ class Inventory(Strict):
         )
 
 
+def expanded(file: Path) -> Path:
+    """The path with the user's home folder in the place of ``~``.
+
+    Raises:
+        UsageError: the home folder is unknown.
+    """
+    try:
+        return file.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{file}: the home folder is unknown", "set HOME") from None
+
+
+def own_known_hosts() -> Path:
+    """The user's own file of host keys.
+
+    Raises:
+        UsageError: the home folder is unknown.
+    """
+    return expanded(Path(_OWN_KNOWN_HOSTS))
+
+
+def _holds_host_keys(file: Path, inventory: Path) -> bool:
+    """Whether an inventory may have host keys in a file: its own, below its folder, or the user's.
+
+    Links are followed first.  An inventory in the home folder must not reach ``.ssh`` or ``.profile`` there.
+    """
+    folder, real = inventory.parent.resolve(), file.resolve()
+    if real.is_relative_to(folder):
+        inner = real.relative_to(folder).parts
+        if inner and not any(part.startswith(".") for part in inner):
+            return True
+    return file.absolute() == own_known_hosts().absolute()
+
+
 def load(path: Path | None = None) -> Inventory:
     """Reads an inventory; paths of keys and known hosts are relative to its folder.
 
@@ -206,12 +251,19 @@ def load(path: Path | None = None) -> Inventory:
     inventory = load_yaml(path, Inventory)
 
     def absolute(file: Path | None) -> Path | None:
-        return None if file is None else path.parent / file.expanduser()
+        return None if file is None else path.parent / expanded(file)
 
     def with_paths(board: AnyBoard) -> AnyBoard:
         if isinstance(board, FlashBoard):
             return board
-        known_hosts = board.known_hosts.model_copy(update={"file": absolute(board.known_hosts.file)})
+        file = absolute(board.known_hosts.file)
+        if file is not None and not _holds_host_keys(file, path):
+            raise UsageError(
+                f"{path}: boards.{board.name}.known_hosts.file: {board.known_hosts.file} is neither in the "
+                f"inventory's folder nor {_OWN_KNOWN_HOSTS}",
+                "keep the file next to the inventory",
+            )
+        known_hosts = board.known_hosts.model_copy(update={"file": file})
         return board.model_copy(update={"key": absolute(board.key), "known_hosts": known_hosts})
 
     return Inventory(boards={name: with_paths(board) for name, board in inventory.boards.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import files
+from litesmith.measure.verify.verdict import Verdict
 from litesmith.model.model_file import Model
 from litesmith.target.profiles import Profile
 
@@ -19,7 +20,8 @@ class Package:
     """A program with its models.
 
     ``content`` maps names within the release to local files, ``digests`` the same names to their
-    SHA-256.  ``release`` is the release's name, derived from the digests.
+    SHA-256.  ``release`` is the release's name, derived from the digests.  ``verdicts`` are those of the
+    build, one for each model, or none.
     """
 
     profile: Profile
@@ -28,6 +30,7 @@ class Package:
     digests: Mapping[str, str]
     release: str
     made_with: Mapping[str, Any]
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def program(self) -> Path:
@@ -53,7 +56,13 @@ class Package:
         }
 
 
-def pack(program: Path, models: Sequence[Model], profile: Profile, made_with: Mapping[str, Any]) -> Package:
+def pack(
+    program: Path,
+    models: Sequence[Model],
+    profile: Profile,
+    made_with: Mapping[str, Any],
+    verdicts: Sequence[Verdict] = (),
+) -> Package:
     """The package of a program and its models."""
     content = {"program": program}
     content |= {f"model-{number}.tflite": model.path for number, model in enumerate(models)}
@@ -65,4 +74,5 @@ def pack(program: Path, models: Sequence[Model], profile: Profile, made_with: Ma
         digests=digests,
         release=files.digest_of(digests)[:_ID_LENGTH],
         made_with=made_with,
+        verdicts=tuple(verdicts),
     )

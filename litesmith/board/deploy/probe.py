@@ -29,6 +29,7 @@ _ARM64 = _MACHINES["aarch64"]
 _ARM32 = frozenset({"armv6", "armv7"})
 _ARMHF_LOADER = "ld-linux-armhf.so.3"
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+_NUMBER = re.compile(r"[0-9]{1,15}")
 # Shared libraries of the compiler that a dynamically linked program may need.
 _LIBRARY = re.compile(rb"\0(libstdc\+\+\.so\.6|libgcc_s\.so\.1|libatomic\.so\.1)(?=\0)")
 
@@ -102,7 +103,7 @@ def probe(remote: Remote) -> Facts:
 
 def kibibytes(text: str) -> int | None:
     """A number of KiB in decimal → bytes; None when it is not a number."""
-    return int(text) * 1024 if text.isdigit() else None
+    return int(text) * 1024 if _NUMBER.fullmatch(text) else None
 
 
 def misfit(facts: Facts, profile: Profile, program: Path | None = None) -> str:
@@ -127,7 +128,7 @@ def _libc_misfit(facts: Facts, program: bytes, loader: str) -> str:
     version = ".".join(map(str, wanted))
     if not loader.startswith("ld-linux"):
         return "it has no glibc, which the program is linked with: build with --toolchain zig"
-    have = tuple(int(part) for part in facts.libc_version.split(".") if part.isdigit())
+    have = tuple(int(part) for part in facts.libc_version.split(".") if _NUMBER.fullmatch(part))
     if have and have < wanted:
         return f"its glibc is {facts.libc_version}, and the program needs {version}"
     missing = {name.decode() for name in _LIBRARY.findall(program)} - set(facts.libraries)

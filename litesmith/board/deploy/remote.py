@@ -20,6 +20,15 @@ from litesmith.board.deploy.inventory import Board
 UNCHANGED = "the board still runs its previous release; deploy again"
 """The next step after a failure that left the current release alone."""
 
+MOST_OUTPUT = 64 * 1024 * 1024
+"""The most bytes that a program may print and write on a board in one run."""
+
+MOST_ANSWER = 1024 * 1024
+"""The most bytes that a script may print, and that a board may send before a script starts."""
+
+MOST_SHOWN = 300
+"""The most characters of a board's own words in a message."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
@@ -32,7 +41,7 @@ class CommandResult:
     def last_line(self) -> str:
         """The last line of output, for an error message."""
         text = self.stderr.strip() or self.stdout.decode(errors="replace").strip()
-        return text.splitlines()[-1] if text else f"exit code {self.code}"
+        return text.splitlines()[-1][:MOST_SHOWN] if text else f"exit code {self.code}"
 
 
 class HeldCommand(Protocol):
@@ -49,8 +58,8 @@ class HeldCommand(Protocol):
         """The next line of its standard output; empty when the command has ended.
 
         Raises:
-            TimeoutError: no line arrived within ``seconds``.
-            OSError: the connection is closed.
+            TimeoutError: no whole line arrived within ``seconds``.
+            OSError: the connection is closed, or the line is longer than any that is expected.
         """
 
     def error_line(self) -> str:
@@ -72,14 +81,21 @@ class Remote(Protocol):
         """Closes the connection; every call that waits for the board fails with ``reason``."""
 
     def run(
-        self, step: str, script: str, *arguments: str, stdin: bytes | Path = b"", seconds: float | None = None
+        self,
+        step: str,
+        script: str,
+        *arguments: str,
+        stdin: bytes | Path = b"",
+        seconds: float | None = None,
+        most: int = MOST_ANSWER,
     ) -> CommandResult:
         """Runs a POSIX shell script to its end; ``arguments`` are its ``$1`` and so on.
 
         ``step`` names the step in errors; without ``seconds`` the board's ``timeout`` is the limit.
+        The script may print ``most`` bytes.
 
         Raises:
-            BoardError: the connection broke, or the script did not end within ``seconds``.
+            BoardError: the connection broke, the script did not end within ``seconds``, or printed too much.
         """
 
     def hold(self, step: str, script: str, *arguments: str) -> AbstractContextManager[HeldCommand]:

@@ -11,13 +11,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from litesmith.base import packages
 from litesmith.base.errors import BoardError
 from litesmith.board.deploy import known_hosts
-from litesmith.board.deploy.inventory import Board
+from litesmith.board.deploy.inventory import Board, own_known_hosts
 from litesmith.board.deploy.ssh_remote import SshRemote
 
 _STEP = "connect"
@@ -78,7 +77,7 @@ def _configured(board: Board) -> Any:
         connect_kwargs=_login(board),
     )
     strict = board.known_hosts.policy == "strict"
-    file = board.known_hosts.file or Path("~/.ssh/known_hosts").expanduser()
+    file = board.known_hosts.file or own_known_hosts()
     if strict and not file.is_file():
         raise BoardError(
             board.name,

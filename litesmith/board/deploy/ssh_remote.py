@@ -19,12 +19,20 @@ from typing import Any
 from litesmith.base.console import trace
 from litesmith.base.errors import BoardError
 from litesmith.board.deploy.inventory import Board
-from litesmith.board.deploy.remote import UNCHANGED, CommandResult, HeldCommand, command_line, script
+from litesmith.board.deploy.remote import (
+    MOST_ANSWER,
+    MOST_SHOWN,
+    UNCHANGED,
+    CommandResult,
+    HeldCommand,
+    command_line,
+    script,
+)
 
 _CHUNK = 32 * 1024
 _POLL_SECONDS = 0.02
 _GRACE_SECONDS = 2.0
-_MOST_OUTPUT = 64 * 1024 * 1024
+_MOST_LINE = 4096
 
 
 class SshRemote:
@@ -49,13 +57,19 @@ class SshRemote:
         self._transport.close()
 
     def run(
-        self, step: str, script: str, *arguments: str, stdin: bytes | Path = b"", seconds: float | None = None
+        self,
+        step: str,
+        script: str,
+        *arguments: str,
+        stdin: bytes | Path = b"",
+        seconds: float | None = None,
+        most: int = MOST_ANSWER,
     ) -> CommandResult:
         """See :class:`~litesmith.board.deploy.remote.Remote`."""
         deadline = _Deadline(self.board, step, self.board.timeout if seconds is None else seconds)
         with self._guarded(deadline), self._channel(script, arguments, deadline) as channel:
             self._sender = _Sender(channel, stdin, deadline)
-            stdout, stderr = _receive(channel, self._sender, deadline)
+            stdout, stderr = _receive(channel, self._sender, deadline, most)
             code = channel.recv_exit_status() if channel.exit_status_ready() else -1
             if code == -1 and deadline.over() and not self._reason:
                 raise deadline.late()
@@ -72,14 +86,19 @@ class SshRemote:
             with self._guarded(deadline):
                 channel = stack.enter_context(self._channel(script, arguments, deadline))
                 held = _HeldChannel(channel)
-                while (line := held.read_line(deadline.left())) and line != self._marker:
-                    pass
+                held.skip_to(self._marker, deadline)
             yield held
-            with contextlib.suppress(OSError, EOFError):
-                channel.shutdown_write()
-                channel.settimeout(self.board.timeout)
-                while channel.recv(_CHUNK):
-                    pass
+            self._end(channel, step)
+
+    def _end(self, channel: Any, step: str) -> None:
+        """Ends a held command, and gives it the board's ``timeout`` to do so."""
+        deadline = _Deadline(self.board, step, self.board.timeout)
+        with contextlib.suppress(OSError, EOFError):
+            channel.shutdown_write()
+            while not deadline.over():
+                channel.settimeout(deadline.left())
+                if not channel.recv(_CHUNK):
+                    return
 
     @contextmanager
     def _guarded(self, deadline: _Deadline) -> Iterator[None]:
@@ -131,23 +150,38 @@ class _HeldChannel:
     def write_line(self) -> None:
         self._channel.sendall(b"\n")
 
+    def skip_to(self, marker: str, deadline: _Deadline) -> None:
+        """Skips the lines before the marker, or all if the command ends without it."""
+        read = 0
+        while (line := self.read_line(deadline.left())) and line != marker:
+            read += len(line)
+            if read > MOST_ANSWER:
+                raise ConnectionError(f"the login shell printed more than {MOST_ANSWER // 1024**2} MiB")
+
     def read_line(self, seconds: float) -> str:
-        self._channel.settimeout(seconds)
+        # The limit is that of the line: a byte now and then does not extend it.
+        end = time.monotonic() + seconds
         # Part of a line that arrived before a time-out is kept for the next call.
         while not self._partial.endswith(b"\n"):
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._channel.settimeout(left)
             byte = self._channel.recv(1)
             if not byte:
                 break
             self._partial += byte
+            if len(self._partial) > _MOST_LINE:
+                raise ConnectionError(f"a line of its answer is longer than {_MOST_LINE} bytes")
         line = self._partial.decode(errors="replace").strip()
         self._partial.clear()
         return line
 
     def error_line(self) -> str:
         text = b""
-        while self._channel.recv_stderr_ready():
+        while self._channel.recv_stderr_ready() and len(text) < MOST_ANSWER:
             text += self._channel.recv_stderr(_CHUNK)
-        return (text.decode(errors="replace").strip().splitlines() or [""])[-1]
+        return (text.decode(errors="replace").strip().splitlines() or [""])[-1][:MOST_SHOWN]
 
 
 class _Deadline:
@@ -211,22 +245,23 @@ class _Sender:
         self._channel.sendall(chunk)
 
 
-def _receive(channel: Any, sender: _Sender, deadline: _Deadline) -> tuple[bytes, bytes]:
-    """Standard output and standard error of a command, read until it has ended."""
+def _receive(channel: Any, sender: _Sender, deadline: _Deadline, most: int) -> tuple[bytes, bytes]:
+    """Standard output and standard error of a command, read until it has ended; at most ``most`` bytes."""
     out, err = bytearray(), bytearray()
     ended_at: float | None = None
     while True:
         idle = True
         # Checked before reading: everything that arrived before the end is read below.
         complete = channel.closed or channel.eof_received
-        while channel.recv_ready():
+        while channel.recv_ready() and len(out) <= most:
             out += channel.recv(_CHUNK)
             idle = False
-        while channel.recv_stderr_ready():
+        while channel.recv_stderr_ready() and len(err) <= most:
             err += channel.recv_stderr(_CHUNK)
             idle = False
-        if len(out) + len(err) > _MOST_OUTPUT:
-            raise deadline.broken(f"the command wrote more than {_MOST_OUTPUT // 1024**2} MiB")
+        if len(out) + len(err) > most:
+            raise deadline.broken(f"the command wrote more than {most // 1024**2} MiB")
+        deadline.check()
         if channel.exit_status_ready() and idle:
             # Data may follow the exit status, and a background process may keep the output open.
             ended_at = ended_at or time.monotonic()
@@ -237,5 +272,4 @@ def _receive(channel: Any, sender: _Sender, deadline: _Deadline) -> tuple[bytes,
         if not channel.get_transport().is_active() and idle:
             raise EOFError("the transport is closed")
         if idle:
-            deadline.check()
             time.sleep(_POLL_SECONDS)

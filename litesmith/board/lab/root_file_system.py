@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litesmith.base import console, files, paths
+from litesmith.build import cache
 from litesmith.container import debian_root, docker_client, toolchain_images
 from litesmith.container.docker_client import EngineError
 
@@ -63,7 +64,7 @@ def ensure(architecture: str) -> str:
         return tag
     with files.locked(paths.cache_folder() / "locks" / tag.replace(":", "-")):
         packed = paths.cache_folder() / "lab" / f"{debian.architecture}-{key}.tar"
-        if not packed.is_file():
+        if not cache.is_whole(packed):
             _make(debian, packed)
         done = docker_client.call("import", f"--change=LABEL {LABEL}=image", packed, tag, timeout=_SECONDS)
     if done.code != 0:
@@ -83,7 +84,7 @@ def _make(debian: _Debian, packed: Path) -> None:
         debian_root.make(archive, debian.release, suites[0].split()[0], options, _prepare)
         partial = packed.with_suffix(f".{os.getpid()}")
         shutil.move(archive, partial)
-        partial.replace(packed)
+        cache.store(partial, packed)
 
 
 def _prepare(root: Path) -> None:

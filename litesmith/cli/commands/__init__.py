@@ -30,7 +30,7 @@ def namespace(*, development: bool) -> Collection:
         *(models.analyse, models.convert, models.zoo),
         *(plan.plan, plan.calibrate),
         *(boards.deploy, boards.rollback),
-        *(targets.targets, tools.doctor),
+        *(targets.targets, tools.doctor, tools.sources),
     ]
     groups: dict[str, list[Any]] = {
         "ops": [targets.ops],

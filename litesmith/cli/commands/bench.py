@@ -34,12 +34,15 @@ _JSON = "print the measurements as JSON"
 @command(
     name="speed",
     default=True,
-    help={"model": f"{MODEL}; may be repeated (default: the zoo and the examples)", "runs": RUNS},
+    help={
+        "model": f"{MODEL}; may be repeated (default: the zoo, the examples, and four of published sizes)",
+        "runs": RUNS,
+    },
     json=_JSON,
     repeatable=("model",),
 )
 def speed(model: tuple[str, ...] = (), runs: int = 300) -> Result[SpeedReport]:
-    """Compare the x86_64 program with the ai-edge-litert wheel, and count kernels on other targets."""
+    """Compare x86_64 programs with the ai-edge-litert wheel, and count kernels on other targets."""
     from litesmith.cli.render import bench as tables
     from litesmith.study.bench import speed as measurements
 

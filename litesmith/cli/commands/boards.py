@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from litesmith.base import console
 from litesmith.cli.command import Result, command
-from litesmith.cli.options import BOARDS, ENTRY, PROGRAM, BoardOptions, EntryOptions, ProgramOptions
+from litesmith.cli.options import (
+    BOARDS,
+    ENTRY,
+    PROGRAM,
+    VERIFY,
+    BoardOptions,
+    EntryOptions,
+    ProgramOptions,
+    VerifyOptions,
+)
 
 if TYPE_CHECKING:
     from litesmith.board.deploy.fleet import FleetResult
@@ -52,18 +62,28 @@ def list_boards(
     PROGRAM.only("target", "model", "toolchain", "optimise", "kernels"),
     BOARDS,
     ENTRY,
-    help={"out": "output folder of the build (default: build/<target>/<model name>)"},
+    VERIFY,
+    help={
+        "out": "output folder of the build (default: build/<target>/<model name>)",
+        "unproven": "switch even where no outputs can be compared on the board",
+    },
     json="print the result of each board as JSON",
     letters=("target", "model", "board", "tag", "all", "boards", "toolchain", "out"),
 )
 def deploy(
-    options: ProgramOptions, boards: BoardOptions, entry: EntryOptions, out: str | None = None
+    options: ProgramOptions,
+    boards: BoardOptions,
+    entry: EntryOptions,
+    checks: VerifyOptions,
+    out: str | None = None,
+    unproven: bool = False,
 ) -> Result[FleetResult]:
     """Build a program, copy it to boards, verify it there, and switch to it."""
     from litesmith.workflow import deployment
 
     chosen = boards.chosen()
-    return _fleet(deployment.deploy(options.request(out=out, choice=entry.choice()), chosen))
+    request = replace(options.request(out=out, choice=entry.choice()), verify=checks.mode())
+    return _fleet(deployment.deploy(request, chosen, unproven=unproven))
 
 
 @command(BOARDS, json="print the result of each board as JSON")

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litesmith.cli.command import Result, command
-from litesmith.cli.options import ENTRY, PROGRAM, EntryOptions, ProgramOptions, comma_separated, required
+from litesmith.cli.options import (
+    ENTRY,
+    PROGRAM,
+    VERIFY,
+    EntryOptions,
+    ProgramOptions,
+    VerifyOptions,
+    comma_separated,
+    required,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +31,10 @@ _WRONG_ANSWERS = 4
 @command(
     PROGRAM,
     ENTRY,
+    VERIFY,
     help={
         "out": "output folder (default: build/<target>/<model name>)",
         "compare-stock": "also build the program without pruning, and report what pruning saves",
-        "verify": "run the program and compare its answers with those of TensorFlow's interpreter",
     },
     json="print the result as JSON",
     letters=("target", "model", "toolchain", "out", "prune", "compare_stock"),
@@ -33,16 +42,17 @@ _WRONG_ANSWERS = 4
 def build(
     options: ProgramOptions,
     entry: EntryOptions,
+    checks: VerifyOptions,
     out: str | None = None,
     compare_stock: bool = False,
-    verify: bool = True,
 ) -> Result[Outcome]:
     """Build the smallest program that runs the model, then measure and verify it."""
     from litesmith.cli.render import build as tables
     from litesmith.workflow import build_and_verify
 
     request = options.request(out=out, choice=entry.choice())
-    outcome = build_and_verify.build(dataclasses.replace(request, compare_stock=compare_stock, verify=verify))
+    request = dataclasses.replace(request, compare_stock=compare_stock, verify=checks.mode())
+    outcome = build_and_verify.build(request)
 
     def to_json(found: Outcome) -> Any:
         build_and_verify.warn_unverified(found.verdicts)
@@ -54,21 +64,29 @@ def build(
 @command(
     PROGRAM.only("target", "model", "toolchain"),
     ENTRY,
+    VERIFY.only("verify"),
     help={
         "program": "the program (default: where 'build' puts it)",
         "cpu": "a CPU for the emulator other than the profile's, for example max",
         "toolchain": "the toolchain of the build (default: the one in its manifest)",
+        "verify": "strict: end with exit code 4 if the answers are wrong; warn: only say so",
     },
     json="print the verdicts as JSON",
     letters=("target", "model", "program", "cpu", "toolchain"),
 )
 def verify(
-    options: ProgramOptions, entry: EntryOptions, program: str | None = None, cpu: str | None = None
+    options: ProgramOptions,
+    entry: EntryOptions,
+    checks: VerifyOptions,
+    program: str | None = None,
+    cpu: str | None = None,
 ) -> Result[Sequence[Verdict]]:
     """Run a built program and compare its answers with those of TensorFlow's interpreter."""
+    from litesmith.build.request import STRICT
     from litesmith.cli.render import build as tables
     from litesmith.workflow import build_and_verify
 
+    strict = checks.mode() == STRICT
     verdicts = build_and_verify.verify_build(
         options.required_target(),
         required(options.model, "--model", "examples/det.tflite"),
@@ -81,11 +99,12 @@ def verify(
         value=verdicts,
         show=tables.verdicts,
         to_json=lambda found: [verdict.to_json() for verdict in found],
-        exit_code=_WRONG_ANSWERS if any(verdict.passed is False for verdict in verdicts) else 0,
+        exit_code=_WRONG_ANSWERS if strict and any(verdict.fails for verdict in verdicts) else 0,
     )
 
 
 @command(
+    VERIFY,
     help={
         "targets": "targets or profiles, separated by commas",
         "models": "models, separated by commas",
@@ -95,7 +114,11 @@ def verify(
     json="print the builds as JSON",
 )
 def matrix(
-    targets: str = "", models: str = "", toolchains: str = "", out: str = "build/matrix"
+    checks: VerifyOptions,
+    targets: str = "",
+    models: str = "",
+    toolchains: str = "",
+    out: str = "build/matrix",
 ) -> Result[Matrix]:
     """Build every model for every target with every toolchain, and show one table."""
     from litesmith.cli.render import build as tables
@@ -106,6 +129,7 @@ def matrix(
         comma_separated(required(models, "--models", "zoo:kws,examples/det.tflite")),
         comma_separated(toolchains) or (None,),
         Path(out),
+        checks.mode(),
     )
     return Result(
         value=found,
@@ -115,14 +139,15 @@ def matrix(
 
 
 @command(
+    VERIFY,
     help={
         "out": "the picture to write (default: build/demo.png)",
         "target": "the target to build for",
         "seed": "the number of the scene to draw",
-    }
+    },
 )
-def demo(out: str = "build/demo.png", target: str = "armv7", seed: int = 32) -> None:
+def demo(checks: VerifyOptions, out: str = "build/demo.png", target: str = "armv7", seed: int = 32) -> None:
     """Build the detector, run it on a drawn scene under the emulator, and draw the boxes."""
     from litesmith.workflow import demo as detection
 
-    print(detection.run(target, out, seed).line())
+    print(detection.run(target, out, seed, checks.mode()).line())

@@ -89,7 +89,7 @@ def examples(ctx: Context, name: tuple[str, ...] = ()) -> None:
 @command(
     name="measure",
     help={
-        "target": "the target to measure on",
+        "target": "the target to measure on; all: each with its default toolchain and with GCC",
         "toolchain": TOOLCHAIN,
         "kernels": "xnnpack: measure XNNPACK's kernels (after the target's built-in ones)",
     },
@@ -97,13 +97,15 @@ def examples(ctx: Context, name: tuple[str, ...] = ()) -> None:
 )
 def measure(
     target: str | None = None, toolchain: str | None = None, kernels: str | None = None
-) -> Result[CostsReport]:
-    """Measure the code size of every op on a target, for 'estimate'; it takes a quarter of an hour."""
+) -> Result[tuple[CostsReport, ...]]:
+    """Measure the code size of every op on a target, for 'estimate'; it takes some minutes for each."""
     from litesmith.cli.render import bench as tables
     from litesmith.study.code_costs.measure import measure as measure_costs
 
     found = measure_costs(required(target, "--target", "armv7"), toolchain, kernels)
-    return Result(value=found, show=tables.op_costs)
+    return Result(
+        value=found, show=tables.op_costs, to_json=lambda reports: [one.to_json() for one in reports]
+    )
 
 
 def _checkout() -> str:

@@ -1,16 +1,19 @@
-"""Tasks that show and prepare the external tools: the tools of this machine, and toolchain images."""
+"""Tasks that show and prepare what programs are built with: external tools, sources, toolchain images."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litesmith.base import console, units
 from litesmith.cli.command import Result, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from litesmith.container.toolchain_images import ImageState
+    from litesmith.runtime.source_survey import SourceState
     from litesmith.workflow.doctor import Tool
 
 
@@ -24,6 +27,31 @@ def doctor() -> Result[Sequence[Tool]]:
         value=checks.examine(),
         show=tables.tools,
         to_json=lambda found: [dataclasses.asdict(tool) for tool in found],
+    )
+
+
+@command(
+    help={
+        "fetch": "fetch everything now, XNNPACK's sources included",
+        "bundle": "write one archive of them to this file; on a machine without a network, name it in "
+        "LITESMITH_SOURCES",
+    },
+    json="print the components as JSON",
+)
+def sources(fetch: bool = False, bundle: str | None = None) -> Result[Sequence[SourceState]]:
+    """List the pinned sources; fetch them ahead, or bundle them for a machine without a network."""
+    from litesmith.cli.render import tools as tables
+    from litesmith.runtime import source_survey
+
+    if fetch:
+        source_survey.fetch_all()
+    if bundle is not None:
+        source_survey.write_bundle(Path(bundle))
+        console.note(f"{bundle}: {units.human_size(Path(bundle).stat().st_size)}")
+    return Result(
+        value=source_survey.survey(),
+        show=tables.sources,
+        to_json=lambda found: [dataclasses.asdict(one) for one in found],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 def speed(report: SpeedReport) -> None:
     """Times beside those of the wheel, and the kernels that ran under the emulator."""
     out = console.stdout()
-    columns = ("model", "program", "wheel, no delegates", "ratio", "wheel, XNNPACK", "ratio")
-    shown = numbers(*columns, title="x86_64, one thread, median ms")
+    columns = ("model", "built-in", "wheel", "ratio", "XNNPACK", "wheel with XNNPACK", "ratio")
+    shown = numbers(*columns, title="x86_64, one thread, ms")
     for row in report.speeds:
         add_row(
             shown,
@@ -33,8 +34,9 @@ def speed(report: SpeedReport) -> None:
             f"{row.program_ms:.3f}",
             f"{row.wheel_ms:.3f}",
             f"{row.program_ms / row.wheel_ms:.2f}",
-            f"{row.xnnpack_ms:.3f}",
-            f"{row.program_ms / row.xnnpack_ms:.2f}",
+            f"{row.xnnpack_program_ms:.3f}",
+            f"{row.xnnpack_wheel_ms:.3f}",
+            f"{row.xnnpack_program_ms / row.xnnpack_wheel_ms:.2f}",
         )
     out.print(shown)
     if report.kernels:
@@ -76,6 +78,13 @@ def kernels(report: KernelsReport) -> None:
             f"{(after or 0) / wheel.xnnpack_ms:.2f}" if wheel else "",
         )
     out.print(shown)
+    if report.cpus:
+        title = "Instructions of an inference with XNNPACK, one thread, under the emulator"
+        shown = numbers("CPU", "model", "program", "wheel", "ratio", names=2, title=title)
+        for row in report.cpus:
+            ratio = f"{row.program / row.wheel:.3f}"
+            add_row(shown, row.cpu, row.model, f"{row.program:,}", f"{row.wheel:,}", ratio)
+        out.print(shown)
     median = report.median_to_wheel()
     if median is not None:
         out.print(f"median of the ratios to the wheel with XNNPACK: {median:.2f}", markup=False)
@@ -127,8 +136,13 @@ def pruning(found: StepsReport) -> None:
     console.stdout().print(shown)
 
 
-def op_costs(report: CostsReport) -> None:
-    """Estimates of real models beside their measured sizes."""
+def op_costs(reports: Sequence[CostsReport]) -> None:
+    """Estimates of real models beside their measured sizes, for each target and toolchain."""
+    for report in reports:
+        _op_costs(report)
+
+
+def _op_costs(report: CostsReport) -> None:
     out = console.stdout()
     shown = numbers("model", "estimated", "measured", "error", title=report.made_with)
     for one in report.models:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def outcome(result: Outcome) -> None:
-    """The size of a program by op, its verdicts, and what pruning saved."""
+    """The size of a program by op, what pruning saved, and its verdicts."""
     size.report(result.size, str(result.program))
-    verdicts(result.verdicts)
     if result.stock is not None:
         saved = result.stock - result.size.binary.code
         share = f"{100 * saved / result.stock:.1f} %"
         print(f"stock {result.stock:,} bytes, pruned {result.size.binary.code:,}, saved {saved:,} ({share})")
+    verdicts(result.verdicts)
 
 
 def verdicts(found: Sequence[Verdict]) -> None:

@@ -40,7 +40,7 @@ def plan(found: Plan) -> None:
         f"latency {_milliseconds(found.latency)}, {span(low, high)} frames per second "
         f"({found.latency.basis})",
     ):
-        out.print(line, markup=False)
+        out.print(line, markup=False, soft_wrap=True)
     lines = table("budget", "need", "have", "verdict")
     for one in found.lines:
         add_row(lines, one.name, *one.shown(), one.verdict)

@@ -10,7 +10,7 @@ from typing import Any
 from litesmith.base import paths
 from litesmith.base.units import human_size
 from litesmith.cli.render import menu_plot
-from litesmith.predict.arena.prediction import SubgraphPlan
+from litesmith.predict.arena.prediction import Kind, SubgraphPlan
 from litesmith.predict.plan.budget import Line, Verdict, span
 from litesmith.predict.plan.menu import MenuReport
 from litesmith.predict.plan.plans import Plan
@@ -18,7 +18,15 @@ from litesmith.predict.plan.plans import Plan
 _CLASSES: dict[Verdict, str] = {"fits": "fits", "perhaps": "perhaps", "does not fit": "no"}
 _MILLION = 1_000_000
 _WIDTH, _HEIGHT, _MARGIN = 960, 360, 24
-_HUES = {"input": 265, "output": 150, "activation": 212, "scratch": 35}
+_HUES: dict[Kind, int] = {
+    "input": 265,
+    "output": 150,
+    "activation": 212,
+    "scratch": 35,
+    # Usually these lie in the other arena, which is not drawn.
+    "variable": 320,
+    "kept": 90,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +155,7 @@ def _memory(graph: SubgraphPlan) -> str:
     nodes = max(graph.nodes, 1)
     height = max((tensor.offset + tensor.bytes for tensor in placed), default=1)
     across, down = (_WIDTH - 2 * _MARGIN) / nodes, (_HEIGHT - 2 * _MARGIN) / height
+    kinds = [kind for kind in _HUES if any(tensor.kind == kind for tensor in placed)]
     boxes = []
     for tensor in placed:
         hue = _HUES[tensor.kind]
@@ -161,7 +170,7 @@ def _memory(graph: SubgraphPlan) -> str:
         f'<text x="{_MARGIN}" y="{_HEIGHT - 8}">first node</text>'
         f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 8}" text-anchor="end">node {nodes - 1}</text>'
         f'<text x="{_MARGIN}" y="16">{html.escape(human_size(height))} in total; '
-        f"{', '.join(_HUES)}: point at a box for its name</text>"
+        f"{', '.join(kinds)}: point at a box for its name</text>"
     )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Memory over time">'

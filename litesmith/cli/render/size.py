@@ -119,6 +119,8 @@ def estimate(found: Estimate) -> None:
         _deltas("op", found.ops)
     for name in found.approximate:
         out.print(f"{name} was measured with other dtypes", markup=False)
+    for line in found.notes:
+        out.print(line, markup=False, soft_wrap=True)
     out.print(
         f"about {found.code:,} bytes of code, {round(found.code * (1 - found.error)):,} to "
         f"{round(found.code * (1 + found.error)):,} (±{100 * found.error:.1f} %); "

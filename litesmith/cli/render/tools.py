@@ -1,4 +1,4 @@
-"""External tools and toolchain images as tables."""
+"""External tools, sources and toolchain images as tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from litesmith.cli.render.table import add_row, table
 
 if TYPE_CHECKING:
     from litesmith.container.toolchain_images import ImageState
+    from litesmith.runtime.source_survey import SourceState
     from litesmith.workflow.doctor import Tool
+
+_DIGEST_CHARACTERS = 15
 
 
 def tools(found: Sequence[Tool]) -> None:
@@ -20,6 +23,17 @@ def tools(found: Sequence[Tool]) -> None:
         add_row(
             shown, tool.name, tool.version or "missing", tool.purpose, "" if tool.version else tool.install
         )
+    console.stdout().print(shown)
+
+
+def sources(found: Sequence[SourceState]) -> None:
+    """The pinned components, and whether this machine has them."""
+    shown = table("component", "needed for", "version", "revision", "licence", "content", "origin")
+    for one in found:
+        needed = "programs with XNNPACK" if one.group else "all programs"
+        content = one.digest[:_DIGEST_CHARACTERS]
+        origin = one.origin if one.present else "not fetched yet"
+        add_row(shown, one.name, needed, one.version, one.revision[:12], one.license, content, origin)
     console.stdout().print(shown)
 
 

@@ -10,12 +10,14 @@ Each section is a :class:`RangeMap` of its addresses, and attribution takes thre
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from litesmith.base.errors import UsageError
+from litesmith.build import cache
 from litesmith.build.builder import Binary
 from litesmith.measure.size import linkmap
 from litesmith.measure.size.anatomy import (
@@ -63,12 +65,13 @@ def dissect(binary: Binary, selection: Selection, core: frozenset[str]) -> Anato
 
     Raises:
         UsageError: the program and the file with its symbols are from different builds.
+        BuildError: the linker's map names an object that is not one of the program's.
     """
-    elf, debug = Elf.read(binary.program), Elf.read(binary.debug)
-    require_same_build(elf, debug)
-    map_text = binary.map_file.read_text(encoding="utf-8", errors="replace")
+    elf = Elf.read(binary.program)
+    debug = elf if binary.debug == binary.program else Elf.read(binary.debug)
+    symbols = symbols_of_build(elf, debug)
+    map_text = cache.without_place(binary.map_file.read_text(encoding="utf-8", errors="replace"))
     pieces = list(linkmap.pieces(map_text))
-    symbols = debug.symbols()
     linked = {piece.file for piece in pieces if piece.file}
     labeller = _Labeller(pieces, symbols, Owners(binary.objects, linked, selection, core))
     names = _newer_names(symbols, map_text)
@@ -89,8 +92,8 @@ def dissect(binary: Binary, selection: Selection, core: frozenset[str]) -> Anato
     )
 
 
-def require_same_build(program: Elf, debug: Elf) -> None:
-    """Checks that a file with symbols belongs to a stripped program.
+def symbols_of_build(program: Elf, debug: Elf) -> list[Symbol]:
+    """The symbols of a program, from the file that has them beside the stripped one.
 
     Raises:
         UsageError: the file has no symbols, or they are another program's.
@@ -99,12 +102,15 @@ def require_same_build(program: Elf, debug: Elf) -> None:
     def image(elf: Elf) -> list[tuple[str, int, int, bytes]]:
         return [(s.name, s.address, s.size, elf.content(s)) for s in elf.sections() if s.allocated]
 
-    if program.machine != debug.machine or image(program) != image(debug):
+    same = program.path == debug.path or (program.machine == debug.machine and image(program) == image(debug))
+    if not same:
         raise UsageError(
             f"{debug.path} and {program.path} are from different builds", "build the program again"
         )
-    if not debug.symbols():
+    symbols = debug.symbols()
+    if not symbols:
         raise UsageError(f"{debug.path} has no symbols", "build the program again")
+    return symbols
 
 
 def _sizes(elf: Elf, labeller: _Labeller) -> Counter[tuple[str, bool, _Label]]:
@@ -232,10 +238,16 @@ def _newer_names(symbols: Iterable[Symbol], map_text: str) -> Mapping[str, str]:
 
 
 def _demangled(symbol: str, newer: Mapping[str, str]) -> str:
+    name = _demangled_here(symbol)
+    return newer.get(symbol, name) if name.startswith("_Z") else name
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _demangled_here(symbol: str) -> str:
+    """The name by this machine's C++ library; the symbol where it cannot demangle it."""
     import cxxfilt
 
     try:
-        name = str(cxxfilt.demangle(symbol))
+        return str(cxxfilt.demangle(symbol))
     except (cxxfilt.InvalidName, cxxfilt.InternalError):
-        name = symbol
-    return newer.get(symbol, name) if name.startswith("_Z") else name
+        return symbol

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
+from litesmith.base import files, paths
 from litesmith.base.errors import UsageError
+from litesmith.build import cache
 from litesmith.build.builder import Binary, Builder
 from litesmith.build.manifest import made_with
 from litesmith.build.project import Project
@@ -23,7 +27,38 @@ _BARE = ""
 
 
 def measure(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy, SizeReport]:
-    """The sizes of a program, which is linked again without each op for the op's marginal cost."""
+    """The sizes of a program, which is linked again without each op for the op's marginal cost.
+
+    They are cached by the program, its project, and litesmith's own files.
+    """
+    path = paths.cache_folder() / "sizes" / f"{_key(builder, project, binary)}.json"
+    if cache.is_whole(path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Anatomy.from_json(content["symbols"]), SizeReport.from_json(content["size"])
+    anatomy, report = _measured(builder, project, binary)
+    text = json.dumps({"size": report.to_json(), "symbols": anatomy.to_json()})
+    # A cache that cannot be written can still be used.
+    with contextlib.suppress(OSError):
+        cache.store_text(text, path)
+    return anatomy, report
+
+
+def _key(builder: Builder, project: Project, binary: Binary) -> str:
+    """Of everything that the sizes depend on, also those of the programs with fewer ops."""
+    return files.digest_of(
+        paths.own_files(),
+        files.sha256(binary.program),
+        files.sha256(binary.map_file),
+        sorted(project.files.items()),
+        [op.name for op in project.selection.ops],
+        project.model_check,
+        repr(builder.profile),
+        builder.toolchain.identity(builder.profile),
+        builder.tree.root.name,
+    )
+
+
+def _measured(builder: Builder, project: Project, binary: Binary) -> tuple[Anatomy, SizeReport]:
     names = [op.name for op in project.selection.ops]
     without = {name: project.reduced(project.selection.without(name)) for name in names}
     smaller = builder.variants({**without, _BARE: project.bare()})

@@ -13,6 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from litesmith.base.errors import BuildError
+from litesmith.build import cache
+from litesmith.build.cache import located
 from litesmith.measure.size.anatomy import (
     C_LIBRARY,
     COMPILER_LIBRARY,
@@ -43,7 +46,10 @@ _COMPILER_FILES = (
     *("libgcc", "libcompiler_rt", "libatomic", "libunwind", "compiler_rt", "crtbegin", "crtend", "crtn"),
 )
 
-_CORE_FILES = frozenset({patched_sources.GRAPH, patched_sources.PLANNER})
+# crt1.o, and its forms for other kinds of programs: Scrt1.o, rcrt1.o, gcrt1.o.
+_START_FILES = ("crt", "Scrt", "rcrt", "gcrt")
+
+_CORE_FILES = frozenset({patched_sources.GRAPH})
 _DELEGATE_FILES = frozenset({"delegation.cc", patched_sources.DELEGATE, *patched_sources.BESIDE[:1]})
 _XNNPACK_FILES = ("xnnpack/", "pthreadpool-sources/", PREFIX)
 # The folders of XNNPACK's src/ without micro-kernels; every other one is named after an operator.
@@ -53,8 +59,11 @@ _NO_KERNELS = frozenset({"configs", "enums", "operators", "reference", "subgraph
 class Owners:
     """The owners of everything in one program.
 
-    ``objects`` maps the paths of the program's objects to their sources, ``linked`` are all files
-    in the linker's map, and ``core`` are the sources of the runtime.
+    ``objects`` maps the paths of the program's objects, relative to the cache, to their sources, ``linked``
+    are all files in the linker's map, and ``core`` are the sources of the runtime.
+
+    Raises:
+        BuildError: a file is neither an object of the program nor a library or start file.
     """
 
     def __init__(
@@ -66,16 +75,18 @@ class Owners:
     ) -> None:
         self._sources = objects
         self._libraries = sorted(set(linked) - set(objects))
+        for path in self._libraries:
+            _require_library(path)
         users = _users(selection)
         self._owners = {path: _owner_of_source(source, core, users) for path, source in objects.items()}
         self._owners |= {path: Owner(bucket=_library_bucket(_file_name(path))) for path in self._libraries}
         self._definitions: dict[str, set[str]] = defaultdict(set)
         self._entries: dict[bytes, set[str]] = defaultdict(set)
         for path in objects:
-            elf = Elf.read(Path(path))
-            for symbol in elf.symbols():
-                self._definitions[symbol.name].add(path)
-            for content in merged_entries(elf):
+            names, entries = _content(path)
+            for name in names:
+                self._definitions[name].add(path)
+            for content in entries:
                 self._entries[content].add(path)
 
     def source(self, path: str, member: str) -> str:
@@ -105,8 +116,24 @@ class Owners:
     @functools.cached_property
     def _library_entries(self) -> Mapping[bytes, str]:
         """The library of each mergeable entry; read only when the objects do not have an entry."""
-        members = ((path, elf) for path in self._libraries for elf in elf_members(Path(path)))
-        return {content: path for path, elf in members for content in merged_entries(elf)}
+        return {content: path for path in self._libraries for content in _entries_of_library(located(path))}
+
+
+def _entries_of_library(path: Path) -> frozenset[bytes]:
+    return _read_entries_of_library(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_entries_of_library(path: Path, _modified: int) -> frozenset[bytes]:
+    """The merged entries of a library; all programs of a toolchain have the same libraries."""
+    return frozenset(content for elf in elf_members(path) for content in merged_entries(elf))
+
+
+@functools.lru_cache(maxsize=2048)
+def _content(path: str) -> tuple[frozenset[str], frozenset[bytes]]:
+    """The symbols and the merged entries of an object in the cache, which never changes."""
+    elf = Elf.read(located(path))
+    return frozenset(symbol.name for symbol in elf.symbols()), frozenset(merged_entries(elf))
 
 
 def _users(selection: Selection) -> Mapping[str, list[str]]:
@@ -144,6 +171,17 @@ def _xnnpack_bucket(source: str) -> str:
     if not source.startswith("xnnpack/") or not folder or folder[0] in _NO_KERNELS:
         return XNNPACK
     return f"{MICROKERNELS} {folder[0]}, {instruction_set_of(source)}"
+
+
+def _require_library(path: str) -> None:
+    """Checks that a file that is not one of the program's objects belongs to the toolchain."""
+    name = _file_name(path)
+    if not name.endswith(".o") or name.startswith((*_COMPILER_FILES, *_START_FILES)):
+        return
+    raise BuildError(
+        f"the linker's map names {path}, which is not an object of this program",
+        f"remove {cache.located('programs')} and build again",
+    )
 
 
 def _library_bucket(file: str) -> str:

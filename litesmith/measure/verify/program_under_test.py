@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litesmith.base import process
 from litesmith.base.errors import VerificationError
 from litesmith.measure.verify.cases import Case
 from litesmith.measure.verify.executor import Executor
 from litesmith.model.tensors import Array, from_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What a program wrote for one case.
-
-    An array is None where the program's output has another size than the expected one.  ``xnnpack`` says
-    whether XNNPACK ran some of the nodes.
-    """
-
-    arrays: tuple[Array | None, ...]
-    xnnpack: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +25,22 @@ class ProgramUnderTest:
     path: str
     model: str | None
 
-    def run(self, case: Case) -> Outputs:
-        """Runs the program on the inputs of a case.
+    def run(self, case: Case, more: Sequence[str] = ()) -> tuple[Array | None, ...]:
+        """Runs the program on the inputs of a case; ``more`` are further arguments.
+
+        Returns its outputs: None for one that has another size than the expected one.
 
         Raises:
             VerificationError: the program failed.
             ToolError: it did not end in time.
         """
         part = case.part.of_size(case.inputs)
-        arguments = [*([] if self.model is None else ["--model", self.model]), *part.arguments(), "--json"]
+        arguments = [
+            *([] if self.model is None else ["--model", self.model]),
+            *part.arguments(),
+            *more,
+            "--json",
+        ]
         with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
             folder = Path(scratch)
             done = self.executor.run(self.path, arguments, case.inputs, folder)
@@ -56,19 +50,10 @@ class ProgramUnderTest:
                     f"the program failed on {case.label} with exit code {done.code}: {reason}",
                     f"it ran with {self.executor.description}; the program is {self.path}",
                 )
-            arrays = tuple(
+            return tuple(
                 from_bytes((folder / f"out{position}.bin").read_bytes(), value.dtype, value.shape)
                 for position, value in enumerate(case.expected)
             )
-        return Outputs(arrays=arrays, xnnpack=_uses_xnnpack(done))
-
-
-def _uses_xnnpack(done: process.Completed) -> bool:
-    try:
-        return any(json.loads(done.stdout).get("delegated_nodes", ()))
-    except ValueError:
-        # A program of the user's own need not print JSON.
-        return False
 
 
 def _failure_in(stderr: str) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 
 from litesmith.base import files, paths, process
 from litesmith.base.errors import TimeOutError
+from litesmith.build import cache
 from litesmith.model.entry_points import Entry
 from litesmith.model.tensors import Array, from_bytes, to_bytes
 
@@ -35,16 +36,12 @@ _FORMAT = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One model, the part of it that runs, and inputs by the name of the sample.
-
-    With ``delegates`` the interpreter uses its default delegate, XNNPACK.
-    """
+    """One model, the part of it that runs, and inputs by the name of the sample."""
 
     model: Path
     sha256: str
     entry: Entry
     samples: Mapping[str, Sequence[Array]]
-    delegates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +58,23 @@ def describe() -> str:
     return f"ai-edge-litert {version}, BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1 thread"
 
 
-def interpreter(model: Path, threads: int = 1, *, delegates: bool = False) -> Any:
-    """LiteRT's interpreter for a model; with ``delegates`` it uses XNNPACK."""
+def interpreter(model: Path, threads: int = 1, *, delegates: bool = False, keep_all: bool = False) -> Any:
+    """LiteRT's interpreter for a model.
+
+    With ``delegates`` it uses XNNPACK.  With ``keep_all`` every tensor keeps its value until the next
+    inference, in memory of its own.
+    """
     # Its start-up messages would go to the user's terminal.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = OpResolverType.BUILTIN if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return Interpreter(str(model), experimental_op_resolver_type=kind, num_threads=threads)
+    return Interpreter(
+        str(model),
+        experimental_op_resolver_type=kind,
+        num_threads=threads,
+        experimental_preserve_all_tensors=keep_all,
+    )
 
 
 def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[dict[str, Answer]]:
@@ -86,12 +92,12 @@ def answers(questions: Sequence[Question], seconds: float = _SECONDS) -> list[di
         for number, question in enumerate(questions)
         for name, inputs in question.samples.items()
     ]
-    missing = [job for job in jobs if not job.stored.exists()]
+    missing = [job for job in jobs if not cache.is_whole(job.stored)]
     failed = _run_missing(questions, missing, seconds) if missing else {}
     found: list[dict[str, Answer]] = [{} for _ in questions]
     for job in jobs:
         error = failed.get((job.question, job.name), "")
-        outputs = () if error else _load(job.stored)
+        outputs = () if error else load_arrays(job.stored)
         found[job.question][job.name] = Answer(outputs=outputs, error=error)
     return found
 
@@ -105,8 +111,7 @@ class _Job:
 
 def _stored(question: Question, inputs: Sequence[Array]) -> Path:
     digests = [[str(v.dtype), list(v.shape), hashlib.sha256(to_bytes(v)).hexdigest()] for v in inputs]
-    delegates = ["XNNPACK"] if question.delegates else []
-    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests, *delegates)
+    key = files.digest_of(_FORMAT, describe(), question.sha256, asdict(question.entry), digests)
     return paths.cache_folder() / "reference" / f"{key}.npz"
 
 
@@ -136,11 +141,10 @@ def _run_missing(
 
 
 def _write_task(scratch: Path, number: int, question: Question, sample: str) -> None:
-    _save(scratch / f"{number}.in.npz", question.samples[sample])
+    save_arrays(scratch / f"{number}.in.npz", question.samples[sample])
     task = {
         "model": str(question.model.absolute()),
         "entry": asdict(question.entry),
-        "delegates": question.delegates,
     }
     files.write_atomically(scratch / f"{number}.task.json", json.dumps(task))
 
@@ -160,12 +164,12 @@ def _collect(scratch: Path, number: int, job: _Job) -> str | None:
     """Moves the answer of a task into the cache; its error, empty without one; None if it is unfinished."""
     output, report = scratch / f"{number}.out.npz", scratch / f"{number}.json"
     if output.exists():
-        output.rename(job.stored)
+        cache.store(output, job.stored)
         return ""
     return str(json.loads(report.read_text())) if report.exists() else None
 
 
-def _save(path: Path, values: Sequence[Array]) -> None:
+def save_arrays(path: Path, values: Sequence[Array]) -> None:
     """Writes arrays to a file; strings in the form that programs read, because NumPy would pickle them."""
     named: dict[str, Any] = {}
     for i, value in enumerate(values):
@@ -177,7 +181,8 @@ def _save(path: Path, values: Sequence[Array]) -> None:
     np.savez(path, **named)
 
 
-def _load(path: Path) -> tuple[Array, ...]:
+def load_arrays(path: Path) -> tuple[Array, ...]:
+    """Reads what :func:`save_arrays` wrote."""
     values: dict[int, Array] = {}
     with np.load(path) as content:
         for name in content.files:
@@ -186,7 +191,7 @@ def _load(path: Path) -> tuple[Array, ...]:
                 made = from_bytes(
                     content[name].tobytes(), np.dtype(object), content[f"{number}_shape"].tolist()
                 )
-                assert made is not None, "_save wrote it"  # noqa: S101
+                assert made is not None, "save_arrays wrote it"  # noqa: S101
                 values[int(number)] = made
             elif not kind:
                 values[int(number)] = content[name]
@@ -199,25 +204,31 @@ def _child(folder: Path, numbers: Sequence[str]) -> None:
     for number in numbers:
         task = json.loads((folder / f"{number}.task.json").read_text())
         try:
-            inputs = _load(folder / f"{number}.in.npz")
-            outputs = _answer(
-                Path(task["model"]), Entry(**task["entry"]), inputs, delegates=task["delegates"]
-            )
+            inputs = load_arrays(folder / f"{number}.in.npz")
+            outputs = _answer(Path(task["model"]), Entry(**task["entry"]), inputs)
         except (RuntimeError, ValueError) as error:
             files.write_atomically(folder / f"{number}.json", json.dumps(" ".join(str(error).split())))
             continue
         aside = folder / f"{number}.part.npz"
-        _save(aside, outputs)
+        save_arrays(aside, outputs)
         aside.rename(folder / f"{number}.out.npz")
 
 
-def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bool) -> list[Array]:
+def _answer(model: Path, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
     # A new interpreter for each sample: variables keep their values between inferences.
-    reference = interpreter(model, delegates=delegates)
+    return run(interpreter(model), entry, inputs)
+
+
+def run(reference: Any, entry: Entry, inputs: Sequence[Array]) -> list[Array]:
+    """Runs an interpreter on inputs; its outputs.
+
+    Raises:
+        RuntimeError: the interpreter rejects the model or the inputs; so does ``ValueError``.
+    """
     if entry.signature is not None:
         runner = reference.get_signature_runner(entry.signature)
         named = runner(**dict(zip(entry.inputs, inputs, strict=True)))
-        return [_plain(named[name]) for name in entry.outputs]
+        return [plain(named[name]) for name in entry.outputs]
     for detail, value in zip(reference.get_input_details(), inputs, strict=True):
         if tuple(detail["shape"]) != value.shape:
             reference.resize_tensor_input(detail["index"], value.shape)
@@ -227,10 +238,11 @@ def _answer(model: Path, entry: Entry, inputs: Sequence[Array], *, delegates: bo
         scalar_text = value.dtype.kind == "O" and value.ndim == 0
         reference.set_tensor(detail["index"], value.astype("S") if scalar_text else value)
     reference.invoke()
-    return [_plain(reference.get_tensor(detail["index"])) for detail in reference.get_output_details()]
+    return [plain(reference.get_tensor(detail["index"])) for detail in reference.get_output_details()]
 
 
-def _plain(value: Any) -> Array:
+def plain(value: Any) -> Array:
+    """A tensor's value as the interpreter gives it, with strings as an array of ``bytes``."""
     array = np.array(value)
     return array.astype(object) if array.dtype.kind in "SO" else array
 

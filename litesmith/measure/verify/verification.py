@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from litesmith.base import files, paths
 from litesmith.base.errors import NoExecutorError, VerificationError
+from litesmith.build import cache
 from litesmith.measure.verify import reference
-from litesmith.measure.verify.cases import Case, cases_of
-from litesmith.measure.verify.comparison import INCOMPARABLE, error_of
+from litesmith.measure.verify.cases import cases_of
 from litesmith.measure.verify.executor import find_executor
-from litesmith.measure.verify.explanation import explain
+from litesmith.measure.verify.intermediates import NOT_IN_NUMPY
+from litesmith.measure.verify.judgement import ComparedOutput, Judgement, NodePrograms, judge
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
-from litesmith.measure.verify.tolerance import ANOTHER_SIZE, Tolerance, tolerance_of, xnnpack_tolerance
-from litesmith.measure.verify.verdict import Verdict, Worst
-from litesmith.measure.verify.xnnpack_reference import XnnpackReference
+from litesmith.measure.verify.tolerance import Tolerance
+from litesmith.measure.verify.verdict import Verdict
 from litesmith.model.entry_points import EVERYTHING, Choice, Part, parts
 from litesmith.model.model_file import Model
-from litesmith.model.tensors import Array
 from litesmith.target.profiles import Profile
 
 _MOST_ELEMENTS = 1 << 28
 
 # Bump when samples, tolerances or the comparison change.
-_FORMAT = 7
+_FORMAT = 8
 
 
 def verify(
@@ -38,11 +37,14 @@ def verify(
     cpu: str | None = None,
     sysroot: Path | None = None,
     choice: Choice = EVERYTHING,
+    nodes: NodePrograms | None = None,
 ) -> Verdict:
     """Runs a program of this machine on all samples and compares its outputs with the reference.
 
     ``embedded`` says that the program contains the model.  ``cpu`` and ``sysroot`` are those of
-    :func:`find_executor`.  A verdict is cached by the digests of everything that it depends on.
+    :func:`find_executor`.  ``nodes`` are programs that run single nodes, for a model whose outputs are not
+    within their usual tolerances.  A verdict that is not ``wrong`` is cached by the digests of everything
+    that it depends on.
 
     Raises:
         VerificationError: the program failed to run.
@@ -69,22 +71,32 @@ def verify(
         embedded,
         choice.signature,
         {name: list(shape) for name, shape in choice.shapes.items()},
+        nodes is not None,
     )
     cached = paths.cache_folder() / "verdicts" / f"{key}.json"
-    if cached.is_file():
+    if cache.is_whole(cached):
         return Verdict.from_json(cached.read_text())
     under_test = ProgramUnderTest(
         executor=executor, path=str(program), model=None if embedded else str(model.path)
     )
-    verdict = _compare(under_test, model, chosen, digest)
-    files.write_atomically(cached, files.to_json(verdict.to_json()))
+    verdict = _compare(under_test, model, chosen, digest, nodes)
+    if verdict.passed is not False:
+        cache.store_text(files.to_json(verdict.to_json()), cached)
     return verdict
 
 
 def verify_with(
-    program: ProgramUnderTest, model: Model, *, program_digest: str, choice: Choice = EVERYTHING
+    program: ProgramUnderTest,
+    model: Model,
+    *,
+    program_digest: str,
+    choice: Choice = EVERYTHING,
+    earlier: Verdict | None = None,
 ) -> Verdict:
     """The same, uncached, for a program that need not be on this machine.
+
+    ``earlier`` is the verdict on the same program on this machine: outputs may drift as far as was found
+    right there, because the nodes of a program elsewhere cannot be looked at one by one.
 
     Raises:
         VerificationError: the program failed to run.
@@ -94,7 +106,7 @@ def verify_with(
     obstacle = why_not_comparable(model, chosen)
     if obstacle:
         return _not_verified(model, obstacle, program_digest)
-    return _compare(program, model, chosen, program_digest)
+    return _compare(program, model, chosen, program_digest, None, earlier)
 
 
 def why_not_comparable(model: Model, chosen: Sequence[Part]) -> str:
@@ -107,12 +119,14 @@ def why_not_comparable(model: Model, chosen: Sequence[Part]) -> str:
             if count > _MOST_ELEMENTS:
                 return f"the input {tensor.name!r} has {count} elements"
         for tensor in (*part.inputs, *part.outputs):
-            if tensor.dtype in {"resource", "variant", "int4"}:
+            if tensor.dtype in NOT_IN_NUMPY:
                 return f"the tensor {tensor.name!r} has the dtype {tensor.dtype}, which is not compared"
     return ""
 
 
-def _not_verified(model: Model, reason: str, digest: str, ran_with: str = "") -> Verdict:
+def _not_verified(
+    model: Model, reason: str, digest: str, ran_with: str = "", *, refused: bool = False
+) -> Verdict:
     return Verdict(
         passed=None,
         reason=reason,
@@ -122,94 +136,93 @@ def _not_verified(model: Model, reason: str, digest: str, ran_with: str = "") ->
         reference=reference.describe(),
         ran_with=ran_with,
         program_sha256=digest,
+        refused=refused,
     )
 
 
-def _compare(program: ProgramUnderTest, model: Model, chosen: Sequence[Part], digest: str) -> Verdict:
+def failed(model: Model, error: VerificationError, digest: str) -> Verdict:
+    """The verdict on a program that failed to run."""
+    return replace(_not_verified(model, error.message, digest), passed=False)
+
+
+def _compare(
+    program: ProgramUnderTest,
+    model: Model,
+    chosen: Sequence[Part],
+    digest: str,
+    nodes: NodePrograms | None,
+    earlier: Verdict | None = None,
+) -> Verdict:
     found = cases_of(model, chosen)
     ran_with = program.executor.description
     if not found.cases:
-        return _not_verified(
-            model, f"the reference interpreter cannot run it: {found.error}", digest, ran_with
-        )
-    xnnpack = XnnpackReference(model, found.cases)
+        reason = f"the reference interpreter cannot run it: {found.error}"
+        return _not_verified(model, reason, digest, ran_with, refused=True)
+    judged: list[Judgement] = []
     try:
-        compared = [one for case in found.cases for one in compare_case(program, case, xnnpack)]
+        for case in found.cases:
+            # The first wrong node is enough.
+            known = any(one.wrong is not None for one in judged)
+            judged.append(judge(program, model, case, None if known else nodes))
     except VerificationError as error:
         raise VerificationError(f"{model.analysis.path}: {error.message}", error.next_step) from None
+    compared = [
+        output if earlier is None else _as_earlier(output, earlier)
+        for one in judged
+        for output in one.outputs
+    ]
+    wrong_node = next((one.wrong for one in judged if one.wrong is not None), None)
     worst = max(compared, key=ComparedOutput.badness, default=None)
-    wrong = worst is not None and worst.is_wrong
+    wrong = wrong_node is not None or any(one.is_wrong for one in compared)
     return Verdict(
         passed=not wrong,
-        reason=explain(model, worst.case, worst.position, worst.tolerance) if worst and wrong else "",
+        reason=_reason(judged, worst) if wrong else "",
         model=model.analysis.path,
         samples=len(found.cases),
         worst=worst.record() if worst else None,
         reference=reference.describe(),
         ran_with=ran_with,
         program_sha256=digest,
+        outputs=tuple(one.record() for one in _worst_of_each(compared)),
+        nodes=max((one.nodes for one in judged), default=0),
+        uncompared=tuple(dict.fromkeys(name for one in judged for name in one.uncompared)),
+        wrong_node=wrong_node,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparedOutput:
-    """An output of a case beside the expected one; the unit of ``error`` is that of :func:`error_of`."""
+def _as_earlier(output: ComparedOutput, earlier: Verdict) -> ComparedOutput:
+    """The output with the tolerance of an earlier verdict, if that is larger."""
+    name = output.case.part.outputs[output.position].name
+    known = [one for one in earlier.outputs if (one.output, one.name) == (output.position, name)]
+    if not earlier.passed or not known or known[0].tolerance <= output.tolerance.value:
+        return output
+    return replace(output, tolerance=Tolerance(value=known[0].tolerance, reason=known[0].reason))
 
-    case: Case
-    position: int
-    error: float
-    tolerance: Tolerance
 
-    @property
-    def is_wrong(self) -> bool:
-        """Whether the error is larger than accepted."""
-        return self.error > self.tolerance.value
-
-    def badness(self) -> tuple[bool, float]:
-        """The key by which the worst output is found."""
-        return self.is_wrong, self.error
-
-    def record(self) -> Worst:
-        """What a verdict says of it."""
-        tensor = self.case.part.outputs[self.position]
-        return Worst(
-            sample=self.case.label,
-            output=self.position,
-            name=tensor.name,
-            dtype=tensor.dtype,
-            error=self.error,
-            tolerance=self.tolerance.value,
+def _worst_of_each(compared: Sequence[ComparedOutput]) -> list[ComparedOutput]:
+    """For each output of each part, the case with the largest error, with the largest of its tolerances."""
+    groups: dict[tuple[str | None, int], list[ComparedOutput]] = {}
+    for one in compared:
+        groups.setdefault((one.case.part.signature, one.position), []).append(one)
+    return [
+        replace(
+            max(group, key=ComparedOutput.badness),
+            tolerance=max((one.tolerance for one in group), key=lambda found: found.value),
         )
+        for group in groups.values()
+    ]
 
 
-def compare_case(
-    program: ProgramUnderTest, case: Case, xnnpack: XnnpackReference | None = None
-) -> Iterator[ComparedOutput]:
-    """Runs the program on one case and compares each of its outputs.
-
-    ``xnnpack`` widens the tolerances of a program whose nodes XNNPACK runs.
-
-    Raises:
-        VerificationError: the program failed.
-    """
-    outputs = program.run(case)
-    for position, (expected, actual) in enumerate(zip(case.expected, outputs.arrays, strict=True)):
-        written = case.written(position)
-        error = INCOMPARABLE if actual is None else error_of(expected[written], actual[written])
-        tolerance = _tolerance(case, position, actual, error, xnnpack if outputs.xnnpack else None)
-        yield ComparedOutput(case=case, position=position, error=error, tolerance=tolerance)
-
-
-def _tolerance(
-    case: Case, position: int, actual: Array | None, error: float, xnnpack: XnnpackReference | None
-) -> Tolerance:
-    """The tolerance of one output: every choice between tolerances is made here."""
-    expected = case.expected[position]
-    if actual is None:
-        return ANOTHER_SIZE
-    usual = tolerance_of(expected)
-    # Upstream's build with XNNPACK is run only where its outputs matter.
-    if error <= usual.value or xnnpack is None or not xnnpack.quantised or expected.dtype.kind not in "iuf":
-        return usual
-    widened = xnnpack_tolerance(case.sample, xnnpack.outputs(case.part, position), actual)
-    return max(usual, widened, key=lambda one: one.value)
+def _reason(judged: Sequence[Judgement], worst: ComparedOutput | None) -> str:
+    """What is wrong: the first wrong node, or a drift that the nodes do not explain."""
+    node = next((one.wrong for one in judged if one.wrong is not None), None)
+    if node is not None:
+        inputs = f"its inputs are in {node.inputs}"
+        return f"{node.line}, on {node.sample}; {inputs}; {node.upstream}"
+    suspect = next(one for one in judged if one.is_wrong)
+    if suspect.obstacle:
+        return f"its nodes were not looked at one by one: {suspect.obstacle}"
+    if suspect.nodes:
+        return "every node is right by itself: memory that nodes share, or their order, is not"
+    assert worst is not None, "an output is wrong"  # noqa: S101
+    return f"reason for the tolerance: {worst.tolerance.reason}"

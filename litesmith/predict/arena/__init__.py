@@ -2,6 +2,5 @@
 
 ``prediction`` is the entry point.  ``interpreter``, ``subgraph`` and ``control_flow`` prepare and run the
 subgraphs, ``kernels`` sizes the outputs and temporaries of each op, ``values`` computes the small tensors
-that shapes depend on, ``layout`` and ``ordering`` fill the arenas, ``unknown`` says why a prediction is not
-exact.
+that shapes depend on, ``layout`` fills the arenas, ``unknown`` says why a prediction is not exact.
 """

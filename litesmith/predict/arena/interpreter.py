@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from litesmith.predict.arena.control_flow import CONTROL
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.predict.arena.subgraph import State, Subgraph
 from litesmith.predict.arena.unknown import Unknown
 from litesmith.runtime.graph import Dims, RuntimeGraph, Subset
@@ -17,10 +16,8 @@ class Interpreter:
     ``share`` is the part of its largest possible size that a tensor of unknown size has.
     """
 
-    def __init__(
-        self, path: str, graphs: Sequence[RuntimeGraph], library: Library = LIBCXX, share: float = 1
-    ) -> None:
-        self._state = State(path=path, control=CONTROL, library=library, share=share)
+    def __init__(self, path: str, graphs: Sequence[RuntimeGraph], share: float = 1) -> None:
+        self._state = State(path=path, control=CONTROL, share=share)
         self._state.subgraphs += [Subgraph(self._state, index, graph) for index, graph in enumerate(graphs)]
 
     @property

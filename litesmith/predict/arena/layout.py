@@ -1,7 +1,8 @@
 """Tensors and nodes → offsets in the two arenas, by the rules of the runtime.
 
-This follows ``arena_planner.cc`` and ``simple_memory_arena.cc`` of TensorFlow Lite 2.14.1: the lifetimes of
-tensors, which outputs take the place of an input, which gap a tensor gets.
+This follows ``arena_planner.cc`` and ``simple_memory_arena.cc`` of TensorFlow Lite, with the order of tensors
+that :mod:`litesmith.runtime.edits.sort_order` gives them: the lifetimes of tensors, which outputs take the
+place of an input, which gap a tensor gets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, RuntimeTensor
 
 ALIGNMENT = 64
@@ -110,20 +110,15 @@ class Arena:
         return made
 
     def commit(self) -> None:
-        """Grows the buffer to the high-water mark, plus the alignment, and as much padding."""
-        self.buffer_bytes = max(self.buffer_bytes, ALIGNMENT + self._high_water_mark + ALIGNMENT)
+        """Grows the buffer to the high-water mark."""
+        self.buffer_bytes = max(self.buffer_bytes, self._high_water_mark)
 
 
 class Planner:
-    """``ArenaPlanner`` of one subgraph.
+    """``ArenaPlanner`` of one subgraph."""
 
-    ``library`` is the C++ library that the program is linked with: the order of tensors with the same size
-    and first node depends on it.
-    """
-
-    def __init__(self, graph: RuntimeGraph, library: Library = LIBCXX) -> None:
+    def __init__(self, graph: RuntimeGraph) -> None:
         self._graph = graph
-        self._library = library
         self.arena = Arena()
         self.persistent = Arena()
         self.allocations: dict[int, Allocation] = {}
@@ -202,6 +197,12 @@ class Planner:
                 found.append(index)
         return found
 
+    def share_a_place(self, index: int, other: int) -> bool:
+        """Whether two tensors have the same address."""
+        root = self._root(index)
+        both = (self._graph.tensors[one].memory is Memory.ARENA for one in (index, other, root))
+        return root == self._root(other) and all(both)
+
     def reset(self) -> None:
         """Drops the places of all tensors (``ResetAllocations``)."""
         self.arena.clear()
@@ -221,15 +222,14 @@ class Planner:
 
     def _place(self, first: int, last: int) -> None:
         tensors = self._graph.tensors
-        waiting = [i for of_node in self._of_node[first : last + 1] for i in self._library.visited(of_node)]
+        waiting = [index for of_node in self._of_node[first : last + 1] for index in of_node]
         chosen = [index for index in waiting if self._to_place(index, tensors[index])]
         if chosen:
             if first < self._last_active:
                 self.arena.forget_allocations()
             else:
                 self.arena.purge(first)
-            self._library.sort(chosen, self._order)
-            for index in chosen:
+            for index in sorted(chosen, key=self._order):
                 self._place_one(index, tensors)
         self._last_active = last
 
@@ -239,12 +239,12 @@ class Planner:
         there = self.allocations.get(index)
         return tensor.memory is Memory.ARENA and (there.size if there else 0) < tensor.bytes
 
-    def _order(self, index: int) -> tuple[int, int, int]:
-        """Sorts tensors that live for the whole inference first, then by size, then by first node."""
+    def _order(self, index: int) -> tuple[int, int, int, int]:
+        """Sorts tensors that live for the whole inference first, then by size, first node, and index."""
         first = self.first_node.get(index, NEVER)
         if first == 0 and index not in self.last_node:
-            return (0, index, 0)
-        return (1, -self._graph.tensors[index].bytes, first)
+            return (0, 0, 0, index)
+        return (1, -self._graph.tensors[index].bytes, first, index)
 
     def _place_one(self, index: int, tensors: list[RuntimeTensor]) -> None:
         tensor = tensors[index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from litesmith.base.errors import ModelError
 from litesmith.model.analysis import ModelAnalysis
@@ -15,7 +16,6 @@ from litesmith.model.entry_points import EVERYTHING, Choice, parts
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
 from litesmith.predict.arena.layout import NEVER, Planner
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.predict.arena.subgraph import Subgraph
 from litesmith.predict.arena.unknown import Unknown
 from litesmith.runtime import graph, op_registry
@@ -25,14 +25,17 @@ from litesmith.runtime.op_registry import Registry
 _SHARES = (0.75, 0.5, 0.25, 0)
 """Parts of the largest possible size of a tensor that are tried as well when its size is unknown."""
 
+Kind = Literal["input", "output", "activation", "scratch", "variable", "kept"]
+"""What a tensor in an arena is for: scratch is that of one node, and kept is computed once by a kernel (row
+sums, unpacked weights)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """A tensor in an arena: ``bytes`` at ``offset``, from ``first_node`` to ``last_node``, both included.
 
-    Nodes are indices into the subgraph's nodes.  ``kind`` is input, output, activation, variable, scratch
-    (of one node), or kept (computed once by a kernel: row sums, unpacked weights).  ``persistent`` tensors
-    lie in the arena that keeps its contents.  ``shares`` is the tensor whose place this one takes over.
+    Nodes are indices into the subgraph's nodes.  ``persistent`` tensors lie in the arena that keeps its
+    contents.  ``shares`` is the tensor whose place this one takes over.
     """
 
     name: str
@@ -42,7 +45,7 @@ class Placed:
     offset: int
     first_node: int
     last_node: int
-    kind: str
+    kind: Kind
     persistent: bool
     shares: str | None = None
 
@@ -51,10 +54,10 @@ class Placed:
 class SubgraphPlan:
     """The two arenas of a subgraph, in bytes; 0 where the subgraph is never prepared.
 
-    Each is 128 bytes larger than its tensors need: alignment and padding.  ``released``
-    says that the arena is freed before the inference ends: bodies of control flow.  ``heap_bytes`` are
-    tensors outside the arenas: those that are sized when their node runs, and results that are computed
-    while it is prepared.  ``shapes`` are those of the file's tensors in this run, in the file's order.
+    ``released`` says that the arena is freed before the inference ends: bodies of control flow.
+    ``heap_bytes`` are tensors outside the arenas: those that are sized when their node runs, and results
+    that are computed while it is prepared.  ``shapes`` are those of the file's tensors in this run, in the
+    file's order.
     """
 
     index: int
@@ -98,14 +101,13 @@ def predict(
     choice: Choice = EVERYTHING,
     *,
     registry: Registry | None = None,
-    library: Library = LIBCXX,
     delegated: Sequence[Sequence[Subset]] = (),
 ) -> ArenaPlan:
     """The arenas of a program that runs a model once, with one thread.
 
     ``content`` is the file that ``model`` is the analysis of; ``choice`` says which signature runs, and with
-    which shapes of its inputs.  ``library`` is the C++ library of the toolchain.  ``delegated`` is the plan
-    of each subgraph that has been given to a delegate, empty where it took nothing.
+    which shapes of its inputs.  ``delegated`` is the plan of each subgraph that has been given to a delegate,
+    empty where it took nothing.
 
     Raises:
         UsageError: there is no such signature or input.
@@ -117,7 +119,7 @@ def predict(
     entry = next(i for i, subgraph in enumerate(model.subgraphs) if subgraph is part.subgraph)
 
     def planned(share: float) -> ArenaPlan:
-        interpreter = Interpreter(model.path, graph.read(model, content, known), library, share)
+        interpreter = Interpreter(model.path, graph.read(model, content, known), share)
         interpreter.run(entry, part.shapes, delegated)
         return _plan(interpreter)
 
@@ -187,7 +189,7 @@ def _placed(held: RuntimeGraph, planner: Planner) -> tuple[Placed, ...]:
     return tuple(sorted(found, key=lambda one: (one.persistent, one.first_node, one.offset)))
 
 
-def _kind(held: RuntimeGraph, index: int, *, scratch: bool) -> str:
+def _kind(held: RuntimeGraph, index: int, *, scratch: bool) -> Kind:
     tensor = held.tensors[index]
     if tensor.variable:
         return "variable"

@@ -15,7 +15,6 @@ from litesmith.base.errors import ModelError
 from litesmith.predict.arena import values
 from litesmith.predict.arena.kernels import KERNELS, reserved
 from litesmith.predict.arena.layout import Planner
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.predict.arena.unknown import Unknown, reason
 from litesmith.runtime.graph import (
     DELEGATE,
@@ -60,7 +59,6 @@ class State:
 
     path: str
     control: Mapping[str, ControlOp]
-    library: Library = LIBCXX
     share: float = 1
     subgraphs: list[Subgraph] = field(default_factory=list)
     unknown: dict[tuple[int, int], Unknown] = field(default_factory=dict)
@@ -74,7 +72,14 @@ class State:
         Raises:
             ModelError: there is none, or it is nested deeper or called more often than a valid model needs.
         """
-        number = node.options.integer(option)
+        return self.called_by_number(node, node.options.integer(option), depth)
+
+    def called_by_number(self, node: RuntimeNode, number: int, depth: int) -> Subgraph:
+        """A subgraph that a node calls.
+
+        Raises:
+            ModelError: there is none, or it is nested deeper or called more often than a valid model needs.
+        """
         self.calls += 1
         if not 0 <= number < len(self.subgraphs) or depth > _DEEPEST or self.calls > _MOST_CALLS:
             raise ModelError(
@@ -175,7 +180,7 @@ class Subgraph:
         last = self._prepare_nodes(first, depth)
         self._next = last + 1
         if self.planner is None:
-            self.planner = Planner(self.graph, self.state.library)
+            self.planner = Planner(self.graph)
         self.planner.execute(first, last)
         self.released = False
 
@@ -190,7 +195,7 @@ class Subgraph:
         for node in self.graph.nodes[first:]:
             self._prepare_node(node, depth)
             last = node.index
-            if any(node.tensors[i].memory is Memory.HEAP for i in node.outputs if i != MISSING):
+            if is_sized_by_its_run(node):
                 self.dynamic = True
                 break
         return last
@@ -214,7 +219,7 @@ class Subgraph:
             self.graph.nodes = self._planned()
         if self.planner is not None:
             # The runtime plans again before it prepares anything; it keeps the buffers, which never shrink.
-            planner = Planner(self.graph, self.state.library)
+            planner = Planner(self.graph)
             planner.arena.buffer_bytes = self.planner.arena.buffer_bytes
             planner.persistent.buffer_bytes = self.planner.persistent.buffer_bytes
             self.planner = planner
@@ -271,6 +276,8 @@ class Subgraph:
             for position in range(len(node.outputs)):
                 node.resize(position, None)
             return
+        if kernel.reserves_when_prepared and not node.reserved:
+            node.reserved = [node.add_tensor() for _ in range(kernel.reserved)]
         source = node.input(kernel.dtype_from) if kernel.dtype_from is not None else None
         output = node.output()
         if source is not None and output is not None:
@@ -313,7 +320,7 @@ class Subgraph:
         tensor = node.output(position)
         if tensor is None or tensor.known or not node.inputs_known:
             return
-        on_heap = tensor.memory not in _IN_ARENAS and not node.own
+        on_heap = not node.own and (tensor.memory not in _IN_ARENAS or node.op == "RESHAPE")
         self.record_unknown(node, tensor.name, reason(node), at_most=node.at_most, on_heap=on_heap)
 
     def record_unknown(
@@ -343,6 +350,8 @@ class Subgraph:
                 control.run(self, node, depth, certain)
             except (LookupError, ValueError):
                 self._refuse(node)
+        if node.op == "RESHAPE" and not node.own and node.pending:
+            self._reshape(node)
         for position, (dims, known) in node.pending.items():
             tensor = node.output(position)
             if tensor is not None:
@@ -355,8 +364,34 @@ class Subgraph:
             values.propagate(node)
         node.pending = {}
 
+    def _reshape(self, node: RuntimeNode) -> None:
+        """An output that could not take the place of the input moves to the heap: ``Eval`` of ``reshape.cc``.
+
+        Its place in the arena stays empty.
+        """
+        output = node.output()
+        if output is None or output.memory is not Memory.ARENA:
+            return
+        if self.planner is None or not self.planner.share_a_place(node.outputs[0], node.inputs[0]):
+            output.memory = Memory.HEAP
+
     def is_affected(self) -> bool:
         """Whether anything in its arenas has an unknown size."""
-        return self.planner is not None and any(
-            not self.graph.tensors[index].known for index in self.planner.allocations
+        if self.planner is None:
+            return False
+        # However it is reshaped, a tensor has as many bytes as before.
+        sized = {
+            node.outputs[0]
+            for node in self.graph.nodes
+            if node.op == "RESHAPE" and node.outputs and node.input(0) is not None and node.of(0).known
+        }
+        return any(
+            not self.graph.tensors[index].known for index in self.planner.allocations if index not in sized
         )
+
+
+def is_sized_by_its_run(node: RuntimeNode) -> bool:
+    """Whether a prepared node has an output whose shape only its run tells."""
+    return bool(node.pending) or any(
+        node.tensors[index].memory is Memory.HEAP for index in node.outputs if index != MISSING
+    )

@@ -13,7 +13,8 @@ class Unknown:
     """A node whose memory is known only when it runs, and one of its tensors.
 
     ``at_most`` says that the plan has the largest possible size; otherwise it has the size in the file.
-    ``on_heap`` says that the tensor itself lies in no arena: it matters for those that depend on it.
+    ``on_heap`` says that the tensor itself lies in no arena, or has a known number of bytes: it matters for
+    those that depend on it.
     """
 
     subgraph: int
@@ -29,13 +30,16 @@ class Unknown:
         return f"node {self.node} of subgraph {self.subgraph}, {self.op}, {self.tensor!r}: {self.reason}"
 
 
+_OF_BRANCHES = frozenset({"IF", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE"})
+
+
 def reason(node: RuntimeNode) -> str:
     """Why the size of a node's output is unknown although the sizes of its inputs are known."""
     if node.own:
         return "an op of your own, which may ask for more than the file says"
     if node.op == "WHILE":
         return "it may have another shape after each iteration; planned for the first one"
-    if node.op != "IF" and node.op not in KERNELS:
+    if node.op not in _OF_BRANCHES and node.op not in KERNELS:
         return "an op that the runtime does not have"
     inputs = [tensor for position in range(len(node.inputs)) if (tensor := node.input(position)) is not None]
     deciding = [tensor.name for tensor in inputs[1:] or inputs if tensor.value is None]

@@ -18,7 +18,9 @@ from litesmith.base import files, paths
 from litesmith.base.errors import LitesmithError, UsageError
 from litesmith.model.analysis import DepthwiseRow
 from litesmith.predict.code_size.estimate import Accuracy, Estimate, error_of
+from litesmith.runtime.components import Component
 from litesmith.runtime.op_registry import Runtime
+from litesmith.runtime.pins import COMPONENTS
 from litesmith.runtime.pruning import kept_dtypes
 from litesmith.runtime.selection import Selection
 from litesmith.target.profiles import Profile
@@ -86,10 +88,13 @@ class BuiltinCosts:
         return {op: tuple(entries) for op, entries in found.items()}
 
 
-def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
+def key_of(
+    profile: Profile, toolchain: Toolchain, components: Sequence[Component] = COMPONENTS
+) -> dict[str, Any]:
     """What sizes depend on besides the model: everything that the compiler is given."""
     flags = toolchain.compile_flags(profile)
     return {
+        "sources": {component.name: component.revision for component in components},
         "toolchain": toolchain.family,
         "linkage": profile.toolchains[toolchain.name].linkage,
         "target": flags.target,

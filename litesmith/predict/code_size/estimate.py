@@ -32,7 +32,8 @@ class Estimate:
 
     ``error`` is the largest error of such estimates, as a share.  ``ops`` are the bytes that the program
     would shrink by without each op.  ``approximate`` are ops whose dtypes were not measured.  ``kernels``
-    says which kernels run the nodes: ``builtin`` or ``xnnpack``.
+    says which kernels run the nodes: ``builtin`` or ``xnnpack``, and ``kernels_reason`` why.  ``notes`` has a
+    line for each model of which XNNPACK was asked to take nodes, and takes none.
     """
 
     code: int
@@ -42,6 +43,8 @@ class Estimate:
     approximate: tuple[str, ...]
     made_with: str
     kernels: str = "builtin"
+    kernels_reason: str = "as asked"
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -55,6 +58,7 @@ class Estimate:
             "approximate": self.approximate,
             "made_with": self.made_with,
             "kernels": self.kernels,
+            "kernels_reason": self.kernels_reason,
         }
 
 

@@ -32,12 +32,13 @@ def estimate_program(
     registry = op_registry.load()
     chosen = selection.select([model.analysis for model in models], registry)
     known = builtin_costs.load(profile, toolchain)
-    delegated_ops = kernel_choice.choose(profile, models, registry, choice).delegated_ops
-    if delegated_ops is None:
+    kernels = kernel_choice.choose(profile, models, registry, choice)
+    if kernels.delegated_ops is None:
         found = builtin_costs.estimate(known, chosen, registry.runtime)
     else:
         own = xnnpack_costs.load(profile, toolchain)
-        found = xnnpack_costs.estimate(known, own, chosen, delegated_ops, registry.runtime)
+        found = xnnpack_costs.estimate(known, own, chosen, kernels.delegated_ops, registry.runtime)
+    found = dataclasses.replace(found, kernels_reason=kernels.reason, notes=kernels.notes)
     if not embed_model:
         return found
     more = models[0].path.stat().st_size

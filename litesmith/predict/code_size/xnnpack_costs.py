@@ -22,9 +22,10 @@ from litesmith.predict.code_size import builtin_costs
 from litesmith.predict.code_size.builtin_costs import BuiltinCosts, OpVariant
 from litesmith.predict.code_size.estimate import Accuracy, Estimate, error_of
 from litesmith.runtime.op_registry import Runtime
+from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.target.profiles import Profile
 from litesmith.toolchain.protocol import Toolchain
 
@@ -100,7 +101,8 @@ class XnnpackCosts:
 
 def key_of(profile: Profile, toolchain: Toolchain) -> dict[str, Any]:
     """What sizes depend on besides the models."""
-    return {**builtin_costs.key_of(profile, toolchain), "instruction_sets": profile.instruction_sets}
+    key = builtin_costs.key_of(profile, toolchain, (*COMPONENTS, *XNNPACK_COMPONENTS))
+    return {**key, "instruction_sets": profile.instruction_sets}
 
 
 def path_of(profile: Profile, toolchain: Toolchain) -> Path:

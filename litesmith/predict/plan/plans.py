@@ -10,8 +10,7 @@ from litesmith.base.errors import UsageError
 from litesmith.model.entry_points import EVERYTHING, Choice
 from litesmith.model.model_file import Model
 from litesmith.predict import work
-from litesmith.predict.arena import ordering, prediction
-from litesmith.predict.arena.ordering import Library
+from litesmith.predict.arena import prediction
 from litesmith.predict.arena.prediction import ArenaPlan
 from litesmith.predict.code_size.program_estimate import estimate_program
 from litesmith.predict.plan import budget, latency
@@ -105,16 +104,14 @@ def plan(
     registry = op_registry.load()
     work.require_shapes(model.analysis, choice)
     kernels = _kernels(profile, model, registry, choice)
-    library = ordering.BY_NAME[toolchain.cxx_library]
     placed = prediction.predict(
         model.analysis,
         model.content,
         choice,
         registry=registry,
-        library=library,
         delegated=kernels.plans.get(model.analysis.path, ()),
     )
-    packed, between = _xnnpack_memory(kernels, profile, library)
+    packed, between = _xnnpack_memory(kernels, profile)
     counted = work.count(model.analysis, registry, [one.shapes for one in placed.subgraphs])
     program, error, made_with, bytes_of_ops = _program(profile, toolchain, model, choice)
     expected = latency.of_work(counted, profile, limits.flops)
@@ -154,7 +151,7 @@ def _kernels(profile: Profile, model: Model, registry: Registry, choice: Choice)
     return kernels
 
 
-def _xnnpack_memory(kernels: KernelChoice, profile: Profile, library: Library) -> tuple[int, int]:
+def _xnnpack_memory(kernels: KernelChoice, profile: Profile) -> tuple[int, int]:
     """Bytes of packed weights and of XNNPACK's workspace, on the CPU where they are largest."""
     if not kernels.delegated_ops:
         return 0, 0
@@ -167,7 +164,7 @@ def _xnnpack_memory(kernels: KernelChoice, profile: Profile, library: Library) -
     ]
     architecture, levels = profile.architecture, profile.instruction_sets
     packed = most_packed_weights(nodes, architecture, levels)
-    return packed, workspace_bytes(model.delegation, architecture, levels, library)
+    return packed, workspace_bytes(model.delegation, architecture, levels)
 
 
 def _program(

@@ -16,19 +16,37 @@ from litesmith.predict.xnnpack.operand_checks import (
     Candidate,
     Operand,
 )
-from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quantization, quotient
+from litesmith.predict.xnnpack.quantization import (
+    blocks,
+    datatype,
+    is_normal,
+    product,
+    quantization,
+    quotient,
+)
 from litesmith.runtime.graph import RuntimeNode
-from litesmith.runtime.xnnpack.requirements import filter_size, strides
+from litesmith.runtime.xnnpack.matrices import strides
+from litesmith.runtime.xnnpack.requirements import filter_size
 
 _MOST_SCALE = 256
 
 _FIRST_ONLY = frozenset(
-    {"MEAN", "PAD", "SUM", "RESHAPE", "RESIZE_BILINEAR", "STRIDED_SLICE", "SLICE", "TRANSPOSE"}
+    {
+        *("MEAN", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR", "SLICE"),
+        *("STRIDED_SLICE", "SUM", "TRANSPOSE"),
+    }
 )
 _NOT_FIRST = frozenset({"SPLIT", "TRANSPOSE_CONV"})
 
-_BIAS_DATATYPES = {"fp32": "fp32", "qint8": "qint32", "quint8": "qint32", "qcint8": "qcint32"}
-"""The datatype of the bias, by that of the filter."""
+_BIAS_DATATYPES: Mapping[str, frozenset[str]] = {
+    "fp32": frozenset({"fp32"}),
+    "qint8": frozenset({"qint32"}),
+    "quint8": frozenset({"qint32"}),
+    "qcint8": frozenset({"qcint32"}),
+    "qint4": frozenset({"qint32", "qcint32"}),
+    "qcint4": frozenset({"qint32", "qcint32"}),
+}
+"""The datatypes of the bias, by that of the filter."""
 
 
 def check(candidate: Candidate) -> None:
@@ -113,13 +131,17 @@ def _strided_slice(candidate: Candidate) -> None:
     )
     begin_mask, end_mask = (node.options.integer(name) for name in ("begin_mask", "end_mask"))
     for axis, (begin, end, size) in enumerate(zip(begins, ends, node.dims(0), strict=True)):
-        stop = end + begin if node.options.boolean("offset") else end
-        first = 0 if begin_mask >> axis & 1 else begin + (size if begin < 0 else 0)
-        last = size if end_mask >> axis & 1 else stop + (size if stop < 0 else 0)
-        # TensorFlow Lite would clip the slice to the input's size.
-        if not 0 <= first <= last <= size or first == size:
+        first = 0 if begin_mask >> axis & 1 else begin
+        stop = end + first if node.options.boolean("offset") else end
+        stop = 0 if end_mask >> axis & 1 else stop
+        # An end of 0 is that of the input to XNNPACK.
+        offset = max(size + first, 0) if first < 0 else first
+        length = max(max(size + stop, 0) - offset, 0) if stop <= 0 else max(stop - offset, 0)
+        length = min(length, max(size - min(offset, size), 0))
+        made = candidate.output().tensor.dims
+        if len(made) <= axis or length != made[axis]:
             candidate.input(0).refuse(
-                f"has {size} along axis {axis}, and the slice goes from {first} to {last}"
+                f"has {size} along axis {axis}, and the slice goes from {first} to {stop}"
             )
 
 
@@ -165,17 +187,43 @@ def _matrix(image: int, *, grouped: bool = False) -> Callable[[Candidate], None]
         last = max(image, 1) + 1
         if candidate.has(last):
             bias = candidate.input(last, "bias")
-            if kind is None or datatype(bias.tensor) != _BIAS_DATATYPES[kind]:
+            allowed = _BIAS_DATATYPES.get(kind or "", frozenset())
+            if source.tensor.dtype == "float32":
+                allowed = frozenset({"fp32"})
+            elif candidate.node.op == "FULLY_CONNECTED" and source.tensor.dtype == "int8":
+                # The delegate gives weights with one scale a scale for each channel.
+                allowed = frozenset({"qint32", "qcint32"})
+            if datatype(bias.tensor) not in allowed:
                 bias.refuse("does not have the scales of its filter")
         if grouped:
             _grouped(source, weights)
-        if found is None or kind == "fp32":
+        if kind == "qbint4":
+            _blocks(candidate, weights)
+        if found is None or kind == "fp32" or source.tensor.dtype == "float32":
             return
         factors = (product(source.scale(), scale) for scale in found.scales)
         if any(quotient(factor, output.scale()) >= _MOST_SCALE for factor in factors):
             weights.refuse("has a scale that is too large for its output's scale")
 
     return define
+
+
+def _blocks(candidate: Candidate, weights: Operand) -> None:
+    """``CheckFp16Scale`` with the checks of the patched delegate, and the definition of such weights."""
+    found, tensors = blocks(weights.tensor), candidate.node.tensors
+    if found is None:
+        return
+    scales = tensors[found.scales] if 0 <= found.scales < len(tensors) else None
+    if scales is None or scales.dtype != "float16" or scales.value is None:
+        weights.refuse("has scales that are not a constant of float16")
+    if found.size <= 0 or weights.tensor.elements != found.size * scales.elements:
+        weights.refuse(f"has {scales.elements} scales for blocks of {found.size}")
+    if not all(scale > 0 and is_normal(scale) for scale in map(float, scales.value.ravel())):
+        weights.refuse("has a scale that is not positive")
+    if candidate.input(0).tensor.dtype != "float32":
+        weights.refuse("has scales of blocks, which are for inputs of float32")
+    if found.dimension != 0 or weights.tensor.dims[1] % found.size:
+        weights.refuse("has blocks that are not parts of its rows")
 
 
 def _depthwise(candidate: Candidate) -> None:
@@ -197,14 +245,14 @@ _BY_OP: Mapping[str, Callable[[Candidate], None]] = {
     **dict.fromkeys(
         (
             *("ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB"),
-            *("ELU", "LEAKY_RELU", "LOGISTIC", "SPLIT", "TANH"),
+            *("ELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "SPLIT", "SUM", "TANH"),
         ),
         _same_datatype,
     ),
     **dict.fromkeys(
         (
             *("CONCATENATION", "DEPTH_TO_SPACE", "PAD", "RESHAPE", "RESIZE_BILINEAR", "SLICE"),
-            "SPACE_TO_DEPTH",
+            *("SPACE_TO_DEPTH", "REDUCE_MAX", "REDUCE_MIN"),
         ),
         _same_scale,
     ),

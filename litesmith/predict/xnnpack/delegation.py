@@ -15,6 +15,7 @@ from litesmith.base.errors import ModelError
 from litesmith.model.analysis import ModelAnalysis
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.predict.arena.interpreter import Interpreter
+from litesmith.predict.arena.subgraph import is_sized_by_its_run
 from litesmith.predict.xnnpack import define_checks, partition
 from litesmith.predict.xnnpack.operand_checks import Candidate, Check, NotTakenError
 from litesmith.predict.xnnpack.quantization import quantization
@@ -22,7 +23,7 @@ from litesmith.predict.xnnpack.visit_convolutions import CONVOLUTIONS
 from litesmith.predict.xnnpack.visit_elementwise import ELEMENTWISE
 from litesmith.predict.xnnpack.visit_shapes import SHAPES
 from litesmith.runtime import graph, op_registry
-from litesmith.runtime.graph import MISSING, Memory, RuntimeGraph, RuntimeNode, Subset
+from litesmith.runtime.graph import Memory, RuntimeGraph, RuntimeNode, Subset
 from litesmith.runtime.op_registry import Registry
 
 CHECKS: Mapping[str, Check] = {**CONVOLUTIONS, **ELEMENTWISE, **SHAPES}
@@ -90,7 +91,7 @@ def prepare(model: ModelAnalysis, content: bytes, registry: Registry | None = No
             try:
                 one.allocate(0)
             except ModelError as error:
-                refused[one.index] = error.message
+                refused[one.index] = error.message.removeprefix(f"{model.path}: ")
         found = [
             _nothing(index, held, f"its subgraph cannot be prepared: {refused[index]}")
             if index in refused
@@ -124,7 +125,7 @@ class _Preparation:
     def result(self) -> DelegatedSubgraph:
         """Checks each node."""
         nodes = self.held.nodes
-        prepared = list(itertools.takewhile(lambda node: not _has_dynamic_output(node), nodes))
+        prepared = list(itertools.takewhile(lambda node: not is_sized_by_its_run(node), nodes))
         for node in prepared:
             self._consider(node)
         for node in nodes[len(prepared) :]:
@@ -194,11 +195,6 @@ class _Preparation:
             plan=partition.plan(self.held, nodes),
             stays=dict(sorted(self.stays.items())),
         )
-
-
-def _has_dynamic_output(node: RuntimeNode) -> bool:
-    """Whether the node has an output whose size is known only when it has run."""
-    return any(node.tensors[index].memory is Memory.HEAP for index in node.outputs if index != MISSING)
 
 
 def _too_late(node: RuntimeNode, first: RuntimeNode) -> str:

@@ -16,13 +16,21 @@ from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.runtime.graph import MISSING, Subset
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import Requirements, requirements_of
+from litesmith.runtime.xnnpack.required import Requirements
+from litesmith.runtime.xnnpack.requirements import requirements_of
+from litesmith.target import instruction_sets
 from litesmith.target.profiles import Profile
 
 LEAST_SHARE = 0.5
 """The least share of a model's multiply-accumulates in nodes that XNNPACK takes, for ``auto`` to use it."""
 
-_VECTORS = frozenset({"sse4.1", "avx2", "neon", "vfpv4"})
+_OPS = 4
+"""The number of ops that are named for a reason."""
+
+_REASONS = 2
+"""The number of reasons that are named for a model of which XNNPACK takes no node."""
+
+_VECTORS = frozenset({"sse4.1", "neon"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,27 @@ class DelegatedModel:
     subgraphs: tuple[DelegatedSubgraph, ...]
     delegation: Delegation
     share: float | None
+
+    @property
+    def declined(self) -> str:
+        """Why XNNPACK takes no node, in one line that begins with that; empty if it takes some.
+
+        Names the reasons that hold for most nodes, each with its ops.
+        """
+        if any(one.nodes for one in self.subgraphs):
+            return ""
+        ops: dict[str, Counter[str]] = {}
+        for one, graph in zip(self.subgraphs, self.delegation.graphs, strict=True):
+            for node, reason in one.stays.items():
+                ops.setdefault(reason, Counter())[graph.nodes[node].op] += 1
+        if not ops:
+            return f"XNNPACK takes no node of {self.path}: it has none"
+        ranked = sorted(ops.items(), key=lambda item: -item[1].total())
+        named = [f"{reason} ({_names(found)})" for reason, found in ranked[:_REASONS]]
+        rest = sum(found.total() for _, found in ranked[_REASONS:])
+        if rest:
+            named.append(f"{rest} more node{'' if rest == 1 else 's'} for other reasons")
+        return f"XNNPACK takes no node of {self.path}: {'; '.join(named)}"
 
     def to_json(self) -> dict[str, Any]:
         """An entry of ``kernels.models`` in ``manifest.json``."""
@@ -81,6 +110,13 @@ class KernelChoice:
         }
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """A line for each model of which XNNPACK was asked to take nodes, and takes none."""
+        if self.asked != "xnnpack":
+            return ()
+        return tuple(model.declined for model in self.models if model.declined)
+
+    @property
     def plans(self) -> Mapping[str, tuple[tuple[Subset, ...], ...]]:
         """The order of execution of each delegated model, by its path, for the arena's prediction."""
         return {model.path: model.delegation.plans for model in self.models} if self.delegated_ops else {}
@@ -100,16 +136,24 @@ def choose(
     delegated_ops = _delegated_ops(models, found, choice)
     reason = "as asked"
     if delegated_ops is None:
-        reason = "XNNPACK takes no node"
+        reason = "; ".join(model.declined for model in found)
     elif profile.kernels == "auto":
         delegated_ops, reason = _automatic(profile, found, delegated_ops)
     return KernelChoice(asked=profile.kernels, reason=reason, models=found, delegated_ops=delegated_ops)
 
 
+def _names(ops: Counter[str]) -> str:
+    """Ops and their numbers of nodes, the most frequent first: ``4 CONV_2D, 1 ADD and 2 more ops``."""
+    most = ops.most_common()
+    more = f" and {len(most) - _OPS} more ops" if len(most) > _OPS else ""
+    return ", ".join(f"{count} {op}" for op, count in most[:_OPS]) + more
+
+
 def _automatic(
     profile: Profile, models: Sequence[DelegatedModel], delegated_ops: DelegatedOps
 ) -> tuple[DelegatedOps | None, str]:
-    if not _VECTORS & set(profile.instruction_sets):
+    known = instruction_sets.closed(profile.architecture, profile.instruction_sets)
+    if not any(one.name in _VECTORS for one in known):
         return None, f"XNNPACK has no vector kernels for {profile.architecture}"
     for model in models:
         if model.share is None or model.share < LEAST_SHARE:

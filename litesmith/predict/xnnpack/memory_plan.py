@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litesmith.predict.xnnpack.operator_workspace import EXTRA_BYTES, Cpu
-from litesmith.predict.xnnpack.qsort import qsort
 from litesmith.predict.xnnpack.subgraph import IN_PLACE, Node, XnnpackSubgraph
 
 
@@ -34,8 +33,7 @@ def workspace_size(subgraph: XnnpackSubgraph, cpu: Cpu) -> int:
         for number, node in enumerate(subgraph.nodes)
     ]
     placed = [usage for usage in (*usages.values(), *operators) if usage.size]
-    order = qsort(cpu.library, [-usage.size for usage in placed])
-    size = _place([placed[number] for number in order])
+    size = _place(sorted(placed, key=lambda usage: (-usage.size, usage.first - usage.last)))
     return size + 2 * EXTRA_BYTES if size else 0
 
 
@@ -45,7 +43,10 @@ def _usages(subgraph: XnnpackSubgraph, cpu: Cpu) -> dict[int, _Usage]:
     for number, node in enumerate(subgraph.nodes):
         for index in (*node.inputs, *node.outputs):
             if subgraph.values[index].internal:
-                size = cpu.rounded(subgraph.values[index].size)
+                value = subgraph.values[index]
+                size = cpu.rounded(value.size)
+                if value.parameters:
+                    size += cpu.run_time_scales(value.parameters)
                 usages.setdefault(index, _Usage(size=size, first=number, last=number)).last = number
     return dict(sorted(usages.items()))
 

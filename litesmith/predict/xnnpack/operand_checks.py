@@ -1,6 +1,6 @@
 """What the delegate requires of a node's tensors and options before it takes the node.
 
-These are the ``Check…`` functions of ``delegates/xnnpack/xnnpack_delegate.cc``, version 2.14.1, with the
+These are the ``Check…`` functions of ``delegates/xnnpack/xnnpack_delegate.cc`` with the
 options that programs give it: signed and unsigned 8-bit quantisation, dynamic weights of FULLY_CONNECTED,
 no variables, no float16.  The message of a failed check completes a sentence that begins "it stays because".
 """
@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
-from litesmith.predict.xnnpack.quantization import quantization
+from litesmith.predict.xnnpack.quantization import blocks, is_normal, quantization
 from litesmith.runtime.graph import Memory, RuntimeNode, RuntimeTensor
 
 MOST_DIMENSIONS = 6
 """``XNN_MAX_TENSOR_DIMS``."""
+
+_BLOCKS = 32
+"""``XNN_MIN_BLOCKSIZE``: blocks of weights are multiples of it."""
 
 _UNSUPPORTED_ACTIVATIONS = frozenset({"TANH", "SIGN_BIT"})
 """Values of ``ActivationFunctionType``."""
@@ -91,6 +94,20 @@ class Operand:
         """``CheckTensorFloat32OrQCInt8Type``: int8 may have scales along the dimension ``channels``."""
         if self.tensor.dtype != "int8":
             return self.float32_or_quantised()
+        return self._channels(channels)._valid()
+
+    def filter(self, channels: int) -> Operand:
+        """``CheckTensorFilterType``: weights of FULLY_CONNECTED, also of 4 bits."""
+        if self.tensor.dtype in {"int4", "int8"}:
+            found = blocks(self.tensor)
+            if found is None:
+                return self._channels(channels)
+            if found.size % _BLOCKS:
+                self.refuse(f"has blocks of {found.size}")
+            return self
+        return self.float32_or_quantised()
+
+    def _channels(self, channels: int) -> Operand:
         found = quantization(self.tensor)
         if found is None:
             self.refuse("has no scale")
@@ -98,12 +115,21 @@ class Operand:
             self.refuse(f"has scales along its dimension {found.dimension}")
         return self
 
-    def bias(self) -> Operand:
-        """``CheckTensorFloat32OrQInt32Type``."""
-        return self if self.tensor.dtype == "float32" else self.dtype("int32")._one_scale()
+    def _valid(self) -> Operand:
+        """``xnn_validate_quantized_tensor`` and ``xnn_validate_channelwise_quantized_tensor``."""
+        found = quantization(self.tensor)
+        if found is None:
+            self.refuse("has no scale")
+        if not all(scale > 0 and is_normal(scale) for scale in found.scales):
+            self.refuse("has a scale that is not positive")
+        # Of several zero points only the first is looked at here.
+        within = range(-128, 128) if self.tensor.dtype == "int8" and len(found.scales) == 1 else (0,)
+        if found.zero_points[0] not in within:
+            self.refuse("has a zero point")
+        return self
 
-    def bias_per_channel(self) -> Operand:
-        """``CheckTensorFloat32OrQCInt32Type``."""
+    def bias(self) -> Operand:
+        """``CheckTensorFloat32OrFloat16OrQCInt32Type``, without half precision."""
         if self.tensor.dtype == "float32":
             return self
         found = quantization(self.dtype("int32").tensor)
@@ -111,7 +137,7 @@ class Operand:
             self.refuse("has no scale")
         if found.dimension != 0:
             self.refuse(f"has scales along its dimension {found.dimension}")
-        return self
+        return self._valid()
 
     def shaped(self, least: int, most: int | None = None) -> Operand:
         """``CheckTensorShape``: ``least`` to ``most`` dimensions, none of them 0."""

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import math
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from litesmith.predict.arena.ordering import Library
+from litesmith.predict.xnnpack.packed_weights import gemm_tile, packed_product
 from litesmith.runtime.graph import RuntimeNode, RuntimeTensor
 from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.requirements import filter_size
 from litesmith.target.instruction_sets import Architecture
 
 EXTRA_BYTES = 16
 """``XNN_EXTRA_BYTES``: bytes that micro-kernels may read beyond a value."""
 
-_REDUCTIONS = frozenset({"MEAN", "SUM"})
+_REDUCTIONS = frozenset({"MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM"})
 
 _ALIGNMENT = {"x86_64": 64}
 _LEAST_ALIGNMENT = 16
 _ACCUMULATOR = 4
 _FLOAT = 4
 
-_TILE = 9
-"""Pixels that every micro-kernel for averages sums up at once; for more, sums are kept in the workspace."""
+_EXTRA_PARAMETERS = 15
+"""``XNN_EXTRA_QUANTIZATION_PARAMS``: scales that micro-kernels may read beyond those of a value."""
 
-_EXTRA_SUMS = {"x86_64": 16}
-_LEAST_EXTRA_SUMS = 4
-"""``XNN_MULTIPASS_EXTRA_BYTES``, in floats."""
-
-_SUMS_OF_AVERAGE = 4
-"""Averages without padding allocate this many times the sums, although only the first part is used."""
-
-_GEMM = re.compile(r"_gemm_minmax\w*?_ukernel_(\d+)x(\d+)(?:c(\d+))?(?:s(\d+))?__")
+_PARAMETERS = 8
+"""Scale and zero point."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:
-    """A CPU that a program runs on: its architecture and instruction set, and the program's C++ library."""
+    """A CPU that a program runs on: its architecture and instruction set."""
 
     architecture: Architecture
     level: str
-    library: Library
 
     def rounded(self, size: int) -> int:
         """``xnn_get_rounded_size``: the alignment covers the bytes that may be read beyond a value."""
         return _round_up(size, _ALIGNMENT.get(self.architecture, _LEAST_ALIGNMENT))
+
+    def run_time_scales(self, rows: int) -> int:
+        """Bytes beside a value that is quantised when its node runs, with a scale for each of its rows."""
+        extra = _EXTRA_PARAMETERS
+        return self.rounded((rows + extra) * _PARAMETERS) + self.rounded((rows + extra) * _FLOAT)
 
     def operator_workspace(self, node: RuntimeNode, *, static_weights: bool) -> int:
         """Bytes that a node's operator needs in addition to its values.
@@ -54,22 +50,24 @@ class Cpu:
         """
         source, target = node.of(0), node.tensors[node.outputs[0]]
         if node.op in _REDUCTIONS and source.dtype != "float32":
-            return target.elements * _ACCUMULATOR + EXTRA_BYTES
-        if node.op == "AVERAGE_POOL_2D" and math.prod(filter_size(node)) > _TILE:
-            extra = _EXTRA_SUMS.get(self.architecture, _LEAST_EXTRA_SUMS)
-            sums = (source.dims[-1] + extra) * _FLOAT
-            return self.rounded(sums if node.options.enum("padding") == "SAME" else sums * _SUMS_OF_AVERAGE)
-        if node.op == "FULLY_CONNECTED" and not static_weights:
+            accumulator = _ACCUMULATOR if node.op in {"MEAN", "SUM"} else 1
+            return target.elements * accumulator + EXTRA_BYTES
+        if static_weights:
+            return 0
+        if node.op == "FULLY_CONNECTED":
             return self._packed(node.of(1))
+        if node.op == "BATCH_MATMUL":
+            config = "f32_gemm" if source.dtype == "float32" else "qs8_qc8w_gemm"
+            return packed_product(node, self._symbols(config))
         return 0
 
     def _packed(self, weights: RuntimeTensor) -> int:
         """Weights that are packed in every inference, and their bias: ``dynamic-fully-connected-nc.c``."""
-        symbols = source_index.load().hardware[self.architecture]["f32_gemm"][self.level]
-        columns, depth = max(
-            (int(m[2]), int(m[3] or 1) * int(m[4] or 1)) for m in map(_GEMM.search, symbols) if m
-        )
+        columns, depth = gemm_tile(self._symbols("f32_gemm"))
         return _round_up(weights.dims[0], columns) * (1 + _round_up(weights.dims[1], depth)) * _FLOAT
+
+    def _symbols(self, config: str) -> Sequence[str]:
+        return source_index.load().hardware[self.architecture][config][self.level]
 
 
 def _round_up(number: int, step: int) -> int:

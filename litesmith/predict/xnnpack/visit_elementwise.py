@@ -17,20 +17,25 @@ from litesmith.predict.xnnpack.operand_checks import (
 from litesmith.predict.xnnpack.quantization import datatype, is_normal, product, quotient
 
 
-def _unary_float(candidate: Candidate) -> None:
+def _unary_shape(candidate: Candidate) -> None:
     candidate.counts(1)
+    candidate.input(0).shaped(0, MOST_DIMENSIONS)
+
+
+def _unary_float(candidate: Candidate) -> None:
+    _unary_shape(candidate)
     candidate.input(0).float32().sized()
     candidate.output().float32().sized()
 
 
 def _unary(candidate: Candidate) -> None:
-    candidate.counts(1)
+    _unary_shape(candidate)
     candidate.input(0).float32_or_quantised().sized()
     candidate.output().float32_or_quantised().sized()
 
 
 def _elu(candidate: Candidate) -> None:
-    candidate.counts(1)
+    _unary_shape(candidate)
     candidate.input(0).float32_or_int8().sized()
     candidate.output().float32_or_int8().sized()
 
@@ -55,19 +60,21 @@ def _softmax(candidate: Candidate) -> None:
     beta = candidate.node.options.real("beta")
     if beta != 1:
         raise NotTakenError(f"its beta is {beta:g}")
-    _unary_float(candidate)
+    candidate.counts(1)
+    candidate.input(0).float32().sized()
+    candidate.output().float32().sized()
 
 
 def _dequantize(candidate: Candidate) -> None:
-    candidate.counts(1)
+    _unary_shape(candidate)
     candidate.input(0).quantised().sized()
     candidate.output().float32().sized()
 
 
 def _quantize(candidate: Candidate) -> None:
-    candidate.counts(1)
+    _unary_shape(candidate)
     source = candidate.input(0).float32_or_quantised().sized()
-    target = candidate.output().quantised().sized()
+    target = candidate.output().float32_or_quantised().sized()
     kind = datatype(source.tensor)
     if kind == "fp32":
         return
@@ -78,11 +85,18 @@ def _quantize(candidate: Candidate) -> None:
         raise NotTakenError(f"the ratio of its scales is {ratio:g}")
 
 
-def _binary_float(candidate: Candidate) -> None:
+def _binary_shapes(candidate: Candidate) -> tuple[Operand, Operand, Operand]:
     candidate.counts(2)
-    candidate.input(0, "first input").float32().sized()
-    candidate.input(1, "second input").float32().sized()
-    candidate.output().float32().sized()
+    return (
+        candidate.input(0, "first input").shaped(0, MOST_DIMENSIONS).sized(),
+        candidate.input(1, "second input").shaped(0, MOST_DIMENSIONS).sized(),
+        candidate.output().sized(),
+    )
+
+
+def _binary_float(candidate: Candidate) -> None:
+    for one in _binary_shapes(candidate):
+        one.float32()
 
 
 def _div(candidate: Candidate) -> None:
@@ -91,12 +105,12 @@ def _div(candidate: Candidate) -> None:
 
 
 def _binary(candidate: Candidate) -> tuple[Operand, Operand, Operand]:
-    candidate.counts(2)
-    return (
-        candidate.input(0, "first input").float32_or_quantised().sized(),
-        candidate.input(1, "second input").float32_or_quantised().sized(),
-        candidate.output().float32_or_quantised().sized(),
-    )
+    operands = _binary_shapes(candidate)
+    for one in operands:
+        one.float32_or_quantised()
+    if len({one.tensor.dtype for one in operands}) > 1:
+        raise NotTakenError("its inputs and its output have different dtypes")
+    return operands
 
 
 def _within(ratio: float, least: float, end: float) -> None:
@@ -120,21 +134,15 @@ def _mul(candidate: Candidate) -> None:
 
 
 def _prelu(candidate: Candidate) -> None:
-    candidate.counts(2)
-    candidate.input(0).float32().shaped(1, MOST_DIMENSIONS).sized()
-    slope = candidate.input(1, "slope").float32()
-    dims = slope.tensor.dims
-    if not dims or any(size != 1 for size in dims[:-1]):
-        slope.refuse("does not have one value per channel")
-    slope.constant_or_unpacked()
-    candidate.output().float32().shaped(1, MOST_DIMENSIONS).sized()
+    _binary_float(candidate)
+    candidate.input(1, "slope").constant_or_unpacked()
 
 
 ELEMENTWISE: Mapping[str, Check] = {
     **dict.fromkeys(
         (
-            *("ABS", "CEIL", "FLOOR", "HARD_SWISH", "NEG", "RELU", "RELU6", "RELU_N1_TO_1", "ROUND"),
-            *("SQRT", "SQUARE"),
+            *("ABS", "CEIL", "COS", "EXP", "FLOOR", "GELU", "HARD_SWISH", "NEG", "RELU", "RELU6"),
+            *("RELU_N1_TO_1", "ROUND", "RSQRT", "SIN", "SQRT", "SQUARE"),
         ),
         _unary_float,
     ),

@@ -1,4 +1,4 @@
-"""Which nodes of ops that move data, and of MEAN and SUM, the delegate takes.
+"""Which nodes of ops that move data, and of reductions, the delegate takes.
 
 The functions are the ``Visit…Node`` of ``delegates/xnnpack/xnnpack_delegate.cc`` that decide about a node.
 """
@@ -19,21 +19,18 @@ from litesmith.predict.xnnpack.quantization import quantization
 
 def _concatenation(candidate: Candidate) -> None:
     count = len(candidate.node.inputs)
-    candidate.counts((2, 4))
+    candidate.counts((2, 5))
     output = candidate.output().float32_or_quantised().sized()
     inputs = [candidate.input(position, f"input {position}") for position in range(count)]
+    axis = candidate.node.options.integer("axis")
+    for one in inputs:
+        if axis >= len(one.tensor.dims):
+            one.refuse(f"has no dimension {axis}")
     if output.tensor.dtype == "uint8":
         for one in inputs:
             _same_quantization(one, output)
-    dims = output.tensor.dims
-    axis = candidate.node.options.integer("axis")
-    axis += len(dims) if axis < 0 else 0
     for one in inputs:
         one.float32_or_quantised().sized()
-        if len(one.tensor.dims) != len(dims) or _without(one, axis) != _without(output, axis):
-            one.refuse("does not match its output")
-    if not 0 <= axis < len(dims) or sum(one.tensor.dims[axis] for one in inputs) != dims[axis]:
-        output.refuse("is not as long as its inputs combined")
 
 
 def _same_quantization(one: Operand, output: Operand) -> None:
@@ -44,10 +41,6 @@ def _same_quantization(one: Operand, output: Operand) -> None:
     ]
     if parameters[0] != parameters[1]:
         one.refuse("has a different scale or zero point than its output")
-
-
-def _without(operand: Operand, axis: int) -> list[int]:
-    return [size for position, size in enumerate(operand.tensor.dims) if position != axis]
 
 
 def _depth_to_space(candidate: Candidate) -> None:
@@ -68,16 +61,20 @@ def _space_to_depth(candidate: Candidate) -> None:
 
 def _reduction(candidate: Candidate) -> None:
     candidate.counts(2)
-    candidate.input(0).float32_or_quantised().shaped(4).sized()
+    source = candidate.input(0).float32_or_quantised().sized()
     axes = candidate.input(1, "axes").dtype("int32")
     if len(axes.tensor.dims) > 1:
         axes.refuse(f"has {len(axes.tensor.dims)} dimensions")
-    # The delegate recognises neither negative axes nor height alone.
-    along = tuple(sorted(axes.constant().integers()))
-    if along not in {(2,), (1, 2)}:
-        raise NotTakenError(f"it reduces the axes {list(along)}")
-    keeps = candidate.node.options.boolean("keep_dims")
-    candidate.output().float32_or_quantised().shaped(4 if keeps else 4 - len(along)).sized()
+    along = axes.constant().integers()
+    if not along or (along == (0,) and not source.tensor.dims):
+        axes.refuse("is empty")
+    if len(along) > MOST_DIMENSIONS:
+        axes.refuse(f"has {len(along)} numbers")
+    output = candidate.output().float32_or_quantised().sized()
+    if candidate.node.op in {"REDUCE_MAX", "REDUCE_MIN"}:
+        if source.tensor.dtype != output.tensor.dtype:
+            raise NotTakenError("its input and its output have different dtypes")
+        _same_quantization(source, output)
 
 
 def _pad(candidate: Candidate) -> None:
@@ -94,14 +91,20 @@ def _pad(candidate: Candidate) -> None:
 
 def _reshape(candidate: Candidate) -> None:
     candidate.counts((1, 2))
-    candidate.input(0).float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
+    source = candidate.input(0).float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
+    output = candidate.output().float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
+    if output.tensor.dtype != "float32":
+        _same_quantization(source, output)
     if len(candidate.node.inputs) == 2:
         shape = candidate.input(1, "shape").dtype("int32")
         if any(size != 1 for size in shape.tensor.dims[:-1]):
             shape.refuse(f"has {len(shape.tensor.dims)} dimensions")
-        if not shape.tensor.fixed:
-            shape.refuse("is not constant")
-    candidate.output().float32_or_quantised().shaped(0, MOST_DIMENSIONS).sized()
+        dims = shape.constant().integers()
+    else:
+        dims = candidate.node.options.integers("new_shape")
+    # Old models have this for a scalar.
+    if dims in {(0,), (-1,)}:
+        raise NotTakenError(f"its new shape is {list(dims)}")
 
 
 def _slice(candidate: Candidate) -> None:
@@ -110,15 +113,14 @@ def _slice(candidate: Candidate) -> None:
     rank = len(begins.integers())
     if len(sizes.integers()) != rank:
         sizes.refuse("does not match its begin")
-    source = candidate.input(0).float32_or_quantised().shaped(rank).sized()
-    output = candidate.output().float32_or_quantised().shaped(rank).sized()
-    edges = zip(begins.integers(), sizes.integers(), source.tensor.dims, output.tensor.dims, strict=True)
-    for begin, size, whole, made in edges:
-        if size <= 0 and size != -1:
-            sizes.refuse(f"is {list(sizes.integers())}")
-        wanted = whole - begin if size == -1 else size
-        if wanted > whole or wanted != made or begin + wanted > whole:
-            sizes.refuse("does not match its input or its output")
+    source = candidate.input(0).float32_or_quantised().sized()
+    if len(source.tensor.dims) != rank or rank > MOST_DIMENSIONS:
+        source.refuse(f"has {len(source.tensor.dims)} dimensions")
+    candidate.output().float32_or_quantised().sized()
+    if min(begins.integers(), default=0) < 0:
+        begins.refuse(f"is {list(begins.integers())}")
+    if min(sizes.integers(), default=1) <= 0:
+        sizes.refuse(f"is {list(sizes.integers())}")
 
 
 def _split(candidate: Candidate) -> None:
@@ -126,18 +128,10 @@ def _split(candidate: Candidate) -> None:
     candidate.counts(2, (2, 4))
     if candidate.node.options.integer("num_splits") != count:
         raise NotTakenError(f"it has {count} outputs")
-    dimension = candidate.input(0, "dimension").dtype("int32").constant()
-    source = candidate.input(1).float32_or_quantised().sized()
-    dims = source.tensor.dims
-    axis = dimension.integers()[0]
-    axis += len(dims) if axis < 0 else 0
-    if not 0 <= axis < len(dims) or dims[axis] % count:
-        source.refuse(f"cannot be split into {count}")
-    part = (*dims[:axis], dims[axis] // count, *dims[axis + 1 :])
+    candidate.input(0, "dimension").dtype("int32").constant()
+    candidate.input(1).float32_or_quantised().sized()
     for position in range(count):
-        output = candidate.output(position).float32_or_quantised().sized()
-        if output.tensor.dims != part:
-            output.refuse("does not have the shape of a part of its input")
+        candidate.output(position).float32_or_quantised().sized()
 
 
 def _strided_slice(candidate: Candidate) -> None:
@@ -152,21 +146,21 @@ def _strided_slice(candidate: Candidate) -> None:
     rank = len(strides.integers())
     if {len(begins.integers()), len(ends.integers())} != {rank}:
         begins.refuse("does not match its strides")
-    # The delegate does not check begin and end against the shape.
-    candidate.input(0).float32_or_quantised().shaped(rank).sized()
-    candidate.output().float32_or_quantised().shaped(rank).sized()
+    source = candidate.input(0)
+    if len(source.tensor.dims) != rank or rank > MOST_DIMENSIONS:
+        source.refuse(f"has {len(source.tensor.dims)} dimensions")
+    source.float32_or_quantised().sized()
+    candidate.output().float32_or_quantised().sized()
 
 
 def _transpose(candidate: Candidate) -> None:
     candidate.counts(2)
-    source = candidate.input(0).sized()
-    candidate.input(1, "permutation").constant()
-    output = candidate.output().sized()
-    # Checks of the patched delegate: upstream's has none, and XNNPACK refuses all other dtypes.
-    source.float32_or_quantised()
-    output.float32_or_quantised()
-    if len(source.tensor.dims) > MOST_DIMENSIONS:
-        source.refuse(f"has {len(source.tensor.dims)} dimensions")
+    source = candidate.input(0).float32_or_quantised().shaped(1, MOST_DIMENSIONS).sized()
+    permutation = candidate.input(1, "permutation").constant()
+    # Checks of the patched delegate.
+    candidate.output().float32_or_quantised().sized()
+    if len(permutation.dtype("int32").integers()) != len(source.tensor.dims):
+        permutation.refuse("does not match its input")
 
 
 SHAPES: Mapping[str, Check] = {
@@ -174,6 +168,8 @@ SHAPES: Mapping[str, Check] = {
     "DEPTH_TO_SPACE": _depth_to_space,
     "MEAN": _reduction,
     "PAD": _pad,
+    "REDUCE_MAX": _reduction,
+    "REDUCE_MIN": _reduction,
     "RESHAPE": _reshape,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _space_to_depth,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litesmith.predict.arena.ordering import LIBCXX, Library
 from litesmith.predict.xnnpack.delegation import DelegatedSubgraph, Delegation
 from litesmith.predict.xnnpack.memory_plan import workspace_size
 from litesmith.predict.xnnpack.operator_workspace import Cpu
@@ -21,19 +20,16 @@ def workspace_bytes(
     delegation: Delegation,
     architecture: Architecture,
     levels: Sequence[str] = (),
-    library: Library = LIBCXX,
 ) -> int:
     """Bytes of the workspaces of all subgraphs.
 
     ``levels`` are the instruction sets among which a program chooses, by default all of the architecture.
     They matter to FULLY_CONNECTED nodes with computed weights; the result is that of the largest one.
-    ``library`` stands for the toolchain's libraries: zig's C library sorts values of the same size
-    differently than glibc.
     """
     known = levels or [one.name for one in KNOWN[architecture]]
     return max(
         sum(
-            _of_subgraph(graph, part, Cpu(architecture=architecture, level=level, library=library))
+            _of_subgraph(graph, part, Cpu(architecture=architecture, level=level))
             for graph, part in zip(delegation.graphs, delegation.subgraphs, strict=True)
         )
         for level in known

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from litesmith.runtime.selection import SelectedOp, Selection
-from litesmith.runtime.xnnpack.requirements import Requirements
+from litesmith.runtime.xnnpack.required import Requirements
 
 ONLY_DELEGATED = "litesmith::OnlyDelegated"
 """The registration of an op that has no kernel of its own."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from litesmith.runtime.xnnpack import source_index
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack import narrow_gemm, source_index
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.runtime.xnnpack.source_index import SourceIndex
 from litesmith.target import instruction_sets
 from litesmith.target.instruction_sets import Architecture
@@ -15,25 +15,60 @@ from litesmith.target.instruction_sets import Architecture
 _CORE = (
     *("allocator", "cache", "datatype", "indirection", "init", "memory", "memory-planner"),
     *("microkernel-utils", "microparams-init", "mutex", "normalization", "operator-delete"),
-    *("operator-run", "operator-utils", "params", "runtime", "subgraph"),
+    *("operator-utils", "params", "runtime", "subgraph"),
     *("enums/allocation-type", "enums/datatype-strings", "enums/microkernel-type"),
     *("enums/node-type", "enums/operator-type"),
-    *("subgraph/deprecated", "subgraph/reshape-helpers", "subgraph/validation"),
+    *("subgraph/reshape-helpers", "subgraph/validation"),
     *("tables/exp2-k-over-64", "tables/exp2-k-over-2048", "tables/exp2minus-k-over-4"),
     *("tables/exp2minus-k-over-8", "tables/exp2minus-k-over-16", "tables/exp2minus-k-over-32"),
     *("tables/exp2minus-k-over-64", "tables/exp2minus-k-over-2048", "tables/vlog"),
 )
 _THREADS = ("portable-api.c", "memory.c", "pthreads.c", "fastpath.c")
 _PACKING = "src/reference/packing.cc"
-_ALWAYS_WRAPPED = ("src/subgraph/unary.c", "src/tensor.c")
+RUN = "src/operator-run.c"
+"""The file that runs operators: it has a loop of the thread pool for each way to divide their work."""
+
+_ALWAYS_WRAPPED = (RUN, "src/subgraph/unary.c", "src/tensor.c")
 
 REFERENCES = {"unary": "src/reference/unary-elementwise.cc", "binary": "src/reference/binary-elementwise.cc"}
 """Files of the portable functions that take the place of micro-kernels, by kind."""
 
-_DISPATCHING = frozenset({"unary_elementwise_nc", "binary_elementwise_nd", "reduce_nd"})
+_DISPATCHING = frozenset(
+    {"unary_elementwise_nc", "binary_elementwise_nd", "reduce_nd", "resize_bilinear2d_nhwc"}
+)
 """Operators that may ask for many configurations, of which a node needs one: requirements name it."""
 
-_BY_SHAPE = re.compile(r".*_(gemm|gemm_nr2|dwconv|vmulcaddc)")
+_MATRIX_CONFIGS: Mapping[str, tuple[str, ...]] = {
+    "convolution2d_nhwc_f32": ("f32_igemm", "f32_dwconv", "f32_vmulcaddc"),
+    "convolution2d_nhwc_qs8": ("qs8_qc8w_gemm", "qs8_qc8w_dwconv"),
+    "convolution2d_nhwc_qs8_qc8w": ("qs8_qc8w_gemm", "qs8_qc8w_dwconv"),
+    "convolution2d_nhwc_qu8": ("qu8_gemm", "qu8_dwconv"),
+    "convolution2d_nhwc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
+    "deconvolution2d_nhwc_f32": ("f32_igemm",),
+    "deconvolution2d_nhwc_qs8": ("qs8_qc8w_gemm",),
+    "deconvolution2d_nhwc_qs8_qc8w": ("qs8_qc8w_gemm",),
+    "deconvolution2d_nhwc_qu8": ("qu8_gemm",),
+    "deconvolution2d_nhwc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
+    "fully_connected_nc_f32": ("f32_gemm",),
+    "fully_connected_nc_qs8": ("qs8_qc8w_gemm",),
+    "fully_connected_nc_qs8_qc4w": ("qs8_qc4w_gemm",),
+    "fully_connected_nc_qs8_qc8w": ("qs8_qc8w_gemm",),
+    "fully_connected_nc_qu8": ("qu8_gemm",),
+    "fully_connected_nc_qd8_f32_qb4w": ("qd8_f32_qb4w_gemm",),
+    "fully_connected_nc_qd8_f32_qb4w_f16_scales": ("qd8_f32_qb4w_gemm",),
+    "fully_connected_nc_qd8_f32_qc4w": ("qd8_f32_qc4w_gemm",),
+    "fully_connected_nc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
+    "dynamic_fully_connected_nc_f32": ("f32_gemm",),
+    "batch_matrix_multiply_nc_f32": ("f32_gemm",),
+    "batch_matrix_multiply_nc_f32_const_weights": ("f32_gemm",),
+    "batch_matrix_multiply_nc_qs8": ("qs8_qc8w_gemm",),
+    "batch_matrix_multiply_nc_qs8_const_weights": ("qs8_qc8w_gemm",),
+    "batch_matrix_multiply_nc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
+    "batch_matrix_multiply_nc_qd8_f32_qc8w_const_weights": ("qd8_f32_qc8w_gemm",),
+}
+"""The configurations of operators that are made by shared functions, which could ask for all of them."""
+
+_BY_SHAPE = re.compile(r".*_(i?gemm|gemm_nr2|dwconv|vmulcaddc)")
 """Configurations with micro-kernels for different shapes, of which not all are needed."""
 
 _GEMM = re.compile(r"_(i?gemm)_minmax\w*?_ukernel_(\d+)x(\d+)")
@@ -126,7 +161,7 @@ def _configs(
     found = {one.config for one in microkernels}
     for name in operators:
         if name not in _DISPATCHING:
-            found |= set(known.operators[name].configs)
+            found |= set(_MATRIX_CONFIGS.get(name) or known.operators[name].configs)
     return found
 
 
@@ -143,9 +178,23 @@ def _kept(
     kinds = {one.kind for one in wanted}
     taps = sorted(int(match[1]) for symbol in symbols if (match := _TAPS.search(symbol)))
     sizes = {next((n for n in taps if n >= one.taps), 0) for one in wanted if one.kind == "dwconv"}
+    if "_qb4w_" in config:
+        # A micro-kernel that packs weights in blocks is only faster.
+        symbols = [symbol for symbol in symbols if "gemm_goi" not in symbol]
+    # Other ways of packing are optional in XNNPACK, unless a configuration has no other.
+    optional = any("gemm_goi" in symbol for symbol in symbols)
     return [
-        symbol for symbol in symbols if _is_kept(symbol, kinds, max(rows, default=1), sizes, set(operators))
+        symbol
+        for symbol in symbols
+        if (not optional and "weights_and_biases" in symbol)
+        or _is_kept(symbol, kinds, max(rows, default=1), sizes, _users(config, operators))
     ]
+
+
+def _users(config: str, operators: Iterable[str]) -> set[str]:
+    """The operators that multiply matrices with a configuration."""
+    asked = narrow_gemm.WIDE if config == narrow_gemm.NARROW else config
+    return {name for name in operators if asked in _MATRIX_CONFIGS.get(name, ())}
 
 
 def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators: set[str]) -> bool:
@@ -158,13 +207,13 @@ def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators:
     if "_deconv_" in symbol:
         return any(name.startswith("deconvolution2d") for name in operators)
     if "gemm_gio" in symbol:
-        return any(name.startswith("dynamic_fully_connected") for name in operators)
+        return any(name.startswith(("dynamic_fully_connected", "batch_matrix")) for name in operators)
     if "gemm_goi" in symbol:
         return bool(kinds & {"gemm", "gemm1"})
     if "_conv_goki" in symbol or "_conv_kgo" in symbol:
         return bool(kinds & {"igemm", "igemm1"})
     if "weights_and_biases" in symbol or "_gemm_" in symbol or "_igemm_" in symbol:
-        # Optional in XNNPACK: other ways of packing, and kernels that do not clamp their outputs.
+        # Also kernels that do not clamp their outputs.
         return False
     return "_ukernel" not in symbol or "" in kinds
 

@@ -1,10 +1,9 @@
 """GEMM micro-kernels for int8 convolutions with few input channels, other than XNNPACK's choice.
 
-On ARM without dot products, and without assembly, XNNPACK's int8 GEMM micro-kernels multiply eight input
+On aarch64 without dot products, XNNPACK's int8 GEMM micro-kernels for most cores multiply eight input
 channels at once, and pad the missing ones.  The first layer of most models has one or three, so
 that most of the work is wasted.  XNNPACK also has micro-kernels that take one channel after the other
-(``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on;
-``docs/xnnpack.md`` has the numbers.
+(``mlal_lane``).  They need a quarter of the instructions for such a layer, and more from eight channels on.
 """
 
 from __future__ import annotations
@@ -27,32 +26,41 @@ CONFIGS = "src/configs/gemm-config.c"
 CONVOLUTIONS = "src/operators/convolution-nhwc.c"
 
 _FUNCTION = "litesmith_init_narrow_gemm_config"
-_SHUFFLED = re.compile(r"xnn_qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\d)x8c2s4__neon(?:v8)?_mlal")
+_EIGHT = re.compile(r"xnn_qs8_qc8w_(i?gemm)_minmax_fp32_ukernel_(\d)x8c8__asm_aarch64_neon_mlal(?:_prfm)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Tile:
-    """What a micro-kernel computes at once (``mr`` × ``nr``), and XNNPACK's name for its instructions."""
+    """What a micro-kernel computes at once (``mr`` × ``nr``), and XNNPACK's name for its instructions.
+
+    ``single`` is the name where it computes one row, ``several`` where it computes more.
+    """
 
     rows: int
     columns: int
-    instructions: str
+    single: str
+    several: str
 
     def kernel(self, kind: str, rows: int) -> str:
         """The symbol of the micro-kernel of a kind (``gemm`` or ``igemm``) for a number of rows."""
-        shape = f"{rows}x{self.columns}"
-        return f"xnn_qs8_qc8w_{kind}_minmax_fp32_ukernel_{shape}__{self.instructions}_mlal_lane"
+        instructions = self.single if rows == 1 else self.several
+        return f"xnn_qs8_qc8w_{kind}_minmax_fp32_ukernel_{rows}x{self.columns}__{instructions}"
 
 
 _TILES: Mapping[Architecture, _Tile] = {
-    "aarch64": _Tile(rows=4, columns=16, instructions="neonv8"),
-    "armv7": _Tile(rows=4, columns=8, instructions="neon"),
+    # Those that XNNPACK takes on a Cortex-A53: most programs have them anyway.
+    "aarch64": _Tile(
+        rows=4,
+        columns=16,
+        single="neonv8_mlal_lane",
+        several="asm_aarch64_neon_mlal_lane_cortex_a53_prfm",
+    ),
 }
 
 
 def narrow_symbol(symbol: str, architecture: Architecture) -> str:
     """The symbol of :data:`NARROW` in the place of one of :data:`WIDE`: the same where none is better."""
-    match = _SHUFFLED.fullmatch(symbol)
+    match = _EIGHT.fullmatch(symbol)
     if match is None:
         return symbol
     tile = _TILES[architecture]
@@ -64,7 +72,7 @@ def config_choice(architecture: Architecture) -> Iterable[str]:
     if architecture in _TILES:
         yield f"const struct xnn_gemm_config* {_FUNCTION}(void);"
         yield f"#define xnn_init_{WIDE}_config() \\"
-        yield f"  (group_input_channels < {CHANNELS} ? {_FUNCTION}() : xnn_init_{WIDE}_config())"
+        yield f"  (context->group_input_channels < {CHANNELS} ? {_FUNCTION}() : xnn_init_{WIDE}_config())"
 
 
 def config_definition(architecture: Architecture, pointers: Collection[str]) -> Iterable[str]:
@@ -78,8 +86,8 @@ def config_definition(architecture: Architecture, pointers: Collection[str]) -> 
     yield ""
     yield f"const struct xnn_gemm_config* {_FUNCTION}(void) {{"
     yield f"  const struct xnn_gemm_config* wide = xnn_init_{WIDE}_config();"
-    yield "  // With dot products nothing is shuffled, and little is wasted."
-    yield "  if (wide == NULL || wide->log2_sr == 0) return wide;"
+    yield "  // With dot products, and in the assembly for some cores, little is wasted."
+    yield "  if (wide == NULL || wide->nr != 8 || wide->log2_kr != 3) return wide;"
     yield "  static struct xnn_gemm_config narrow;"
     yield "  narrow = *wide;"
     yield "  narrow.minmax = (struct gemm_fused_ukernels){0};"

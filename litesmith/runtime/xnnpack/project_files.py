@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from litesmith.runtime.pins import XNNPACK
 from litesmith.runtime.selection import Selection
 from litesmith.runtime.source_tree import SourceTree
-from litesmith.runtime.xnnpack import library, patched_sources, requirements, wrappers
-from litesmith.runtime.xnnpack.defines import DEFINES, FLAGS
+from litesmith.runtime.xnnpack import library, patched_sources, wrappers
+from litesmith.runtime.xnnpack.defines import FLAGS, defines
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
 from litesmith.runtime.xnnpack.library import XnnpackLibrary
+from litesmith.runtime.xnnpack.required import joined
 from litesmith.target import instruction_sets
 from litesmith.target.profiles import Profile
 
@@ -41,7 +42,7 @@ class XnnpackFiles:
         delegated = [op for op in chosen.ops if op.name in delegated_ops.requirements and not op.custom]
         if not delegated:
             return None
-        required = requirements.joined(one for op in delegated for one in delegated_ops.requirements[op.name])
+        required = joined(one for op in delegated for one in delegated_ops.requirements[op.name])
         return cls(
             delegated_ops=delegated_ops,
             library=library.select(required, profile.architecture, profile.instruction_sets),
@@ -76,7 +77,7 @@ class XnnpackFiles:
     @property
     def defines(self) -> tuple[str, ...]:
         """Defines of XNNPACK's files, of their wrappers, and of the patched files."""
-        return DEFINES
+        return defines(self.profile.architecture)
 
     def own_defines(self) -> tuple[str, ...]:
         """Defines of the project's other files in a program with XNNPACK."""
@@ -118,8 +119,9 @@ class XnnpackFiles:
             "sets": [
                 {
                     "identifier": "k" + "".join(c for c in name.title() if c.isalnum()),
-                    "feature": name,
+                    "feature": name.replace("-", "_"),
                     "hardware": instruction_sets.hardware(architecture, [name]),
+                    "core": instruction_sets.core(architecture, name),
                 }
                 for name in self.library.sets
             ],

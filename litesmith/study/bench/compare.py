@@ -92,7 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict) and {"latency_ms", "ops", "made_with"} <= found.keys():
             return found
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "name a file that bench.board wrote") from None
     raise UsageError(f"{path} is not a measurement of a board", "name a file that bench.board wrote")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from litesmith.base import files, paths, process
 from litesmith.base.errors import ToolError, UsageError, VerificationError
+from litesmith.build import cache
 from litesmith.measure.verify.executor import LocalExecutor, find_executor
 from litesmith.model import samples
 from litesmith.model.model_file import Model
@@ -58,30 +59,48 @@ def require_valgrind() -> str:
     return process.run(["valgrind", "--version"], timeout=60).stdout.decode().strip()
 
 
-def under_emulator(program: Path, target: str, model: Model) -> int:
+def under_emulator(program: Path, target: str, model: Model, cpu: str | None = None) -> int:
     """Instructions of one inference under the target's emulator, on the model's first sample.
+
+    ``cpu`` takes the place of the CPU that the profile's emulator emulates.
 
     Raises:
         ToolError: the emulator is missing, or its plugin cannot be compiled.
         VerificationError: the program failed, or the emulator printed no count.
     """
-    emulator = find_executor(profiles.load(target))
+    emulator = find_executor(profiles.load(target), cpu)
     if not emulator.argv:
         raise UsageError(f"{target} needs no emulator", "measure its time instead")
     name, *options = emulator.argv
-    counting = LocalExecutor(
-        argv=(name, "-plugin", str(_plugin()), *options), description=emulator.description
-    )
+    counting = LocalExecutor(argv=(name, *plugin_arguments(), *options), description=emulator.description)
     _, _, sample = samples.for_measuring(model.analysis, model.path)
 
     def count(runs: int) -> int:
         done = run_program(counting, program, model, ("--runs", str(runs)), sample.inputs)
-        found = re.search(r"executed instructions: (\d+)", done.stderr)
-        if found is None:
-            raise VerificationError(f"{name} printed no count of instructions: {done.stderr.strip()}")
-        return int(found[1])
+        return counted(done.stderr, name)
 
     return _of_one_inference(count, _EMULATOR_INFERENCES)
+
+
+def counted(text: str, emulator: str) -> int:
+    """The count of instructions in what an emulator with :func:`plugin_arguments` printed.
+
+    Raises:
+        VerificationError: there is none.
+    """
+    found = re.search(r"executed instructions: (\d+)", text)
+    if found is None:
+        raise VerificationError(f"{emulator} printed no count of instructions: {text.strip()}")
+    return int(found[1])
+
+
+def plugin_arguments() -> tuple[str, str]:
+    """Arguments that make an emulator count instructions, and print the count when the program ends.
+
+    Raises:
+        ToolError: the plugin cannot be compiled.
+    """
+    return "-plugin", str(_plugin())
 
 
 def _of_one_inference(count: Callable[[int], int], inferences: int) -> int:
@@ -93,7 +112,7 @@ def _plugin() -> Path:
     """The emulator's plugin that counts instructions, compiled for this machine with zig."""
     source = paths.data_folder("templates") / "emulator" / "count_instructions.c"
     target = paths.cache_folder() / "emulator" / f"{files.sha256(source)[:16]}-{platform.machine()}.so"
-    if not target.exists():
+    if not cache.is_whole(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with files.staging_folder(target) as staged:
             output = staged / "plugin.so"
@@ -102,5 +121,5 @@ def _plugin() -> Path:
             if done.code != 0:
                 reason = done.stderr.strip().splitlines()[-1]
                 raise ToolError("the emulator's plugin cannot be compiled", reason)
-            output.replace(target)
+            cache.store(output, target)
     return target

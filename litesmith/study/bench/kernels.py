@@ -1,7 +1,8 @@
 """``bench.kernels``: TensorFlow Lite's own kernels beside XNNPACK's: bytes, and time or instructions.
 
 Programs for x86_64 are timed in turns with the LiteRT wheel.  For other targets the instructions of an
-inference are counted under the emulator, which says nothing about caches and pipelines.
+inference are counted under the emulator, which says nothing about caches and pipelines.  For aarch64, those
+of the wheel are counted, too, on several CPUs.
 """
 
 from __future__ import annotations
@@ -13,24 +14,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from litesmith.base import console, files
-from litesmith.build.request import Request
+from litesmith.base import console
 from litesmith.measure.verify import reference
+from litesmith.model import samples
+from litesmith.study.bench import aarch64_wheel
+from litesmith.study.bench.aarch64_wheel import Aarch64Wheel
+from litesmith.study.bench.both_kernels import built_with_both
 from litesmith.study.bench.instruction_count import under_emulator
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.timing import WheelTime, require_runs, time_in_turns
-from litesmith.workflow import build_and_verify
 from litesmith.workflow.build_and_verify import Outcome
 
 DEFAULT_TARGETS = ("x86_64", "aarch64", "armv7")
-_CHOICES = ("builtin", "xnnpack")
+_WITH_WHEEL = "aarch64"
 
 
 @dataclass(frozen=True, kw_only=True)
 class KernelsProgram:
     """The program of a model with one choice of kernels on one target.
 
-    ``code`` is in bytes.  One inference takes ``ms`` (the median) or ``instructions``: one of them is set.
+    ``code`` is in bytes.  One inference takes ``ms`` or ``instructions``: one of them is set.
     ``delegated`` of the model's ``nodes`` run in XNNPACK.
     """
 
@@ -45,11 +48,23 @@ class KernelsProgram:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CpuComparison:
+    """Instructions of one inference on an emulated CPU: of the program with XNNPACK, and of the wheel."""
+
+    target: str
+    model: str
+    cpu: str
+    program: int
+    wheel: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class KernelsReport:
     """The measurements of all targets and models, and what they were made with."""
 
     programs: tuple[KernelsProgram, ...]
     wheels: tuple[WheelTime, ...]
+    cpus: tuple[CpuComparison, ...]
     made_with: tuple[str, ...]
 
     def of(self, target: str, model: str, kernels: str) -> KernelsProgram:
@@ -82,23 +97,56 @@ def run(targets: Sequence[str], models: Sequence[str], runs: int) -> KernelsRepo
     require_runs(runs)
     programs: list[KernelsProgram] = []
     wheels: list[WheelTime] = []
+    cpus: list[CpuComparison] = []
     made_with: list[str] = []
+    emulated = _emulated_wheel(targets or DEFAULT_TARGETS)
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
         for target in targets or DEFAULT_TARGETS:
             for name in models or default_models():
-                outcomes = {kernels: _build(target, name, kernels, Path(scratch)) for kernels in _CHOICES}
+                outcomes = built_with_both(target, name, Path(scratch))
                 measured, wheel = _measure(target, name, outcomes, runs)
                 programs += measured
                 wheels += [wheel] if wheel else []
+                if emulated and target == _WITH_WHEEL:
+                    cpus += _compared(emulated, outcomes["xnnpack"])
             compiler = next(reversed(outcomes.values())).manifest.toolchain
             made_with.append(f"{target}: {compiler['name']} {compiler['version']}")
     made_with.append(f"wheel: {reference.describe()}, and with its default delegates; one thread")
-    return KernelsReport(programs=tuple(programs), wheels=tuple(wheels), made_with=tuple(made_with))
+    if emulated:
+        made_with.append(f"{_WITH_WHEEL}: the wheel's instructions contain those of Python's call")
+    return KernelsReport(
+        programs=tuple(programs), wheels=tuple(wheels), cpus=tuple(cpus), made_with=tuple(made_with)
+    )
 
 
-def _build(target: str, name: str, kernels: str, scratch: Path) -> Outcome:
-    folder = scratch / f"{target}-{files.digest_of(name)[:8]}-{kernels}"
-    return build_and_verify.build(Request(target=target, models=(name,), out=str(folder), kernels=kernels))
+def _emulated_wheel(targets: Sequence[str]) -> Aarch64Wheel | None:
+    """The wheel for aarch64, where the target is measured and the wheel can be installed."""
+    if _WITH_WHEEL not in targets:
+        return None
+    reason = aarch64_wheel.missing()
+    if reason is None:
+        return aarch64_wheel.install()
+    console.note(f"{reason}: without them, programs for {_WITH_WHEEL} are not compared with the wheel")
+    return None
+
+
+def _compared(wheel: Aarch64Wheel, outcome: Outcome) -> list[CpuComparison]:
+    """The program beside the wheel on each CPU."""
+    (model,) = outcome.models
+    _, _, sample = samples.for_measuring(model.analysis, model.path)
+    found = []
+    for cpu in aarch64_wheel.CPUS:
+        console.note(f"measuring {short_name(model)} and the wheel on {cpu.name}")
+        found.append(
+            CpuComparison(
+                target=_WITH_WHEEL,
+                model=short_name(model),
+                cpu=cpu.name,
+                program=under_emulator(outcome.program, _WITH_WHEEL, model, cpu.name),
+                wheel=wheel.instructions(model.path, sample.inputs, cpu),
+            )
+        )
+    return found
 
 
 def _measure(

@@ -21,7 +21,7 @@ from litesmith.base import console, files
 from litesmith.base.errors import BoardError, UsageError
 from litesmith.board.deploy import lock
 from litesmith.board.deploy.deployer import require_fit
-from litesmith.board.deploy.executor import BoardExecutor
+from litesmith.board.deploy.executor import BoardExecutor, output_counts
 from litesmith.board.deploy.inventory import Board
 from litesmith.board.deploy.package import Package, pack
 from litesmith.board.deploy.probe import Facts, probe
@@ -116,11 +116,15 @@ class _Programs:
 
 @dataclass(frozen=True, kw_only=True)
 class _Case:
-    """What is measured: the options that choose a part of the model, and its inputs with their name."""
+    """What is measured: the options that choose a part of the model, and its inputs with their name.
+
+    ``outputs`` is that of :class:`BoardExecutor`.
+    """
 
     name: str
     arguments: tuple[str, ...]
     sample: samples.Sample
+    outputs: Mapping[str | None, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +171,7 @@ def _build(request: Request) -> _Programs:
 
 def _case(model: Model, choice: Choice) -> _Case:
     part, name, sample = samples.for_measuring(model.analysis, model.path, choice)
-    return _Case(name=name, arguments=tuple(part.arguments()), sample=sample)
+    return _Case(name=name, arguments=tuple(part.arguments()), sample=sample, outputs=output_counts((part,)))
 
 
 def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptions) -> _Readings:
@@ -176,7 +180,9 @@ def _measure(remote: Remote, programs: _Programs, case: _Case, options: RunOptio
     facts = probe(remote)
     require_fit(remote.board, facts, package)
     token = lock.new_token()
-    executor = BoardExecutor(remote=remote, token=token, description=remote.board.name, step=_STEP)
+    executor = BoardExecutor(
+        remote=remote, token=token, description=remote.board.name, outputs=case.outputs, step=_STEP
+    )
     arguments = (
         *("--model", remote_path(remote.board, package.digests[package.model_name(0)])),
         *case.arguments,
@@ -216,7 +222,12 @@ def _run_program(
     if ended.code != 0:
         lines = ended.stderr.strip().splitlines() or [f"exit code {ended.code}"]
         raise BoardError(board.name, _STEP, f"the program failed: {lines[-1]}", "run it on the board by hand")
-    printed: dict[str, Any] = json.loads(ended.stdout)
+    try:
+        printed = json.loads(ended.stdout)
+    except (ValueError, RecursionError):
+        printed = None
+    if not isinstance(printed, dict):
+        raise BoardError(board.name, _STEP, "the program did not print JSON", "run it on the board by hand")
     return printed
 
 
@@ -226,6 +237,18 @@ def _clock(remote: Remote) -> dict[str, str]:
 
 
 def _report(
+    board: Board, programs: _Programs, case: _Case, options: RunOptions, readings: _Readings
+) -> BoardReport:
+    try:
+        return _reported(board, programs, case, options, readings)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # The JSON is the board's.
+        raise BoardError(
+            board.name, _STEP, f"the JSON of the program is not as expected: {error}", "run it there by hand"
+        ) from None
+
+
+def _reported(
     board: Board, programs: _Programs, case: _Case, options: RunOptions, readings: _Readings
 ) -> BoardReport:
     analysis = programs.model.analysis

@@ -33,7 +33,7 @@ def default_models() -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimisedProgram:
-    """A program of one model: bytes of code, and instructions and median milliseconds of one inference."""
+    """A program of one model: bytes of code, and instructions and milliseconds of one inference."""
 
     model: str
     optimise: str

@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import console
-from litesmith.build.request import Request
 from litesmith.measure.verify import reference
 from litesmith.model.model_file import Model
+from litesmith.study.bench import published_models
+from litesmith.study.bench.both_kernels import built_with_both
 from litesmith.study.bench.models import default_models, short_name
 from litesmith.study.bench.ruy_kernels import KernelRun, kernel_runs
 from litesmith.study.bench.timing import ROUNDS, require_runs, time_in_turns
-from litesmith.workflow import build_and_verify
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Median milliseconds of one inference in the program, the wheel, and the wheel with XNNPACK."""
+    """Milliseconds of one inference in program and wheel, with built-in kernels and with XNNPACK."""
 
     model: str
     program_ms: float
     wheel_ms: float
-    xnnpack_ms: float
+    xnnpack_program_ms: float
+    xnnpack_wheel_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,38 +43,40 @@ class SpeedReport:
 
 
 def run(models: Sequence[str], runs: int) -> SpeedReport:
-    """Measures the models; without any, :func:`default_models`.
+    """Measures the models; without any, :func:`default_models` and :mod:`.published_models`.
 
     Raises:
         LitesmithError: a build or a run failed.
     """
     require_runs(runs)
-    names = tuple(models) or default_models()
     speeds: list[Speed] = []
     made_with: list[str] = []
     with tempfile.TemporaryDirectory(prefix="litesmith-") as scratch:
+        names = tuple(models) or (*default_models(), *published_models.write(Path(scratch)))
         for name in names:
-            out = Path(scratch) / f"{len(speeds)}"
-            built = build_and_verify.build(Request(target="x86_64", models=(name,), out=str(out)))
+            outcomes = built_with_both("x86_64", name, Path(scratch))
+            builtin, xnnpack = outcomes["builtin"], outcomes["xnnpack"]
             console.note(f"measuring {name}")
-            speeds.append(_measure(built.models[0], built.program, runs))
-            manifest = built.manifest
-            digests = manifest.binary["sha256"][:12], manifest.models[0].sha256[:12]
-            made_with.append(f"{name}: program {digests[0]}, model {digests[1]}")
+            speeds.append(_measure(builtin.models[0], builtin.program, xnnpack.program, runs))
+            manifest = builtin.manifest
+            digests = [one.manifest.binary["sha256"][:12] for one in (builtin, xnnpack)]
+            model = manifest.models[0]
+            made_with.append(f"{name}: programs {' and '.join(digests)}, model {model.sha256[:12]}")
         kernels = kernel_runs(names[0], Path(scratch))
     manifest_flags = " ".join((*manifest.flags["target"], *manifest.flags["common"]))
     made_with += [
         f"{manifest.toolchain['name']} {manifest.toolchain['version']}: {manifest_flags}",
-        f"wheel: {reference.describe()}; median of {ROUNDS} rounds of {runs // ROUNDS} inferences",
+        f"wheel: {reference.describe()}; lowest median of {ROUNDS} rounds of {runs // ROUNDS} inferences",
     ]
     return SpeedReport(speeds=tuple(speeds), kernels=kernels, made_with=tuple(made_with))
 
 
-def _measure(model: Model, program: Path, runs: int) -> Speed:
-    times = time_in_turns(model, [program], runs)
+def _measure(model: Model, builtin: Path, xnnpack: Path, runs: int) -> Speed:
+    times = time_in_turns(model, [builtin, xnnpack], runs)
     return Speed(
         model=short_name(model),
-        program_ms=times.programs[program],
+        program_ms=times.programs[builtin],
         wheel_ms=times.wheel.ms,
-        xnnpack_ms=times.wheel.xnnpack_ms,
+        xnnpack_program_ms=times.programs[xnnpack],
+        xnnpack_wheel_ms=times.wheel.xnnpack_ms,
     )

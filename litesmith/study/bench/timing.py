@@ -6,7 +6,6 @@ They take turns within one run, so that the ratio of their times holds although 
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,15 +24,18 @@ from litesmith.study.bench.execution import run_program
 from litesmith.study.bench.models import short_name
 from litesmith.target import profiles
 
-ROUNDS = 5
-"""Turns of each program and of the wheel; the median of their medians counts."""
+ROUNDS = 15
+"""Turns of each program and of the wheel; the lowest of their medians counts.
+
+Other work on the machine only adds to times, and lasts for several turns.
+"""
 
 _WARM_UP = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class WheelTime:
-    """Median milliseconds of one inference in the wheel, without delegates and with XNNPACK; one thread."""
+    """Milliseconds of one inference in the wheel, without delegates and with XNNPACK; one thread."""
 
     model: str
     ms: float
@@ -42,7 +44,7 @@ class WheelTime:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Median milliseconds of one inference: of each program, and of the wheel in the same run."""
+    """Milliseconds of one inference: of each program, and of the wheel in the same run."""
 
     programs: Mapping[Path, float]
     wheel: WheelTime
@@ -77,11 +79,11 @@ def time_in_turns(model: Model, programs: Sequence[Path], runs: int) -> Times:
         wheel.measure(each)
         xnnpack.measure(each)
     return Times(
-        programs={program: statistics.median(found) for program, found in medians.items()},
+        programs={program: min(found) for program, found in medians.items()},
         wheel=WheelTime(
             model=short_name(model),
-            ms=statistics.median(wheel.medians),
-            xnnpack_ms=statistics.median(xnnpack.medians),
+            ms=min(wheel.medians),
+            xnnpack_ms=min(xnnpack.medians),
         ),
     )
 

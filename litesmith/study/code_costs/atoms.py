@@ -16,7 +16,7 @@ from litesmith.predict.code_size.xnnpack_costs import Atom
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack import narrow_gemm, source_index
-from litesmith.runtime.xnnpack.requirements import RequiredMicrokernels, Requirements
+from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.study import op_models
 from litesmith.study.code_costs.programs import real_models
 from litesmith.target.profiles import Profile
@@ -101,8 +101,10 @@ def _kernel(config: str) -> Requirements:
 def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokernels]]]:
     """Operators and micro-kernels of an op that multiplies matrices."""
     for number, start in _CONFIGS.items():
+        # XNNPACK's convolutions of float32 have a configuration of their own.
+        product = "igemm" if number == "f32" and op != _FULLY_CONNECTED else "gemm"
         gemm = {
-            kind: RequiredMicrokernels(config=f"{start}_gemm", kind=kind)
+            kind: RequiredMicrokernels(config=f"{start}_{product}", kind=kind)
             for kind in ("gemm", "gemm1", "igemm", "igemm1")
         }
         if op in _CONVOLUTIONS:

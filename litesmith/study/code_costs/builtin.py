@@ -1,7 +1,7 @@
 """Measures the costs of TensorFlow Lite's own kernels: what each op adds to a program.
 
 The measurement uses no models: each op is linked with each set of dtypes that its kernel is known to have.
-Models are built afterwards, to compare them with their estimates.
+Programs of several ops, and those of models, are compared with their estimates.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from litesmith.base import files
-from litesmith.build.builder import Builder, workshop
-from litesmith.measure.size import elf
+from litesmith.build.builder import workshop
 from litesmith.model import contents
 from litesmith.model.model_file import open_model
 from litesmith.predict.code_size import builtin_costs
 from litesmith.predict.code_size.builtin_costs import BuiltinCosts, Entry, OpVariant
 from litesmith.runtime import op_registry, source_tree
 from litesmith.runtime.op_registry import Registry
+from litesmith.runtime.pruning import OTHER_ORDER
 from litesmith.runtime.selection import SelectedOp, Selection, select
 from litesmith.study import op_models
 from litesmith.study.code_costs.programs import (
@@ -41,6 +41,13 @@ _COMMON = frozenset(
 )
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 
+_MIXED = 16
+"""The least number of ops in a program of several."""
+
+# Labels of programs that no op or model has.
+_NO_OPS = ""
+_SPARSE = "sparse weights"
+
 
 def measure(profile: Profile, name: ToolchainName) -> CostsReport:
     """Measures all ops, writes the file, and compares estimates with models that are built.
@@ -54,11 +61,26 @@ def measure(profile: Profile, name: ToolchainName) -> CostsReport:
         tree=source_tree.source_tree(),
         registry=op_registry.load(),
     )
-    cases = _cases(measurement.registry)
-    with workshop(profile, measurement.toolchain, measurement.tree) as builder:
-        made = _measured(measurement, builder, _programs(cases))
-        rows = _compared(measurement, builder, made, cases)
-    unseen = (_unseen_error(made, cases[case], measurement.registry, rows[f"op:{case}"]) for case in cases)
+    registry = measurement.registry
+    cases = _cases(registry)
+    wanted = _programs(cases)
+    cases = _without_others(cases, wanted)
+    chosen = {name: select([open_model(name).analysis], registry) for name in real_models()}
+    chosen |= {f"op:{case}": selection for case, selection in cases.items()}
+    chosen |= {
+        name: selection_of(*(_selected(registry, program) for program in several))
+        for name, several in mixtures(wanted).items()
+    }
+    made, codes = _measured(measurement, wanted, chosen)
+    rows = {
+        name: Comparison(
+            model=name,
+            estimated=builtin_costs.estimate(made, one, registry.runtime).code,
+            measured=codes[name],
+        )
+        for name, one in chosen.items()
+    }
+    unseen = (_unseen_error(made, cases[case], registry, rows[f"op:{case}"]) for case in cases)
     found = accuracy(list(rows.values()), [error for error in unseen if error is not None])
     path = builtin_costs.path_of(profile, measurement.toolchain)
     files.write_atomically(path, builtin_costs.to_text(dataclasses.replace(made, accuracy=found)))
@@ -96,34 +118,71 @@ def _programs(cases: Mapping[str, Selection]) -> list[OpVariant]:
     return sorted(common | {program for program in every if program.op not in known})
 
 
-def _measured(measurement: Measurement, builder: Builder, wanted: Sequence[OpVariant]) -> BuiltinCosts:
-    """The costs, from the program without ops and the programs of each op and set of dtypes."""
-    known = measurement.registry.by_name()
-    programs = {str(program): program for program in wanted}
-    projects = {"": measurement.project(selection_of())}
-    for label, program in programs.items():
-        op = SelectedOp.of(known[program.op], dtypes=program.dtypes, depthwise=DEPTHWISE_ROWS[program.rows])
-        projects[label] = measurement.project(selection_of(op))
-    seen: dict[str, tuple[Symbols, int]] = builder.examine(
-        projects, lambda label, binary: symbols(projects[label], binary)
+def _without_others(cases: Mapping[str, Selection], wanted: Sequence[OpVariant]) -> dict[str, Selection]:
+    """The models whose ops are measured with just their dtypes."""
+    known = {(program.op, program.dtypes) for program in wanted}
+    return {
+        name: chosen
+        for name, chosen in cases.items()
+        if all((op.name, op.dtypes) in known for op in chosen.ops)
+    }
+
+
+def mixtures(wanted: Sequence[OpVariant]) -> dict[str, list[OpVariant]]:
+    """Sets of ops with the same dtypes, by name; each op is in at most one of them for each set of dtypes.
+
+    Their programs are linked from the objects of single ops, as ops that share a file have the same dtypes.
+    """
+    by_dtypes: dict[tuple[str, ...], list[OpVariant]] = {}
+    for program in wanted:
+        if program.rows != "all" and program.op not in OTHER_ORDER:
+            by_dtypes.setdefault(program.dtypes, []).append(program)
+    return {
+        f"mixed:{'+'.join(dtypes)}:{start}": several[start :: len(several) // _MIXED]
+        for dtypes, several in by_dtypes.items()
+        for start in range(len(several) // _MIXED)
+    }
+
+
+def _selected(registry: Registry, program: OpVariant) -> SelectedOp:
+    return SelectedOp.of(
+        registry.by_name()[program.op], dtypes=program.dtypes, depthwise=DEPTHWISE_ROWS[program.rows]
     )
-    sparse = builder.variants({"": measurement.project(selection_of(sparse=True))})[""]
-    base_symbols, base = seen[""]
+
+
+def _measured(
+    measurement: Measurement, wanted: Sequence[OpVariant], models: Mapping[str, Selection]
+) -> tuple[BuiltinCosts, Mapping[str, int]]:
+    """The costs, and the bytes of code of the programs of ``models``.
+
+    The costs come from the program without ops and from those of each op and set of dtypes.
+    """
+    programs = {str(program): program for program in wanted}
+    selections = {_NO_OPS: selection_of(), _SPARSE: selection_of(sparse=True), **models}
+    for label, program in programs.items():
+        selections[label] = selection_of(_selected(measurement.registry, program))
+    projects = {label: measurement.project(chosen) for label, chosen in selections.items()}
+    with workshop(measurement.profile, measurement.toolchain, measurement.tree, precompile=True) as builder:
+        seen: dict[str, tuple[Symbols, int]] = builder.examine(
+            projects, lambda label, binary: symbols(projects[label], binary)
+        )
+    base_symbols, base = seen[_NO_OPS]
     made = BuiltinCosts(
         key=builtin_costs.key_of(measurement.profile, measurement.toolchain),
         made_with=measurement.made_with,
         base=base,
-        sparse=elf.program_size(sparse).code - base,
+        sparse=seen[_SPARSE][1] - base,
         classes=(),
         entries=(),
         accuracy=None,
     )
-    return with_entries(
+    with_all = with_entries(
         made,
         base_symbols,
         {program: seen[label][0] for label, program in programs.items()},
         {program: seen[label][1] for label, program in programs.items()},
     )
+    return with_all, {name: seen[name][1] for name in models}
 
 
 def with_entries(
@@ -145,24 +204,6 @@ def with_entries(
         for program in programs
     )
     return dataclasses.replace(made, classes=sizes, entries=entries)
-
-
-def _compared(
-    measurement: Measurement, builder: Builder, made: BuiltinCosts, cases: Mapping[str, Selection]
-) -> dict[str, Comparison]:
-    """Real models by name, and single-op models as ``op:NAME``: their estimates and their measured sizes."""
-    registry = measurement.registry
-    chosen = {name: select([open_model(name).analysis], registry) for name in real_models()}
-    chosen |= {f"op:{name}": case for name, case in cases.items()}
-    measured = builder.variants({name: measurement.project(one) for name, one in chosen.items()})
-    return {
-        name: Comparison(
-            model=name,
-            estimated=builtin_costs.estimate(made, one, registry.runtime).code,
-            measured=elf.program_size(measured[name]).code,
-        )
-        for name, one in chosen.items()
-    }
 
 
 def _unseen_error(made: BuiltinCosts, chosen: Selection, registry: Registry, row: Comparison) -> float | None:

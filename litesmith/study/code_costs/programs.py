@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from litesmith.base import paths
 from litesmith.build.builder import Binary
+from litesmith.build.cache import located
 from litesmith.build.project import Project, ProjectOptions
 from litesmith.measure.size import elf
 from litesmith.measure.size.anatomy import DELEGATE, HEADERS
@@ -16,6 +17,7 @@ from litesmith.measure.size.measurement import anatomise
 from litesmith.model.analysis import UNKNOWN_ROW, DepthwiseRow
 from litesmith.model.zoo import MODELS
 from litesmith.predict.code_size.builtin_costs import Rows
+from litesmith.runtime.engines.interpreter import glue
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.source_tree import SourceTree
@@ -46,14 +48,27 @@ class Measurement:
     registry: Registry
 
     def project(self, chosen: Selection, delegated_ops: DelegatedOps | None = None) -> Project:
-        """The project of a selection."""
-        return Project.of(
+        """The project of a selection.
+
+        Its table of ops lists all dtypes and versions of each op.  It has the same size with fewer, and
+        programs that are otherwise equal are linked once.
+        """
+        project = Project.of(
             chosen,
             ProjectOptions(name="program", delegated_ops=delegated_ops),
             profile=self.profile,
             tree=self.tree,
             runtime=self.registry.runtime,
         )
+        known = self.registry.by_name()
+        ops = tuple(
+            dataclasses.replace(op, dtypes=known[op.name].dtypes, versions=known[op.name].versions)
+            for op in project.selection.ops
+        )
+        whole = dataclasses.replace(project.selection, ops=ops)
+        # All other files are already made for the dtypes of the selection.
+        table = glue.files_of_selection(whole, embedded_size=0, xnnpack=None)
+        return dataclasses.replace(project, selection=whole, files={**project.files, **table})
 
     @property
     def made_with(self) -> str:
@@ -91,7 +106,7 @@ def symbols(project: Project, binary: Binary) -> tuple[Symbols, int]:
 
 def _texts(binary: Binary, source: str) -> set[bytes]:
     """The strings in the object of one of the project's own files."""
-    objects = (elf.Elf.read(Path(path)) for path, name in binary.objects.items() if name == source)
+    objects = (elf.Elf.read(located(path)) for path, name in binary.objects.items() if name == source)
     return {
         text
         for one in objects

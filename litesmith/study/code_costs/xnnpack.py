@@ -24,7 +24,7 @@ from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.pins import COMPONENTS, XNNPACK_COMPONENTS
 from litesmith.runtime.selection import SelectedOp, Selection, select
 from litesmith.runtime.xnnpack.delegated_ops import DelegatedOps
-from litesmith.runtime.xnnpack.requirements import Requirements
+from litesmith.runtime.xnnpack.required import Requirements
 from litesmith.study.code_costs.atoms import COMPANION, Atoms, all_atoms, mixtures
 from litesmith.study.code_costs.programs import (
     DEPTHWISE_ROWS,
@@ -60,7 +60,7 @@ def measure(profile: Profile, name: ToolchainName) -> CostsReport:
         registry=op_registry.load(),
     )
     wanted = all_atoms(profile, measurement.registry)
-    with workshop(profile, toolchain, measurement.tree) as builder:
+    with workshop(profile, toolchain, measurement.tree, precompile=True) as builder:
         seen = _examined(measurement, builder, builtin, wanted)
         made = _costs(measurement, builtin, wanted, seen)
         rows = _compared(measurement, builder, builtin, made, wanted)

@@ -17,15 +17,21 @@ from litesmith.study.op_models import (
     conditions,
     control,
     conversions,
+    half_precision,
     images,
     indexing,
     matrices,
+    narrow_integers,
     others,
     quantisation,
+    ranks,
     recurrent,
     reductions,
     shapes,
+    stablehlo,
     unary,
+    weights,
+    windows,
 )
 from litesmith.study.op_models.writer import Case
 
@@ -43,6 +49,12 @@ FAMILIES = (
     recurrent,
     control,
     others,
+    stablehlo,
+    windows,
+    half_precision,
+    narrow_integers,
+    weights,
+    ranks,
 )
 
 WITHOUT_A_MODEL: Mapping[str, str] = {}

@@ -14,7 +14,7 @@ _ARITHMETIC = (
     TypedOp("ADD", "float32 int32 int64 int8* uint8* int16*", "Add"),
     TypedOp("SUB", "float32 int32 int64 int8* uint8* int16*", "Sub"),
     TypedOp("MUL", "float32 int32 int64 int8* uint8* int16* uint32 complex64", "Mul"),
-    TypedOp("DIV", "float32 int32 uint8*", "Div"),
+    TypedOp("DIV", "float32 int32 uint8* int8* int16*", "Div"),
     TypedOp("MAXIMUM", "float32 int8* uint8* int16* int32 int64", "MaximumMinimum"),
     TypedOp("MINIMUM", "float32 int8* uint8* int16* int32 int64", "MaximumMinimum"),
     TypedOp("POW", "float32 int32", "Pow"),
@@ -29,12 +29,12 @@ _ARITHMETIC = (
 )
 
 _COMPARISONS = (
-    TypedOp("EQUAL", "float32 int32 int64 int8* uint8* int16* bool", "Equal"),
-    TypedOp("NOT_EQUAL", "float32 int32 int64 int8* uint8* bool", "NotEqual"),
-    TypedOp("GREATER", "float32 int32 int64 int8* uint8*", "Greater"),
+    TypedOp("EQUAL", "float32 int32 int64 int8* uint8* int16 int16* bool", "Equal"),
+    TypedOp("NOT_EQUAL", "float32 int32 int64 int8* uint8* int16* bool", "NotEqual"),
+    TypedOp("GREATER", "float32 int32 int64 int8* uint8* int16*", "Greater"),
     TypedOp("GREATER_EQUAL", "float32 int32 int64 int8* uint8* int16*", "GreaterEqual"),
     TypedOp("LESS", "float32 int32 int64 int8* uint8* int16*", "Less"),
-    TypedOp("LESS_EQUAL", "float32 int32 int64 int8* uint8*", "LessEqual"),
+    TypedOp("LESS_EQUAL", "float32 int32 int64 int8* uint8* int16*", "LessEqual"),
 )
 
 _WITH_ACTIVATION = {"ADD", "SUB", "MUL", "DIV"}
@@ -69,7 +69,9 @@ def pairs() -> OpModels:
                 g.op(op.name, inputs, [output], op.options, **options)
                 if not kind.quantised:
                     g.sample("small", *(_small(rng, kind.dtype, shape) for shape in shapes))
-                yield op.name, kind.label + label, g
+                # A quantised type of the same name has the label without its star.
+                plain = " plain" if f"{kind.label}*" in op.types else ""
+                yield op.name, kind.label + plain + label, g
 
 
 def _small(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> Array:

@@ -15,6 +15,10 @@ def reversals() -> OpModels:
         x, y = g.input([3, 4, 2], kind), g.output(kind)
         g.op("REVERSE_V2", [x, g.const([1], "int32")], [y], "ReverseV2")
         yield "REVERSE_V2", kind.label, g
+        g = Graph()
+        x, y = g.input([3, 4, 2], kind), g.output(kind)
+        g.op("REVERSE_V2", [x, g.const([0, 1], "int32")], [y], "ReverseV2")
+        yield "REVERSE_V2", f"{kind.label} of two axes", g
     for kind in types("float32 uint8* int16* int32 int64"):
         g = Graph()
         x, y = g.input([3, 4, 2], kind), g.output(kind)
@@ -37,11 +41,36 @@ def diagonals() -> OpModels:
 
 def gather_nd() -> OpModels:
     """Picks slices by their indices."""
-    for kind in types("float32 int8* uint8* int16* int32 int64"):
+    for kind in types("float32 int8* uint8* int16* int32 int64 bool"):
         g = Graph()
         x, y = g.input([3, 4, 2], kind), g.output(kind)
         g.op("GATHER_ND", [x, g.const([[0, 1], [2, 3]], "int32")], [y], "GatherNd")
         yield "GATHER_ND", kind.label, g
+
+
+def indices() -> OpModels:
+    """Positions of 16 and of 64 bits; batches of positions; a slice from a begin to a length."""
+    (kind,) = types("float32")
+    for index in ("int16", "int64"):
+        g = Graph()
+        g.op("GATHER", [g.input([2, 3, 4]), g.const([1, 0, 2], index)], [g.output()], "Gather", axis=1)
+        yield "GATHER", f"{kind.label} by {index}", g
+        g = Graph()
+        g.op("GATHER_ND", [g.input([3, 4, 2]), g.const([[0, 1], [2, 3]], index)], [g.output()], "GatherNd")
+        yield "GATHER_ND", f"{kind.label} by {index}", g
+    g = Graph()
+    at = g.const([[2, 0], [1, 1]], "int32")
+    g.op("GATHER", [g.input([2, 3, 4]), at], [g.output()], "Gather", axis=1, batchDims=1)
+    yield "GATHER", f"{kind.label} in batches", g
+    g = Graph()
+    begin, size = g.const([0, 1, 1], "int64"), g.const([2, 3, -1], "int64")
+    g.op("SLICE", [g.input([2, 5, 3]), begin, size], [g.output()], "Slice")
+    yield "SLICE", f"{kind.label} by int64", g
+    g = Graph()
+    begin, size, strides = (g.const(value, "int32") for value in ([1, 0, 0], [2, 5, 3], [1, 2, 1]))
+    inputs = [g.input([4, 5, 3]), begin, size, strides]
+    g.op("STRIDED_SLICE", inputs, [g.output()], "StridedSlice", offset=True)
+    yield "STRIDED_SLICE", f"{kind.label} of a length", g
 
 
 def scatter_nd() -> OpModels:
@@ -65,12 +94,13 @@ def sparse_to_dense() -> OpModels:
 
 def dynamic_update_slice() -> OpModels:
     """Overwrites part of a tensor."""
-    for kind in types("float32 int8 int32 int64 bool"):
-        g = Graph()
-        x, update = g.input([4, 5], kind), g.input([2, 3], kind)
-        start = g.const([1, 2], "int32")
-        g.op("DYNAMIC_UPDATE_SLICE", [x, update, start], [g.output(kind)], "DynamicUpdateSlice")
-        yield "DYNAMIC_UPDATE_SLICE", kind.label, g
+    for kind in types("float32 int8 int16 int32 int64 bool"):
+        for label, index in (("", "int32"), (" by int64", "int64")):
+            g = Graph()
+            x, update = g.input([4, 5], kind), g.input([2, 3], kind)
+            start = g.const([1, 2], index)
+            g.op("DYNAMIC_UPDATE_SLICE", [x, update, start], [g.output(kind)], "DynamicUpdateSlice")
+            yield "DYNAMIC_UPDATE_SLICE", kind.label + label, g
 
 
 def one_hot() -> OpModels:
@@ -119,6 +149,6 @@ def unique() -> OpModels:
 
 
 FAMILY = (
-    *(reversals, diagonals, gather_nd, scatter_nd, sparse_to_dense, dynamic_update_slice),
+    *(reversals, diagonals, gather_nd, indices, scatter_nd, sparse_to_dense, dynamic_update_slice),
     *(one_hot, fill, ranges, broadcast_args, unique),
 )

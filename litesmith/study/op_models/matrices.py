@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from litesmith.model.tensors import Array
-from litesmith.study.op_models.tensor_types import Quant, TensorType
+from litesmith.study.op_models.tensor_types import Affine, TensorType
 from litesmith.study.op_models.writer import Graph, OpModels
 
 # One stream of random numbers: the values depend on the order of the models and of their tensors.
@@ -68,11 +68,11 @@ def _weights(arithmetic: str, shape: tuple[int, ...], channel: int | None) -> _W
     return _Weights(values, weights, TensorType(dtype, _bias_quant(quant, input_scale)))
 
 
-def _scales(scales: list[float], channel: int) -> Quant:
+def _scales(scales: list[float], channel: int) -> Affine:
     return scales, [0] * len(scales), channel
 
 
-def _bias_quant(weights: Quant, input_scale: float) -> Quant:
+def _bias_quant(weights: Affine, input_scale: float) -> Affine:
     if len(weights) == 3:
         return _scales([input_scale * scale for scale in weights[0]], 0)
     return input_scale * weights[0], 0
@@ -173,7 +173,7 @@ def four_bits() -> OpModels:
     ):
         g = Graph()
         count = kernel[channel or 0]
-        quant: Quant = (0.05, 0) if channel is None else _scales([0.05] * count, channel)
+        quant: Affine = (0.05, 0) if channel is None else _scales([0.05] * count, channel)
         weights = g.tensor(kernel, "int4", quant=quant, data=_packed(int(np.prod(kernel))))
         x = g.input(shape, _INPUTS["int8*"])
         bias = g.const(np.arange(count), TensorType("int32", _bias_quant(quant, 0.02)))

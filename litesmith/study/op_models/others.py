@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
+from litesmith.study.op_models.tensor_types import TensorType
 from litesmith.study.op_models.writer import Graph, OpModels, strings
 
 # One stream of random numbers: the values depend on the order of the models and of their tensors.
@@ -149,17 +150,40 @@ def sparse() -> OpModels:
         yield "DENSIFY", dtype, g
 
 
-def _compressed_rows(rows: int, *, segments: list[int], columns: list[int]) -> Any:
-    """The sparsity of a matrix that stores, for each row, the columns of its values (CSR)."""
-    dense, compressed = schema.DimensionMetadataT(), schema.DimensionMetadataT()
+def sparse_layers() -> OpModels:
+    """Layers that multiply with sparse weights: single values, or blocks of 4 or 16 in a row."""
+    for label, block in (("float32", 1), ("float32", 4), ("int8", 16)):
+        g = Graph()
+        columns, dtype = 4 * block, label
+        values = _RNG.integers(-9, 9, 4 * block).astype(dtype)
+        quantised = dtype == "int8"
+        source = TensorType(dtype, (0.02, 3) if quantised else None)
+        target = TensorType(dtype, (0.1, -4) if quantised else None)
+        weights = g.tensor([3, columns], dtype, quant=(0.02, 0) if quantised else None, data=values)
+        g.current.tensors[weights].sparsity = _compressed_rows(
+            3, segments=[0, 1, 1, 4], columns=[2, 0, 1, 3], block=block
+        )
+        bias = g.const([1, 2, 3], "int32", (0.0004, 0)) if quantised else g.const([1, 2, 3])
+        inputs = [g.input([2, columns], source), weights, bias]
+        g.op("FULLY_CONNECTED", inputs, [g.output(target)], "FullyConnected")
+        yield "FULLY_CONNECTED", f"{label} sparse in blocks of {block}", g
+
+
+def _compressed_rows(rows: int, *, segments: list[int], columns: list[int], block: int = 1) -> Any:
+    """The sparsity of a matrix that stores, for each row, the columns of its values (CSR).
+
+    With a ``block``, it stores that many values of a row together, and columns count blocks.
+    """
+    dense, compressed, inner = (schema.DimensionMetadataT() for _ in range(3))
     dense.format, dense.denseSize = schema.DimensionType.DENSE, rows
+    inner.format, inner.denseSize = schema.DimensionType.DENSE, block
     compressed.format = schema.DimensionType.SPARSE_CSR
     compressed.arraySegmentsType = compressed.arrayIndicesType = schema.SparseIndexVector.Int32Vector
     compressed.arraySegments, compressed.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
     compressed.arraySegments.values, compressed.arrayIndices.values = segments, columns
     sparsity = schema.SparsityParametersT()
-    sparsity.traversalOrder, sparsity.blockMap = [0, 1], []
-    sparsity.dimMetadata = [dense, compressed]
+    sparsity.traversalOrder, sparsity.blockMap = ([0, 1], []) if block == 1 else ([0, 1, 2], [1])
+    sparsity.dimMetadata = [dense, compressed] if block == 1 else [dense, compressed, inner]
     return sparsity
 
 
@@ -202,18 +226,18 @@ def numeric_verify() -> OpModels:
     yield "NumericVerify", "int8*", g
 
 
-def detections() -> OpModels:
-    """Boxes from anchors and scores, without those that overlap."""
+def _detection(scores: list[list[float]], detections: int, classes: int) -> Graph:
+    """``scores`` of three boxes: of the background, then of each class; ``classes`` of a box are detected."""
     g = Graph()
     options = _options(
         {
-            "max_detections": 4,
-            "max_classes_per_detection": 1,
+            "max_detections": detections,
+            "max_classes_per_detection": classes,
             "detections_per_class": 2,
             "use_regular_nms": False,
             "nms_score_threshold": 0.1,
             "nms_iou_threshold": 0.5,
-            "num_classes": 2,
+            "num_classes": len(scores[0]) - 1,
             "y_scale": 10.0,
             "x_scale": 10.0,
             "h_scale": 5.0,
@@ -221,14 +245,35 @@ def detections() -> OpModels:
         }
     )
     anchors = g.const([[0.5, 0.5, 1.0, 1.0], [0.5, 10.5, 1.0, 1.0], [0.5, 100.5, 1.0, 1.0]])
-    inputs = [g.input([1, 3, 4]), g.input([1, 3, 3]), anchors]
-    scores = [[[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]]]
-    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array(scores, np.float32))
+    inputs = [g.input([1, 3, 4]), g.input([1, 3, len(scores[0])]), anchors]
+    g.sample("boxes", _RNG.uniform(-1, 1, (1, 3, 4)).astype(np.float32), np.array([scores], np.float32))
     g.custom_op("TFLite_Detection_PostProcess", inputs, [g.output() for _ in range(4)], options)
-    yield "TFLite_Detection_PostProcess", "float32", g
+    return g
+
+
+def detections() -> OpModels:
+    """Boxes from anchors and scores, without those that overlap."""
+    op = "TFLite_Detection_PostProcess"
+    yield op, "float32", _detection([[0.0, 0.9, 0.1], [0.0, 0.2, 0.8], [0.0, 0.6, 0.3]], 4, 1)
+    # The order of equal scores is that of the reference's partial sort.
+    alike = [
+        [0.0, 0.6, 0.1, 0.3, 0.3, 0.6, 0.6, 0.3],
+        [0.0, 0.4, 0.9, 0.4, 0.9, 0.4, 0.9, 0.9],
+        [0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
+    ]
+    yield op, "float32 with equal scores", _detection(alike, 6, 3)
+
+
+def hadamard() -> OpModels:
+    """Rotations of activations by a Hadamard matrix, with and without several of them in a row."""
+    for size, shape in ((8, [3, 16]), (64, [2, 3, 64]), (128, [2, 256])):
+        g = Graph()
+        options = _options({"hadamard_size": size})
+        g.custom_op("aeq.hadamard_rotation", [g.input(shape)], [g.output("float32", shape)], options)
+        yield "aeq.hadamard_rotation", f"float32 {size}", g
 
 
 FAMILY = (
     *(embedding_lookups, hash_lookups, skip_grams, strings_with_a_constant, strings_in_other_shapes),
-    *(random, sparse, audio, numeric_verify, detections),
+    *(random, sparse, audio, numeric_verify, detections, hadamard, sparse_layers),
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from litesmith.study.op_models.tensor_types import QUANT, TensorType
+from litesmith.study.op_models.tensor_types import QUANT, Affine, TensorType
 from litesmith.study.op_models.writer import Graph, OpModels
 
 _INT32 = (0.0001, 0)
 
 _QUANTIZE = {
     "float32": ("int8", "uint8", "int16"),
-    "int8": ("int8", "uint8"),
-    "uint8": ("int8", "uint8"),
+    "int8": ("int8", "uint8", "int16"),
+    "uint8": ("int8", "uint8", "int16"),
     "int16": ("int8", "int16", "int32"),
     "int32": ("int8", "int16"),
 }
@@ -37,6 +37,21 @@ def dequantize() -> OpModels:
     yield "DEQUANTIZE", "float16", g
 
 
+_CHANNELS: Affine = ([0.01, 0.02, 0.005], [0, 0, 0], 0)
+
+
+def channels() -> OpModels:
+    """Scales for each channel, to and from float32."""
+    g = Graph()
+    values = np.random.default_rng(26).integers(-127, 127, (3, 5), endpoint=True)
+    g.op("DEQUANTIZE", [g.const(values, "int8", _CHANNELS)], [g.output()], "Dequantize")
+    yield "DEQUANTIZE", "int8 per channel", g
+    for target in ("int8", "int16"):
+        g = Graph()
+        g.op("QUANTIZE", [g.input([3, 5])], [g.output(target, quant=_CHANNELS)], "Quantize")
+        yield "QUANTIZE", f"float32 to {target} per channel", g
+
+
 def quantize() -> OpModels:
     """From float32, and between quantised dtypes; the output's scale differs from the input's."""
     for source, targets in _QUANTIZE.items():
@@ -50,4 +65,4 @@ def quantize() -> OpModels:
             yield "QUANTIZE", f"{source} to {target}", g
 
 
-FAMILY = (fake_quant, dequantize, quantize)
+FAMILY = (fake_quant, dequantize, channels, quantize)

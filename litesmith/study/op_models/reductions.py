@@ -114,6 +114,8 @@ def non_max_suppression() -> OpModels:
             f"NonMaxSuppressionV{version}",
         )
         g.sample("boxes", _BOXES, _SCORES)
+        # The order of equal scores is that of the reference's priority queue.
+        g.sample("equal scores", _BOXES, np.array([0.5, 0.9, 0.5, 0.9, 0.5, 0.5], np.float32))
         yield op, "float32", g
 
 

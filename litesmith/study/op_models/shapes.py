@@ -16,7 +16,7 @@ _WITHOUT_KERNEL = {
     "TILE": {"int16*"},
     "PACK": {"bool"},
     "UNPACK": {"int64"},
-    "SPLIT": {"bool", "int64"},
+    "SPLIT": {"bool"},
     "SPLIT_V": {"bool"},
 }
 """Exceptions: types that the kernel of an op has no code for."""
@@ -163,14 +163,21 @@ def unsigned() -> OpModels:
 def padding() -> OpModels:
     """Zeros, a value or a mirror image around a tensor."""
     edges = [[0, 0], [1, 2], [2, 1], [0, 0]]
-    for kind in types(COMMON):
+    for kind in types(f"{COMMON} int8 int16 bool"):
         g, x, y = _graph(kind, [1, 3, 4, 2])
+        label = f"{kind.label} plain" if f"{kind.label}*" in COMMON else kind.label
         g.op("PAD", [x, g.const(edges, "int32")], [y], "Pad")
-        yield "PAD", kind.label, g
+        yield "PAD", label, g
         g, x, y = _graph(kind, [1, 3, 4, 2])
-        value = g.const(3, kind)
+        value = g.const(1 if kind.dtype == "bool" else 3, kind)
         g.op("PADV2", [x, g.const(edges, "int32"), value], [y], "PadV2")
-        yield "PADV2", kind.label, g
+        yield "PADV2", label, g
+    for index in ("int8", "int16", "int64"):
+        (kind,) = types("float32")
+        g, x, y = _graph(kind, [1, 3, 4, 2])
+        g.op("PAD", [x, g.const(edges, index)], [y], "Pad")
+        yield "PAD", f"float32 by {index}", g
+    for kind in types(COMMON):
         g, x, y = _graph(kind, [3, 4])
         g.op("MIRROR_PAD", [x, g.const([[1, 2], [2, 1]], "int32")], [y], "MirrorPad", mode=0)
         yield "MIRROR_PAD", kind.label, g

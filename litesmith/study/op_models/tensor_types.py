@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Quant = tuple[float, int] | tuple[Sequence[float], Sequence[int], int]
+
+@dataclass(frozen=True)
+class Blockwise:
+    """Weights with a scale for every ``size`` elements of a row.
+
+    ``scales`` is the index of a float16 tensor with the scales, row by row.
+    """
+
+    scales: int
+    size: int
+
+
+Affine = tuple[float, int] | tuple[Sequence[float], Sequence[int], int]
 """Scale and zero point; or one of each for every channel, and the channels' dimension."""
+
+Quant = Affine | Blockwise
+"""How a tensor is quantised."""
+
 
 QUANT: dict[str, tuple[float, int]] = {"int8": (0.03, -3), "uint8": (0.03, 120), "int16": (0.0002, 0)}
 """The usual scale and zero point of quantised tensors; kernels for int16 require a zero point of 0."""

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from litesmith.study.op_models.tensor_types import Quant, TypedOp, types
+from litesmith.study.op_models.tensor_types import Quant, TensorType, TypedOp, types
 from litesmith.study.op_models.writer import Graph, OpModels
 
 _SAME_TYPE = (
     TypedOp("ABS", "float32 int8* int16* int32", "Abs"),
-    TypedOp("NEG", "float32 int32 int64", "Neg"),
+    TypedOp("NEG", "float32 int32 int64 int8 int16", "Neg"),
     TypedOp("SQUARE", "float32", "Square"),
-    TypedOp("SQRT", "float32"),
     TypedOp("SIN", "float32"),
     TypedOp("COS", "float32", "Cos"),
     TypedOp("EXP", "float32 int8* int16*", "Exp"),
@@ -23,7 +22,7 @@ _SAME_TYPE = (
     TypedOp("SIGN", "float32 float64 int32", "Sign"),
     TypedOp("ELU", "float32 int8*"),
     TypedOp("RELU", "float32 int8* uint8* int16*"),
-    TypedOp("RELU6", "float32 int8* uint8*"),
+    TypedOp("RELU6", "float32 int8* uint8* int16*"),
     TypedOp("RELU_0_TO_1", "float32 int8* uint8*"),
     TypedOp("RELU_N1_TO_1", "float32 int8* uint8*"),
     TypedOp("HARD_SWISH", "float32 int8* uint8*", "HardSwish"),
@@ -32,8 +31,9 @@ _SAME_TYPE = (
 )
 
 _ABOVE_ZERO = (
-    TypedOp("LOG", "float32"),
-    TypedOp("RSQRT", "float32 int8*"),
+    TypedOp("LOG", "float32 int8* int16*"),
+    TypedOp("SQRT", "float32 int8* int16*"),
+    TypedOp("RSQRT", "float32 int8* int16*"),
 )
 
 # Scales and zero points of outputs: kernels require those that follow from the range of the function.
@@ -52,6 +52,13 @@ _FIXED_OUTPUT_RANGE: tuple[tuple[TypedOp, Mapping[str, Quant], Mapping[str, floa
 )
 
 
+_OF_POSITIVE_NUMBERS: Mapping[str, tuple[Quant, Quant, float, int]] = {
+    "int8": ((0.05, -128), (0.04, 5), 1, -120),
+    "int16": ((0.0004, 0), (0.001, 0), 1300, 0),
+}
+"""Input, output, and a step and an offset of values for the functions of positive numbers."""
+
+
 def same_type() -> OpModels:
     """Input and output have the same dtype, scale and zero point."""
     for op in _SAME_TYPE:
@@ -66,10 +73,11 @@ def above_zero() -> OpModels:
     for op in _ABOVE_ZERO:
         for kind in types(op.types):
             g = Graph()
-            x = g.input([2, 3, 4], kind.with_quant((0.05, -128)))
-            g.op(op.name, [x], [g.output(kind.with_quant((0.04, 5)))])
-            values = np.arange(1, 25).reshape(2, 3, 4)
-            g.sample("positive", (values - 120 if kind.quantised else values * 0.3).astype(kind.dtype))
+            source, target, step, offset = _OF_POSITIVE_NUMBERS.get(kind.dtype, ((1.0, 0), (1.0, 0), 0.3, 0))
+            x = g.input([2, 3, 4], kind.with_quant(source))
+            g.op(op.name, [x], [g.output(kind.with_quant(target))])
+            values = np.arange(1, 25).reshape(2, 3, 4) * step + offset
+            g.sample("positive", values.astype(kind.dtype))
             yield op.name, kind.label, g
 
 
@@ -86,7 +94,7 @@ def fixed_output_range() -> OpModels:
 
 def gelu() -> OpModels:
     """With the error function, and approximated by a hyperbolic tangent."""
-    for kind in types("float32 int8* uint8*"):
+    for kind in types("float32 int8* uint8* int16*"):
         for approximate in (False, True):
             g = Graph()
             g.op("GELU", [g.input([2, 7], kind)], [g.output(kind)], "Gelu", approximate=approximate)
@@ -102,11 +110,12 @@ def leaky_relu() -> OpModels:
 
 
 def prelu() -> OpModels:
-    """A slope for each channel, as a constant."""
-    for kind in types("float32 int8* uint8*"):
+    """A slope for each channel, as a constant; int16 kernels read slopes of int8."""
+    for kind in types("float32 int8* uint8* int16*"):
         g = Graph()
         x = g.input([1, 3, 4, 5], kind)
-        slopes = g.const(np.linspace(1, 20, 5).reshape(1, 1, 5), kind.with_quant((0.01, 2)))
+        slope = TensorType("int8", (0.01, 0)) if kind.dtype == "int16" else kind.with_quant((0.01, 2))
+        slopes = g.const(np.linspace(1, 20, 5).reshape(1, 1, 5), slope)
         g.op("PRELU", [x, slopes], [g.output(kind)])
         yield "PRELU", kind.label, g
 

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from litesmith.model.analysis import CUSTOM_CODE, dtype_numbers
 from litesmith.model.tensors import Array, to_bytes
 from litesmith.runtime import op_registry
-from litesmith.study.op_models.tensor_types import Quant, TensorType
+from litesmith.study.op_models.tensor_types import Blockwise, Quant, TensorType
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class Graph:
         inputs: Sequence[int],
         outputs: Sequence[int],
         kind: str | None = None,
+        /,
         **options: Any,
     ) -> Any:
         """Adds a node and returns it.
@@ -137,8 +138,12 @@ class Graph:
                 if not hasattr(made, key):
                     raise AttributeError(f"{kind}Options has no {key}")
                 setattr(made, key, value)
-            node.builtinOptions = made
-            node.builtinOptionsType = getattr(schema.BuiltinOptions, f"{kind}Options")
+            if hasattr(schema.BuiltinOptions, f"{kind}Options"):
+                node.builtinOptions = made
+                node.builtinOptionsType = getattr(schema.BuiltinOptions, f"{kind}Options")
+            else:
+                node.builtinOptions2 = made
+                node.builtinOptions2Type = getattr(schema.BuiltinOptions2, f"{kind}Options")
         return node
 
     def custom_op(
@@ -206,7 +211,12 @@ def _builtin_code(name: str) -> Any:
 
 def _quantization(quant: Quant) -> Any:
     made = schema.QuantizationParametersT()
-    if len(quant) == 3:
+    if isinstance(quant, Blockwise):
+        made.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+        made.details = schema.BlockwiseQuantizationT()
+        made.details.scales, made.details.blockSize = quant.scales, quant.size
+        made.details.zeroPoints = -1
+    elif len(quant) == 3:
         made.scale, made.zeroPoint, made.quantizedDimension = list(quant[0]), list(quant[1]), quant[2]
     else:
         made.scale, made.zeroPoint = [quant[0]], [quant[1]]
@@ -220,6 +230,14 @@ def _named(tensors: Mapping[str, int]) -> list[Any]:
         entry.name, entry.tensorIndex = name.encode(), index
         maps.append(entry)
     return maps
+
+
+def packed(values: Array, bits: int) -> bytes:
+    """The data of a constant tensor of 2 or 4 bits; the first element is in the lowest bits of a byte."""
+    flat = np.asarray(values).ravel().astype(np.uint8) & ((1 << bits) - 1)
+    parts = np.pad(flat, (0, -len(flat) % (8 // bits))).reshape(-1, 8 // bits)
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    return bytes(np.bitwise_or.reduce(parts << shifts, axis=1).astype(np.uint8))
 
 
 def strings(values: Sequence[bytes]) -> bytes:

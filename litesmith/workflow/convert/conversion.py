@@ -108,7 +108,7 @@ def _require_supported(registry: Registry, made: ModelAnalysis, request: Convers
 
 def _advice(problem: Problem) -> str:
     if problem.kind == "version":
-        return "convert with an older TensorFlow, about 2.14, named in LITESMITH_CONVERTER"
+        return "convert with an older TensorFlow, named in LITESMITH_CONVERTER"
     if problem.kind == "builtin":
         return "replace the operation with others, or convert with an older TensorFlow (LITESMITH_CONVERTER)"
     return problem.next_step

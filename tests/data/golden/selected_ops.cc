@@ -19,7 +19,7 @@ namespace litesmith {
 
 const SelectedOp kSelectedOps[] = {
     {2, "CONCATENATION", 2, 2, 0x00200, 10, "41" LITESMITH_READER(tflite::ParseConcatenation)},
-    {3, "CONV_2D", 3, 3, 0x00204, 1, "144144" LITESMITH_READER(tflite::ParseConv2D)},
+    {3, "CONV_2D", 3, 3, 0x00204, 1, "1441441" LITESMITH_READER(tflite::ParseConv2D)},
     {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144" LITESMITH_READER(tflite::ParseDepthwiseConv2D)},
     {6, "DEQUANTIZE", 2, 2, 0x00201, 0, "" LITESMITH_READER(nullptr)},
     {14, "LOGISTIC", 2, 2, 0x00200, 0, "" LITESMITH_READER(nullptr)},

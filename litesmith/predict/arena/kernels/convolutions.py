@@ -85,10 +85,11 @@ def _conv_2d_temporaries(node: RuntimeNode) -> Temporaries:
     output = output_dims(node)
     strides = (node.options.integer("stride_w"), node.options.integer("stride_h"))
     dilations = tuple(node.options.integer(f"dilation_{axis}_factor") for axis in "wh")
-    hybrid = is_hybrid(image, weights)
+    four_bit = image.dtype == "float32" and weights.dtype == "int4"
+    hybrid = four_bit or is_hybrid(image, weights)
     added = []
     if (*dilations, *strides, height, width) != (1, 1, 1, 1, 1, 1):
-        dtype = weights.dtype if hybrid else image.dtype
+        dtype = "int8" if four_bit else weights.dtype if hybrid else image.dtype
         added.append(in_arena("im2col", dtype, (*output[:3], depth * height * width)))
     if not hybrid:
         return added
@@ -98,7 +99,7 @@ def _conv_2d_temporaries(node: RuntimeNode) -> Temporaries:
         in_arena("scales", "float32", (rows,)),
         in_arena("accumulators", "int32", (channels, math.prod(output[:3]))),
     ]
-    if weights.dtype == "int8" and len(set(weights.scales())) > 1:
+    if weights.dtype in {"int8", "int4"} and len(set(weights.scales())) > 1:
         added += [
             in_arena("offsets", "int32", (rows,)),
             kept("row sums", "int32", (channels,)),
@@ -108,15 +109,13 @@ def _conv_2d_temporaries(node: RuntimeNode) -> Temporaries:
 
 def _conv_3d_temporaries(node: RuntimeNode) -> Temporaries:
     image, weights = node.of(0), node.of(1)
-    depth, height, width, channels_in, channels_out = weights.dims
+    depth, height, width, channels_in, _ = weights.dims
     strides = tuple(node.options.integer(f"stride_{axis}") for axis in "dwh")
     dilations = tuple(node.options.integer(f"dilation_{axis}_factor") for axis in "dwh")
-    added = []
-    if {*strides, *dilations, depth, height, width} != {1}:
-        patch = channels_in * depth * height * width
-        added.append(in_arena("im2col", image.dtype, (*output_dims(node)[:4], patch)))
-    dims = (channels_out, depth, height, width, channels_in)
-    return [*added, in_arena("filter, transposed", weights.dtype, dims)]
+    if {*strides, *dilations, depth, height, width} == {1}:
+        return []
+    patch = channels_in * depth * height * width
+    return [in_arena("im2col", image.dtype, (*output_dims(node)[:4], patch))]
 
 
 def _conv_3d_transpose_temporaries(node: RuntimeNode) -> Temporaries:
@@ -147,9 +146,15 @@ def _transpose_conv_temporaries(node: RuntimeNode) -> Temporaries:
         on_heap("weights, transposed", weights.dtype, (height, width, channels, depth)),
     ]
     if not floats:
-        bias = node.input(3)
-        wide = image.dtype == "int16" and bias is not None and bias.dtype == "int64"
+        wide = image.dtype == "int16" and node.options.enum("quantized_bias_type") != "INT32"
         added.append(on_heap("accumulators", "int64" if wide else "int32", output_dims(node)))
+    elif weights.dtype == "int8":
+        rows = image.elements // depth
+        added += [
+            in_arena("quantised input", "int8", image.dims),
+            in_arena("scales", "float32", (rows,)),
+            in_arena("offsets", "int32", (rows,)),
+        ]
     return added
 
 

@@ -22,7 +22,8 @@ class Kernel:
     """The part of a kernel that the arenas depend on.
 
     ``temporaries`` are added once the outputs are sized, None for a kernel that has none.  ``reserved`` is
-    the number of tensors that the kernel adds as soon as the model is read, whether it needs them or not.
+    the number of tensors that the kernel adds as soon as the model is read, or, with
+    ``reserves_when_prepared``, when the node is first prepared, whether it needs them or not.
     ``dtype_from`` is the position of the input whose dtype the kernel gives to its output, whatever the
     file says.
     """
@@ -30,6 +31,7 @@ class Kernel:
     prepare: Prepare
     temporaries: Callable[[RuntimeNode], Temporaries] | None = None
     reserved: int = 0
+    reserves_when_prepared: bool = False
     dtype_from: int | None = None
 
 

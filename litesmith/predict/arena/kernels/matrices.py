@@ -69,7 +69,7 @@ _FILTER_DEPTH_4_BIT = 32
 def _fully_connected_temporaries(node: RuntimeNode) -> Temporaries:
     values, weights = node.of(0), node.of(1)
     units, depth = weights.dims
-    if values.dtype != "float32" or weights.dtype not in {"uint8", "int8", "int4"} or not depth:
+    if values.dtype != "float32" or weights.dtype not in {"uint8", "int8", "int4", "int2"} or not depth:
         return []
     batch = values.elements // depth
     small = batch and depth % 2 == 0 and units >= _FILTER_WIDTH_4_BIT and depth >= _FILTER_DEPTH_4_BIT
@@ -95,7 +95,17 @@ def _fully_connected_temporaries(node: RuntimeNode) -> Temporaries:
 
 
 KERNELS: Mapping[str, Kernel] = {
-    "BATCH_MATMUL": Kernel(prepare=_batch_matmul, temporaries=_batch_matmul_temporaries, reserved=7),
-    "FULLY_CONNECTED": Kernel(prepare=_fully_connected, temporaries=_fully_connected_temporaries, reserved=6),
+    "BATCH_MATMUL": Kernel(
+        prepare=_batch_matmul,
+        temporaries=_batch_matmul_temporaries,
+        reserved=7,
+        reserves_when_prepared=True,
+    ),
+    "FULLY_CONNECTED": Kernel(
+        prepare=_fully_connected,
+        temporaries=_fully_connected_temporaries,
+        reserved=6,
+        reserves_when_prepared=True,
+    ),
     "MATRIX_DIAG": Kernel(prepare=_matrix_diag, dtype_from=0),
 }

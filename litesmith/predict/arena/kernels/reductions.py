@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from litesmith.predict.arena.kernels.kernel import (
     Kernel,
@@ -67,7 +68,7 @@ def _unsorted_segment(node: RuntimeNode) -> None:
 
 def _top_k(node: RuntimeNode) -> None:
     count = node.ints(1)
-    dims = None if count is None else [(*node.dims(0)[:-1], count[0])] * 2
+    dims = None if count is None else [(*node.dims(0)[:-1], max(0, count[0]))] * 2
     resize_all(node, dims, fixed=node.fixed(1) and not node.of(0).resizable)
 
 
@@ -130,10 +131,13 @@ def _reduce_with_accumulators_temporaries(node: RuntimeNode) -> Temporaries:
     return added
 
 
-_REDUCE = Kernel(prepare=sized((1,), _reduced_shape), temporaries=_reduce_temporaries, reserved=4)
-_ACCUMULATE = Kernel(
-    prepare=sized((1,), _reduced_shape), temporaries=_reduce_with_accumulators_temporaries, reserved=4
+_REDUCE = Kernel(
+    prepare=sized((1,), _reduced_shape),
+    temporaries=_reduce_temporaries,
+    reserved=4,
+    reserves_when_prepared=True,
 )
+_ACCUMULATE = replace(_REDUCE, temporaries=_reduce_with_accumulators_temporaries)
 
 KERNELS: Mapping[str, Kernel] = {
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), Kernel(prepare=sized((1,), _arg_shape))),
@@ -143,9 +147,7 @@ KERNELS: Mapping[str, Kernel] = {
         (f"UNSORTED_SEGMENT_{name}" for name in ("MAX", "MIN", "PROD", "SUM")),
         Kernel(prepare=_unsorted_segment),
     ),
-    "REDUCE_PROD": Kernel(
-        prepare=_reduce_prod, temporaries=_reduce_with_accumulators_temporaries, reserved=4
-    ),
+    "REDUCE_PROD": replace(_ACCUMULATE, prepare=_reduce_prod),
     "SEGMENT_SUM": Kernel(prepare=sized((0, 1), _segment_sum_shape)),
     "TOPK_V2": Kernel(prepare=_top_k),
     "UNIQUE": Kernel(prepare=_unique),

@@ -39,7 +39,7 @@ def _reshape(node: RuntimeNode) -> None:
         raise ValueError(f"{node.dims(0)} cannot be reshaped to {dims}")
     known = (not vector or node.of(1).known) and (-1 not in (wanted or ()) or node.of(0).known)
     if two and not node.fixed(1):
-        node.heap(0, dims, known=known)
+        node.later(0, dims, known=known)
     elif node.fixed(0):
         node.computed(0, dims)
     else:
@@ -75,6 +75,10 @@ def _unpack(node: RuntimeNode) -> None:
 def _concatenation(node: RuntimeNode) -> None:
     axis = node.options.integer("axis")
     first = node.dims(0)
+    if not first and node.fixed(*range(len(node.inputs))) and node.of(0).dtype != "int4":
+        # Constant scalars make a vector.
+        node.computed(0, (len(node.inputs),))
+        return
     dims = with_axis(first, axis, sum(node.dims(i)[axis] for i in range(len(node.inputs))))
     if node.fixed(*range(len(node.inputs))):
         node.computed(0, dims)

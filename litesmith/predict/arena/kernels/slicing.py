@@ -72,8 +72,7 @@ def _strided_size(size: int, spec: tuple[int, int, int], masked: tuple[bool, boo
         if masked[1]:
             end = size if stride > 0 else -1
         length = end - begin
-    # The kernel divides in single precision.
-    return max(0, math.ceil(np.float32(length) / np.float32(stride)))
+    return max(0, -(-length // stride))
 
 
 def _strided_slice_shape(node: RuntimeNode) -> Dims | None:

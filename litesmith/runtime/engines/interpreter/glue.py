@@ -7,19 +7,29 @@ from collections.abc import Iterable, Mapping
 from litesmith import __version__
 from litesmith.base import templates
 from litesmith.model.options_schema import SWITCH
-from litesmith.runtime.engines.interpreter.sources import REGISTRATION, SELECTED_OPS
+from litesmith.runtime.engines.interpreter.sources import OP_NAMES, REGISTRATION, SELECTED_OPS
+from litesmith.runtime.op_registry import PackedNames
 from litesmith.runtime.selection import SelectedOp, Selection
 from litesmith.runtime.xnnpack.project_files import HARDWARE, XnnpackFiles
 
 
 def files(
-    selection: Selection, *, embedded_size: int, profiling: bool, xnnpack: XnnpackFiles | None
+    selection: Selection,
+    names: PackedNames,
+    *,
+    embedded_size: int,
+    profiling: bool,
+    xnnpack: XnnpackFiles | None,
 ) -> dict[str, str]:
-    """The C++ files and headers of a project, by name; ``embedded_size`` is 0 without an embedded model."""
+    """The C++ files and headers of a project, by name.
+
+    ``names`` are those of all builtin ops; ``embedded_size`` is 0 without an embedded model.
+    """
     return {
         **templates.copied("runtime"),
         **(templates.copied("profiling") if profiling else {}),
         REGISTRATION: _registration(selection),
+        OP_NAMES: _op_names(names, profiling=profiling),
         **files_of_selection(selection, embedded_size=embedded_size, xnnpack=xnnpack),
     }
 
@@ -35,12 +45,21 @@ def files_of_selection(
 
 
 def registration_variants(selections: Mapping[str, Selection]) -> tuple[str, dict[str, str]]:
-    """One C++ file with a registration function for each selection: its text, and the functions' names.
+    """One C++ file with registration functions: its text, and the name of the function of each selection.
+
+    Selections that register the same share a function.
 
     It is a single file because nearly all compile time is spent in the headers.
     """
-    functions = {name: f"RegisterVariant{number}" for number, name in enumerate(selections)}
-    variants = [{"function": functions[name], "ops": smaller.ops} for name, smaller in selections.items()]
+    distinct: dict[tuple[object, ...], str] = {}
+    functions: dict[str, str] = {}
+    variants: list[dict[str, object]] = []
+    for name, smaller in selections.items():
+        calls = tuple((op.name, op.custom, op.registration, op.versions) for op in smaller.ops)
+        if calls not in distinct:
+            distinct[calls] = f"RegisterVariant{len(distinct)}"
+            variants.append({"function": distinct[calls], "ops": smaller.ops})
+        functions[name] = distinct[calls]
     ops = (op for smaller in selections.values() for op in smaller.ops)
     values = {"version": __version__, "namespaces": _namespaces(ops), "variants": variants}
     return templates.render("registration_variants.cc", values), functions
@@ -64,6 +83,16 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
         "embedded": embedded_size,
     }
     return templates.render(SELECTED_OPS, values)
+
+
+def _op_names(names: PackedNames, *, profiling: bool) -> str:
+    values = {
+        "version": __version__,
+        "packed": names,
+        "names": names.names.encode("latin-1"),
+        "profiling": profiling,
+    }
+    return templates.render(OP_NAMES, values)
 
 
 def _xnnpack_files(program: XnnpackFiles) -> dict[str, str]:

@@ -13,6 +13,9 @@ REGISTRATION = "registration.cc"
 REGISTRATION_SYMBOL = "_Z19RegisterSelectedOpsPN6tflite17MutableOpResolverE"
 """The file that defines ``RegisterSelectedOps``, and that function's symbol (Itanium C++ ABI)."""
 
+OP_NAMES = "op_names.cc"
+"""The file with the names of builtin ops."""
+
 SELECTED_OPS = "selected_ops.cc"
 """The file with the table of the ops that the program was built for."""
 
@@ -27,6 +30,7 @@ _OWN_SOURCES = (
     "main.cc",
     *_MODEL_CHECKS,
     "op_options.cc",
+    OP_NAMES,
     "cpuinfo.cc",
     "apply_multiplier.cc",
     "libc_replacements.cc",

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 BAD_INPUT, UNSUPPORTED, FAILED = 2, 3, 1
 _LONGEST_LINE = 300
+
+_MESSAGES = (
+    # A function that TensorFlow traces: "in user code:", a traceback, and "    ValueError: …" at its end.
+    r"\Ain user code:\n.*^ +\w+(?:Error|Exception)?: (.+)\Z",
+    # MLIR: "<unknown>:0: error: loc(callsite(fused[…], "Call"]))): 'tf.Op' op …", then notes.
+    r"^<unknown>:0: error: loc\([^\n]*\"\]?\)+: ([^\n]+)",
+)
 
 
 class RefusedError(Exception):
@@ -19,8 +27,16 @@ class RefusedError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """The beginning of an error's text, in one line; the error's type if it has no text."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """The beginning of what an error says, in one line; the error's type if it says nothing.
+
+    Files and lines of traced functions, and locations in the converter's intermediate form, are left out.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    for pattern in _MESSAGES:
+        if found := re.search(pattern, text, re.DOTALL | re.MULTILINE):
+            text = found[1]
+            break
+    text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from litesmith.workflow.convert.worker.errors import UNSUPPORTED, RefusedError, one_line
-from litesmith.workflow.convert.worker.input_specs import Spec, safe_name, shape_text
+from litesmith.workflow.convert.worker.input_specs import Spec, safe_names, shape_text
 from litesmith.workflow.convert.worker.source import Source
 
 _KEY = "serving_default"
@@ -50,7 +50,10 @@ def freeze(source: Source, specs: Sequence[Spec], shown: str, scratch: Path) -> 
         if not problem:
             try:
                 constants = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-            except Exception as error:  # functions may capture tables, iterators and other resources
+                # What it captures besides variables are inputs of the frozen function.
+                if len(constants.inputs) > len(specs):
+                    problem = "it looks up values in tables"
+            except Exception as error:  # functions may capture iterators and other resources
                 problem = one_line(error)
         if problem:
             return _as_saved(source, concrete, shown, problem)
@@ -59,7 +62,7 @@ def freeze(source: Source, specs: Sequence[Spec], shown: str, scratch: Path) -> 
 
         def call(values: Sequence[Any]) -> Sequence[Any]:
             found = dict(zip(names, tf.nest.flatten(constants(*values)), strict=True))
-            return [found[safe_name(name)] for name in source.outputs]
+            return [found[name] for name in safe_names(source.outputs)]
 
     frozen, module = _traced(call, source, specs, shown)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -98,7 +101,7 @@ def _traced(
     """A concrete function with named inputs and outputs, and the module that owns it."""
     import tensorflow as tf
 
-    names = [safe_name(name) for name in source.outputs]
+    names = safe_names(source.outputs)
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.safe) for spec in specs]
 
     def run(*values: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from litesmith.workflow.convert.worker.errors import RefusedError
@@ -14,22 +14,45 @@ from litesmith.workflow.convert.worker.errors import RefusedError
 class Spec:
     """An input: its name, its dtype, and its shape with -1 for unknown dimensions.
 
-    ``shape`` is None if even the number of dimensions is unknown.
+    ``shape`` is None if even the number of dimensions is unknown.  ``argument`` is a name that differs from
+    those of the other inputs, where :func:`safe_name` would give the same.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
+    argument: str = ""
 
     @property
     def safe(self) -> str:
         """The name as an argument of a TensorFlow function."""
-        return safe_name(self.name)
+        return self.argument or safe_name(self.name)
 
 
 def safe_name(name: str) -> str:
     """A tensor's name in the characters that names of arguments and outputs may have."""
     return re.sub(r"[^A-Za-z0-9_]", "_", name).lstrip("_") or "tensor"
+
+
+def safe_names(names: Sequence[str]) -> list[str]:
+    """A safe name for each of several tensors, all different: ``a/b`` is ``a_b_2`` beside ``a_b``."""
+    taken = {name for name in names if safe_name(name) == name}
+    made = []
+    for name in names:
+        chosen = safe = safe_name(name)
+        number = 1
+        while chosen != name and chosen in taken:
+            number += 1
+            chosen = f"{safe}_{number}"
+        taken.add(chosen)
+        made.append(chosen)
+    return made
+
+
+def distinct(specs: Sequence[Spec]) -> tuple[Spec, ...]:
+    """The inputs with different arguments."""
+    arguments = safe_names([spec.name for spec in specs])
+    return tuple(replace(spec, argument=name) for spec, name in zip(specs, arguments, strict=True))
 
 
 def dimensions(shape: Any) -> tuple[int, ...] | None:

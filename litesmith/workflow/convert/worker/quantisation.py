@@ -12,6 +12,9 @@ from litesmith.workflow.convert.worker.freezing import Function
 from litesmith.workflow.convert.worker.input_specs import Spec
 from litesmith.workflow.convert.worker.samples import Array, Samples
 
+_UNUSUAL = {"f64": "float64", "f16": "float16", "bf16": "bfloat16"}
+"""Dtypes in which TensorFlow Lite has few ops, by their names in MLIR."""
+
 
 @dataclass(frozen=True)
 class Quantisation:
@@ -125,9 +128,15 @@ def refusal(error: Exception, shown: str, quantize: str) -> RefusedError:
     text = str(error)
     missing = _listed(text, "TF Select ops") + _listed(text, "Custom ops")
     if missing:
+        dtypes = sorted({_UNUSUAL[name] for name in _UNUSUAL if re.search(rf"\ttf\.[^\n]*[x<]{name}>", text)})
+        what = some(missing) + (f" in {' or '.join(dtypes)}" if dtypes else "")
         return RefusedError(
-            f"{shown}: TensorFlow Lite has no op for {some(missing)}",
-            "replace it with operations that have one, or write it as a custom op (--custom-ops)",
+            f"{shown}: TensorFlow Lite has no op for {what}", _substitute(missing, dtypes), UNSUPPORTED
+        )
+    if "TensorListReserve" in text:
+        return RefusedError(
+            f"{shown}: TensorFlow Lite needs loops of fixed shapes, and the batch of this one is unknown",
+            "convert its .keras or .h5 file, or export it with unrolled layers (unroll=True)",
             UNSUPPORTED,
         )
     how = f"with --quantize {quantize}" if quantize != "none" else "to TensorFlow Lite"
@@ -136,6 +145,15 @@ def refusal(error: Exception, shown: str, quantize: str) -> RefusedError:
         "run it again with --debug to see TensorFlow's own messages",
         UNSUPPORTED,
     )
+
+
+def _substitute(missing: Sequence[str], dtypes: Sequence[str]) -> str:
+    """The next step for a model with ops that TensorFlow Lite lacks."""
+    if dtypes:
+        return "let all layers compute in float32 (layer.dtype_policy = 'float32'), and save it again"
+    if any("Random" in op for op in missing):
+        return "save it without random layers that are for training, or call them with training=False"
+    return "replace it with operations that have one, or write it as a custom op (--custom-ops)"
 
 
 def _listed(text: str, head: str) -> list[str]:

@@ -14,7 +14,13 @@ from litesmith.workflow.convert.worker import frozen_graph, keras_model, ops_hea
 from litesmith.workflow.convert.worker.comparison import Tally
 from litesmith.workflow.convert.worker.errors import FAILED, RefusedError, one_line, some
 from litesmith.workflow.convert.worker.freezing import Function, freeze
-from litesmith.workflow.convert.worker.input_specs import Spec, fixed_shape, require_names, safe_name
+from litesmith.workflow.convert.worker.input_specs import (
+    Spec,
+    distinct,
+    fixed_shape,
+    require_names,
+    safe_names,
+)
 from litesmith.workflow.convert.worker.quantisation import Quantisation, Report
 from litesmith.workflow.convert.worker.samples import MARK, Array, Samples, random_samples, read_samples
 from litesmith.workflow.convert.worker.source import Source
@@ -41,9 +47,9 @@ def run(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     folder, shown = Path(task["folder"]), task["shown"]
     report("step", text=f"reading {shown} with TensorFlow {tf.__version__}")
     source = _read(task)
-    require_names(task["shapes"], source.inputs, shown)
-    shapes = [fixed_shape(spec, task["shapes"], shown) for spec in source.inputs]
-    specs = tuple(Spec(s.name, s.dtype, shape) for s, shape in zip(source.inputs, shapes, strict=True))
+    inputs = distinct(source.inputs)
+    require_names(task["shapes"], inputs, shown)
+    specs = tuple(replace(spec, shape=fixed_shape(spec, task["shapes"], shown)) for spec in inputs)
     given = task["representative"]
     samples = read_samples(Path(given), specs, given) if given else random_samples(specs)
     notes = _write_ops_header(task, folder) if task["tf_header"] else []
@@ -145,7 +151,7 @@ class _Conversion:
         import tensorflow as tf
 
         found = self.function.concrete(*(tf.constant(value) for value in values))
-        return [found[safe_name(name)].numpy() for name in self.source.outputs]
+        return [found[name].numpy() for name in safe_names(self.source.outputs)]
 
 
 def _store(path: Path, model: Model, samples: Samples) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from litesmith.workflow.convert.worker.input_specs import Spec, safe_name
+from litesmith.workflow.convert.worker.input_specs import Spec, safe_names
 from litesmith.workflow.convert.worker.samples import Array
 
 
@@ -28,7 +28,7 @@ class Model:
             num_threads=1,
         )
         self._details = (self._interpreter.get_input_details(), self._interpreter.get_output_details())
-        names = ([spec.safe for spec in specs], [safe_name(name) for name in outputs])
+        names = ([spec.safe for spec in specs], safe_names(outputs))
         signatures = list(self._interpreter._get_full_signature_list().values())
         self.inputs, self.outputs = (
             _positions(details, chosen, [signature[end] for signature in signatures])
