@@ -216,3 +216,22 @@ def test_a_node_alone() -> None:
     assert graph.inputs == (0,)
     assert graph.outputs == node.outputs
     assert graph.tensors[node.inputs[1]].weight_bytes == 8
+
+
+def test_a_subnormal_factor_counts_as_zero(tmp_path: Path) -> None:
+    """x * sigmoid(x) of a published kind of network: the program, with XNNPACK, gives -0 for x = -88.6."""
+    g = Graph()
+    g.op("MUL", [g.input([2]), g.input([2])], [g.output("float32", [2])], "Mul")
+    data, factors = np.array([-88.61212, 3], np.float32), np.array([3.282801e-39, 2], np.float32)
+    found = limit_of(view(g, tmp_path, "MUL", {0: data, 1: factors}), 0, data * factors)
+    assert found is not None
+    assert found.value[0] == np.inf
+    assert found.value[1] == pytest.approx(4 * EPSILON * 6 + SMALLEST, rel=1e-6)
+
+
+def test_sums_lose_what_counts_as_zero(tmp_path: Path) -> None:
+    data = np.array([[1e-39, 0]], np.float32)
+    weights = np.array([[1000, 0]], np.float32)
+    found = limit_of(dense(tmp_path, data, weights), 0, np.array([[1e-36]], np.float32))
+    assert found is not None
+    assert found.value[0] > 1e-36

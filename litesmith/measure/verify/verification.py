@@ -25,7 +25,7 @@ from litesmith.target.profiles import Profile
 _MOST_ELEMENTS = 1 << 28
 
 # Bump when samples, tolerances or the comparison change.
-_FORMAT = 8
+_FORMAT = 9
 
 
 def verify(

@@ -12,7 +12,7 @@ from litesmith.model.analysis import Node, Tensor
 from litesmith.model.tensors import Array
 
 NORMAL = float(np.finfo(np.float32).tiny)
-"""Programs take smaller numbers as zero (ruy switches the CPU to that); the reference's wheel does not."""
+"""Programs take smaller numbers as zero (ruy and XNNPACK switch the CPU to that); the reference does not."""
 
 SMALLEST = 1e-37
 """Differences below this are never looked at: intermediate results below ``NORMAL`` are zero, too."""
@@ -70,6 +70,12 @@ class NodeView:
     def scales(self, slot: int) -> Array:
         """The scales of an input: one, or one for each channel; none where it is not quantised."""
         return np.array(self.tensors[self.input_index(slot)].quantization.scales, np.float64)
+
+
+def subnormal(value: Array) -> Array:
+    """Which elements programs take as zero (:data:`NORMAL`)."""
+    found: Array = (np.abs(value) < NORMAL) & (value != 0)
+    return found
 
 
 def roundoff(dtype: np.dtype[np.generic]) -> float:

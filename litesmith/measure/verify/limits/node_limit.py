@@ -6,7 +6,6 @@ import numpy as np
 
 from litesmith.measure.verify.limits import op_numbers
 from litesmith.measure.verify.limits.limit import (
-    NORMAL,
     SMALLEST,
     Limit,
     NodeView,
@@ -14,6 +13,7 @@ from litesmith.measure.verify.limits.limit import (
     growth,
     magnitude,
     roundoff,
+    subnormal,
 )
 from litesmith.measure.verify.limits.sums import sum_limit
 from litesmith.model.tensors import Array
@@ -75,11 +75,19 @@ def _of_elements(view: NodeView, expected: Array) -> Limit:
     if op == "DEQUANTIZE":
         size = np.maximum(size, _products(view, expected))
     value = ulp * 2 * roundoff(expected.dtype) * size + max(op_numbers.ABSOLUTE.get(op, 0.0), SMALLEST)
-    data = view.input(0)
-    if data is not None and data.dtype == np.float32 and data.shape == expected.shape:
-        # A logarithm of a number that counts as zero is not finite.
-        value = np.where((np.abs(data) < NORMAL) & (data != 0), np.inf, value)
+    for slot in range(len(view.node.inputs)):
+        data = view.input(slot)
+        if data is not None and data.dtype == np.float32 and _fits(data, expected):
+            # A logarithm of a number that counts as zero is not finite, nor is a quotient.
+            value = np.where(subnormal(data), np.inf, value)
     return Limit(value=value, reason=f"{ulp} units in the last place: {op} of single numbers")
+
+
+def _fits(data: Array, expected: Array) -> bool:
+    try:
+        return np.broadcast_shapes(data.shape, expected.shape) == expected.shape
+    except ValueError:
+        return False
 
 
 def _products(view: NodeView, expected: Array) -> Array:

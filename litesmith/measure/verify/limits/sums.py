@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from litesmith.measure.verify.limits.limit import SMALLEST, Limit, NodeView, growth, roundoff
+from litesmith.measure.verify.limits.limit import (
+    NORMAL,
+    SMALLEST,
+    Limit,
+    NodeView,
+    growth,
+    magnitude,
+    roundoff,
+    subnormal,
+)
 from litesmith.model.tensors import Array
 
 _NEAR_HALF = 1e-4
@@ -48,7 +57,12 @@ def _bias(view: NodeView) -> Array:
 def _float_limit(view: NodeView, data: Array, weights: Array, expected: Array) -> Limit:
     norms, terms = _norms(view, data.astype(np.float64), weights.astype(np.float64))
     factor = 2 * growth(terms + 2) * roundoff(expected.dtype)
-    value = factor * (norms + _bias(view)) + SMALLEST
+    lost = sum(
+        NORMAL * terms * magnitude(other)
+        for one, other in ((data, weights), (weights, data))
+        if subnormal(one).any()
+    )
+    value = factor * (norms + _bias(view)) + SMALLEST + lost
     return Limit(value=value, reason=_REASON.format(terms=terms))
 
 
