@@ -136,6 +136,16 @@ def test_xnnpack_may_be_one_step_off(tmp_path: Path, delegated: bool, steps: int
     assert found.value == steps
 
 
+@pytest.mark.parametrize(("op", "steps"), [("GELU", 1), ("HARD_SWISH", 0)])
+def test_a_table_of_another_c_library_may_be_one_step_off(tmp_path: Path, op: str, steps: int) -> None:
+    kind = TensorType("int16", (0.001, 0))
+    g = Graph()
+    g.op(op, [g.input([1], kind)], [g.output(kind, [1])])
+    found = limit_of(view(g, tmp_path, op, {}), 0, np.zeros(1, np.int16))
+    assert found is not None
+    assert found.value == steps
+
+
 def test_xnnpack_does_not_end_at_the_largest_finite_number() -> None:
     largest = np.finfo(np.float32).max
     expected = np.array([largest, -largest, largest, 1, np.nan], np.float32)

@@ -23,6 +23,7 @@ QUANTISED = frozenset({"int8", "uint8"})
 
 _INTEGERS = "integers, strings and Booleans must be equal"
 _XNNPACK = "one step: XNNPACK rounds a scaled sum once, the built-in kernels twice"
+_TABLE = "one step: another C library fills the table of the function"
 _HALF = "one step of numbers whose quotient is within a few roundings of a half"
 _NEAR_HALF = 2.0**-20
 _COORDINATES = 8
@@ -55,6 +56,8 @@ def _of_integers(view: NodeView, slot: int) -> Limit:
     tensor = view.tensors[view.node.outputs[slot]] if slot < len(view.node.outputs) else None
     if view.delegated and tensor is not None and tensor.quantized and tensor.dtype in QUANTISED:
         return Limit(value=np.ones(()), reason=_XNNPACK)
+    if view.op in op_numbers.TABLES and tensor is not None and tensor.quantized:
+        return Limit(value=np.ones(()), reason=_TABLE)
     data = view.input(0)
     if view.op == "QUANTIZE" and data is not None and data.dtype.kind == "f" and tensor is not None:
         scales = np.array(tensor.quantization.scales, np.float64)
