@@ -76,6 +76,11 @@ class OperatorCode:
         """Whether the op is found by its name."""
         return self.code == CUSTOM_CODE
 
+    @property
+    def op(self) -> str:
+        """The op's name in the schema (``CONV_2D``), or that of a custom op."""
+        return self.name or schema.enum_names("BuiltinOperator").get(self.code, f"op {self.code}")
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class DepthwiseRow:

@@ -1,7 +1,6 @@
 """Whether what a model says of its tensors, nodes and subgraphs makes sense.
 
-The runtime and its kernels rely on it without looking.  Built programs check the same
-(``templates/runtime/graph_check.cc``, ``options_check.cc``).
+The runtime and its kernels rely on it without looking.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from litesmith.model import schema
-from litesmith.model.analysis import CUSTOM_CODE, ModelAnalysis, Node, Subgraph, Tensor
+from litesmith.model.analysis import ModelAnalysis, Node, Subgraph, Tensor
 from litesmith.model.flatbuffer import DamagedError
 from litesmith.model.optional_tensors import OPTIONAL_INPUTS, OPTIONAL_OUTPUTS
 
@@ -37,26 +36,22 @@ _DIVISORS = {
 """The options by which kernels divide, by op: the kind of the table, and its fields."""
 
 _CALLS = {
-    "IfOptions": ("then_subgraph_index", "else_subgraph_index"),
-    "WhileOptions": ("cond_subgraph_index", "body_subgraph_index"),
-    "StablehloWhileOptions": ("cond_subgraph_index", "body_subgraph_index"),
-    "CallOnceOptions": ("init_subgraph_index",),
-    "StablehloReduceWindowOptions": ("body_subgraph_index",),
-    "StablehloScatterOptions": ("update_computation_subgraph_index",),
-    "StableHLOCompositeOptions": ("decomposition_subgraph_index",),
+    "IF": ("IfOptions", ("then_subgraph_index", "else_subgraph_index")),
+    "WHILE": ("WhileOptions", ("cond_subgraph_index", "body_subgraph_index")),
+    "CALL_ONCE": ("CallOnceOptions", ("init_subgraph_index",)),
+    "STABLEHLO_CASE": ("StablehloCaseOptions", ("branch_subgraph_indices",)),
+    "STABLEHLO_REDUCE_WINDOW": ("StablehloReduceWindowOptions", ("body_subgraph_index",)),
+    "STABLEHLO_SCATTER": ("StablehloScatterOptions", ("update_computation_subgraph_index",)),
+    "STABLEHLO_COMPOSITE": ("StableHLOCompositeOptions", ("decomposition_subgraph_index",)),
+    "STABLEHLO_WHILE": ("StablehloWhileOptions", ("cond_subgraph_index", "body_subgraph_index")),
 }
+"""The subgraphs that ops call, by op: the kind of the options, and their fields.
 
+Without its options, an op would call the first subgraph.
+"""
 
-_CALLING_OPS = {
-    "IF": "IfOptions",
-    "WHILE": "WhileOptions",
-    "CALL_ONCE": "CallOnceOptions",
-    "STABLEHLO_CASE": "StablehloCaseOptions",
-    "STABLEHLO_REDUCE_WINDOW": "StablehloReduceWindowOptions",
-    "STABLEHLO_SCATTER": "StablehloScatterOptions",
-    "STABLEHLO_COMPOSITE": "StableHLOCompositeOptions",
-}
-"""Ops that call subgraphs, with their options: without these, they would call the first one."""
+_CALLED = dict(_CALLS.values())
+"""The same fields by the kind of the options."""
 
 
 def require_sound(model: ModelAnalysis, content: Callable[[int], bytes]) -> None:
@@ -73,8 +68,9 @@ def require_sound(model: ModelAnalysis, content: Callable[[int], bytes]) -> None
         _require_order(model, number, subgraph)
         for position, node in enumerate(subgraph.nodes):
             if _asks_for_another_size(subgraph, node, content):
-                where = f"node {position} of subgraph {number}, {_op(model, node)}"
-                raise DamagedError(f"{where}, asks for another size than its input has")
+                raise DamagedError(
+                    f"{_place(model, number, position)}, asks for another size than its input has"
+                )
     _require_calls(model)
     for signature in model.signatures:
         count = len(model.subgraphs[signature.subgraph].tensors)
@@ -135,23 +131,23 @@ def _require_order(model: ModelAnalysis, number: int, subgraph: Subgraph) -> Non
     for position, node in enumerate(subgraph.nodes):
         problem = _node_problem(model, node, filled, constant, empty)
         if problem:
-            raise DamagedError(f"node {position} of subgraph {number}, {_op(model, node)}, {problem}")
+            raise DamagedError(f"{_place(model, number, position)}, {problem}")
         filled.update(node.outputs)
     for index in subgraph.outputs:
-        if index not in filled | empty:
+        if index not in filled and index not in empty:
             raise DamagedError(f"subgraph {number} has the output {index}, to which no node writes")
 
 
-def _op(model: ModelAnalysis, node: Node) -> str:
-    code = model.operator_codes[node.opcode_index]
-    return code.name or schema.enum_names("BuiltinOperator").get(code.code, f"op {code.code}")
+def _place(model: ModelAnalysis, number: int, position: int) -> str:
+    node = model.subgraphs[number].nodes[position]
+    return f"node {position} of subgraph {number}, {model.operator_codes[node.opcode_index].op}"
 
 
 def _node_problem(
     model: ModelAnalysis, node: Node, filled: set[int], constant: set[int], empty: set[int]
 ) -> str:
-    op = _op(model, node)
-    custom = model.operator_codes[node.opcode_index].code == CUSTOM_CODE
+    code = model.operator_codes[node.opcode_index]
+    op, custom = code.op, code.custom
     for position, index in enumerate(node.inputs):
         if index < 0 and not custom and position not in OPTIONAL_INPUTS.get(op, ()):
             return f"has no input {position}"
@@ -170,7 +166,7 @@ def _node_problem(
         kind, fields = _DIVISORS[op]
         if node.options.kind != kind or any(node.options.integer(field) <= 0 for field in fields):
             return "has no stride, dilation or window"
-    if not custom and op in _CALLING_OPS and node.options.kind != _CALLING_OPS[op]:
+    if op in _CALLS and not custom and node.options.kind != _CALLS[op][0]:
         return "has no options"
     return ""
 
@@ -182,7 +178,9 @@ def _asks_for_another_size(subgraph: Subgraph, node: Node, content: Callable[[in
     ends = [subgraph.tensors[index] for index in node.inputs[:3]]
     if len(ends) < 3 or any(not one.weight_bytes or one.dtype != "int32" for one in ends[1:]):
         return False
-    begins, sizes = (struct.unpack(f"<{one.weight_bytes // 4}i", content(one.buffer)) for one in ends[1:])
+    begins, sizes = (
+        struct.unpack_from(f"<{one.weight_bytes // 4}i", content(one.buffer)) for one in ends[1:]
+    )
     if node.options.integer("ellipsis_mask") or node.options.integer("new_axis_mask"):
         return False
     for axis, (begin, size, dimension) in enumerate(zip(begins, sizes, ends[0].shape, strict=False)):
@@ -199,10 +197,12 @@ def _asks_for_another_size(subgraph: Subgraph, node: Node, content: Callable[[in
 
 def _called(node: Node) -> Iterator[int]:
     """The subgraphs that a node calls."""
-    for field in _CALLS.get(node.options.kind, ()):
-        yield node.options.integer(field)
-    if node.options.kind == "StablehloCaseOptions":
-        yield from node.options.integers("branch_subgraph_indices")
+    kind = node.options.kind
+    for field in _CALLED.get(kind, ()):
+        if schema.fields(kind)[field].vector:
+            yield from node.options.integers(field)
+        else:
+            yield node.options.integer(field)
 
 
 def _require_calls(model: ModelAnalysis) -> None:

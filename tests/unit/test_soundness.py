@@ -67,6 +67,18 @@ def test_a_slice_of_another_size_than_its_input() -> None:
         contents.analyse_bytes(packed(model), "m.tflite")
 
 
+@pytest.mark.parametrize("more", [1, 3])
+def test_a_constant_with_a_part_of_a_number(more: int) -> None:
+    """The whole numbers count: the size is the same as without the rest."""
+    model = schema.ModelT.InitFromPackedBuf(DET.read_bytes(), 0)
+    node = model.subgraphs[0].operators[18]
+    node.builtinOptions.offset = True
+    buffer = model.buffers[model.subgraphs[0].tensors[node.inputs[1]].buffer]
+    buffer.data = np.append(buffer.data, np.zeros(more, np.uint8))
+    with pytest.raises(ModelError, match="node 18 of subgraph 0, STRIDED_SLICE, asks for another size"):
+        contents.analyse_bytes(packed(model), "m.tflite")
+
+
 def test_strings_that_do_not_fit_their_shape() -> None:
     model = schema.ModelT.InitFromPackedBuf(seeds.string_ops().content(), 0)
     tensor = next(t for t in model.subgraphs[1].tensors if t.type == schema.TensorType.STRING)

@@ -16,7 +16,6 @@ from litesmith.measure.verify.limits.node_limit import limit_of
 from litesmith.measure.verify.program_under_test import ProgramUnderTest
 from litesmith.measure.verify.sensitivity import measured_limit
 from litesmith.measure.verify.tensor_values import Record, TensorValues, records
-from litesmith.model import schema
 from litesmith.model.model_file import Model
 from litesmith.model.tensors import Array, from_bytes
 
@@ -182,10 +181,12 @@ class _Comparison:
 
     def _view(self, position: int, *, delegated: bool) -> NodeView:
         node = self._graph.nodes[position]
-        code = self._model.analysis.operator_codes[node.opcode_index]
-        op = code.name or schema.enum_names("BuiltinOperator").get(code.code, f"op {code.code}")
         return NodeView(
-            op=op, node=node, tensors=self._graph.tensors, values=self._values, delegated=delegated
+            op=self._model.analysis.operator_codes[node.opcode_index].op,
+            node=node,
+            tensors=self._graph.tensors,
+            values=self._values,
+            delegated=delegated,
         )
 
     def _limit(self, view: NodeView, position: int, slot: int, expected: Array) -> Limit:
