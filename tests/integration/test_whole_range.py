@@ -10,7 +10,7 @@ import pytest
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.executor import LocalExecutor
 from litesmith.measure.verify.limits import op_numbers
-from litesmith.measure.verify.limits.limit import NORMAL, SMALLEST
+from litesmith.measure.verify.limits.limit import SMALLEST, subnormal
 from litesmith.measure.verify.reference import Question
 from litesmith.model import contents, entry_points
 from litesmith.model.samples import Sample
@@ -75,10 +75,9 @@ def _difference(program: tuple[Path, LocalExecutor], case: Prepared) -> str:
         distance = ulps(actual, expected)
         with np.errstate(invalid="ignore"):
             small = np.abs(actual.astype(np.float64) - expected) <= op_numbers.ABSOLUTE.get(case.op, SMALLEST)
-        subnormal = (np.abs(values) < NORMAL) & (values != 0)
         # Upstream's loop for elements outside of vectors multiplies by 6 before it divides by it.
         overflows = (case.op == "HARD_SWISH") & (values > np.finfo(np.float32).max / 6)
-        distance = np.where(small | subnormal | overflows, 0, distance)
+        distance = np.where(small | subnormal(values) | overflows, 0, distance)
         limit = op_numbers.ULP.get(case.op, op_numbers.ULP_ELSE)
     else:
         distance = np.abs(actual.astype(np.int64) - expected.astype(np.int64))

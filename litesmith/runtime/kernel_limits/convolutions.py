@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from litesmith.runtime.kernel_limits.limit import (
+    MAY_BE_DAMAGED,
     Limit,
     dtypes,
     one_scale,
@@ -61,7 +62,7 @@ def _whole_groups(where: str) -> Limit:
             return None
         return f"{image.name} has {channels} channels, {weights.name} {filters} filters of {of_group}"
 
-    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+    return Limit(where=where, check=check, advice=MAY_BE_DAMAGED)
 
 
 def _fitting_window(where: str, options: str) -> Limit:
@@ -77,7 +78,7 @@ def _fitting_window(where: str, options: str) -> Limit:
                 )
         return None
 
-    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+    return Limit(where=where, check=check, advice=MAY_BE_DAMAGED)
 
 
 _LARGEST_WINDOW = 1 << 16

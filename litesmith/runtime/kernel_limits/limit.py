@@ -30,6 +30,9 @@ class Limit:
     advice: str
 
 
+MAY_BE_DAMAGED = "the model may be damaged: convert it again"
+"""The advice where no converter writes such a node."""
+
 _OTHER_DTYPES = "convert with other dtypes for this op: float32 activations, or int8 weights, for example"
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from litesmith.model.custom_options import decode_options
-from litesmith.runtime.kernel_limits.limit import Limit, constant, dtypes, ranks, same_dtype, signatures
+from litesmith.runtime.kernel_limits.limit import (
+    MAY_BE_DAMAGED,
+    Limit,
+    constant,
+    dtypes,
+    ranks,
+    same_dtype,
+    signatures,
+)
 from litesmith.runtime.kernel_limits.node import OUTPUT, KernelNode
 
 _RANDOM = (
@@ -28,7 +36,7 @@ def _an_anchor_for_each_box(where: str) -> Limit:
             return None
         return f"{boxes.name} has {counts[0]} boxes, {scores.name} {counts[1]}, {anchors.name} {counts[2]}"
 
-    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+    return Limit(where=where, check=check, advice=MAY_BE_DAMAGED)
 
 
 def _map_of_numbers(where: str) -> Limit:
@@ -41,7 +49,7 @@ def _map_of_numbers(where: str) -> Limit:
             return None
         return "it has damaged options"
 
-    return Limit(where=where, check=check, advice="the model may be damaged: convert it again")
+    return Limit(where=where, check=check, advice=MAY_BE_DAMAGED)
 
 
 LIMITS: Mapping[str, tuple[Limit, ...]] = {

@@ -38,7 +38,7 @@ _DISPATCHING = frozenset(
 )
 """Operators that may ask for many configurations, of which a node needs one: requirements name it."""
 
-_MATRIX_CONFIGS: Mapping[str, tuple[str, ...]] = {
+MATRIX_CONFIGS: Mapping[str, tuple[str, ...]] = {
     "convolution2d_nhwc_f32": ("f32_igemm", "f32_dwconv", "f32_vmulcaddc"),
     "convolution2d_nhwc_qs8": ("qs8_qc8w_gemm", "qs8_qc8w_dwconv"),
     "convolution2d_nhwc_qs8_qc8w": ("qs8_qc8w_gemm", "qs8_qc8w_dwconv"),
@@ -66,7 +66,10 @@ _MATRIX_CONFIGS: Mapping[str, tuple[str, ...]] = {
     "batch_matrix_multiply_nc_qd8_f32_qc8w": ("qd8_f32_qc8w_gemm",),
     "batch_matrix_multiply_nc_qd8_f32_qc8w_const_weights": ("qd8_f32_qc8w_gemm",),
 }
-"""The configurations of operators that are made by shared functions, which could ask for all of them."""
+"""The configurations of operators that are made by shared functions, which could ask for all of them.
+
+The first has the micro-kernels for matrix products.
+"""
 
 _BY_SHAPE = re.compile(r".*_(i?gemm|gemm_nr2|dwconv|vmulcaddc)")
 """Configurations with micro-kernels for different shapes, of which not all are needed."""
@@ -161,7 +164,7 @@ def _configs(
     found = {one.config for one in microkernels}
     for name in operators:
         if name not in _DISPATCHING:
-            found |= set(_MATRIX_CONFIGS.get(name) or known.operators[name].configs)
+            found |= set(MATRIX_CONFIGS.get(name) or known.operators[name].configs)
     return found
 
 
@@ -194,7 +197,7 @@ def _kept(
 def _users(config: str, operators: Iterable[str]) -> set[str]:
     """The operators that multiply matrices with a configuration."""
     asked = narrow_gemm.WIDE if config == narrow_gemm.NARROW else config
-    return {name for name in operators if asked in _MATRIX_CONFIGS.get(name, ())}
+    return {name for name in operators if asked in MATRIX_CONFIGS.get(name, ())}
 
 
 def _is_kept(symbol: str, kinds: set[str], most: int, taps: set[int], operators: set[str]) -> bool:

@@ -16,6 +16,7 @@ from litesmith.predict.code_size.xnnpack_costs import Atom
 from litesmith.predict.xnnpack import kernel_choice
 from litesmith.runtime.op_registry import Registry
 from litesmith.runtime.xnnpack import narrow_gemm, source_index
+from litesmith.runtime.xnnpack.library import MATRIX_CONFIGS
 from litesmith.runtime.xnnpack.required import RequiredMicrokernels, Requirements
 from litesmith.study import op_models
 from litesmith.study.code_costs.programs import real_models
@@ -27,11 +28,16 @@ COMPANION = Atom(op="FULLY_CONNECTED", needs=("f32_gemm.gemm", "fully_connected_
 """Added to atoms whose nodes run only while the model is loaded: they need a node that uses the result."""
 
 _CONFIGS = {"f32": "f32", "qs8": "qs8_qc8w", "qs8_qc8w": "qs8_qc8w", "qu8": "qu8"}
-"""The beginning of a configuration's name, by the end of an operator's name."""
+"""The beginning of a depthwise configuration's name, by the end of an operator's name."""
 
-_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_FULLY_CONNECTED = "FULLY_CONNECTED"
-_TRANSPOSE_CONV = "TRANSPOSE_CONV"
+_MATRICES = {
+    "CONV_2D": "convolution2d_nhwc",
+    "DEPTHWISE_CONV_2D": "convolution2d_nhwc",
+    "FULLY_CONNECTED": "fully_connected_nc",
+    "TRANSPOSE_CONV": "deconvolution2d_nhwc",
+}
+"""The beginning of an operator's name, by the op that multiplies matrices with it."""
+
 _TAPS = (3, 4, 9, 25)
 _CLAMPS = {"f32": "f32_clamp", "qs8": "s8_clamp", "qu8": "u8_clamp"}
 _WITH_ACTIVATION = ("ADD", "DIV", "MUL", "SUB")
@@ -100,15 +106,22 @@ def _kernel(config: str) -> Requirements:
 
 def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokernels]]]:
     """Operators and micro-kernels of an op that multiplies matrices."""
+    if op not in _MATRICES:
+        return
     for number, start in _CONFIGS.items():
-        # XNNPACK's convolutions of float32 have a configuration of their own.
-        product = "igemm" if number == "f32" and op != _FULLY_CONNECTED else "gemm"
+        operator = f"{_MATRICES[op]}_{number}"
         gemm = {
-            kind: RequiredMicrokernels(config=f"{start}_{product}", kind=kind)
+            kind: RequiredMicrokernels(config=MATRIX_CONFIGS[operator][0], kind=kind)
             for kind in ("gemm", "gemm1", "igemm", "igemm1")
         }
-        if op in _CONVOLUTIONS:
-            operators = frozenset({f"convolution2d_nhwc_{number}"})
+        if op == "FULLY_CONNECTED":
+            dynamic = {"dynamic_fully_connected_nc_f32"} if number == "f32" else set[str]()
+            for kind in ("gemm", "gemm1"):
+                yield frozenset({operator}), [gemm[kind]]
+                yield frozenset({operator, *dynamic}), [gemm[kind]]
+        elif op == "TRANSPOSE_CONV":
+            yield frozenset({operator}), list(gemm.values())
+        else:
             narrow = [
                 RequiredMicrokernels(config=narrow_gemm.NARROW, kind=kind)
                 for kind in gemm
@@ -118,15 +131,9 @@ def _matrices(op: str) -> Iterator[tuple[frozenset[str], list[RequiredMicrokerne
                 RequiredMicrokernels(config=f"{start}_dwconv", kind="dwconv", taps=taps) for taps in _TAPS
             ]
             one_tap = [RequiredMicrokernels(config="f32_vmulcaddc")] if number == "f32" else []
-            yield from ((operators, [need]) for need in (*gemm.values(), *narrow, *rows, *one_tap))
-        if op == _FULLY_CONNECTED:
-            operator = f"fully_connected_nc_{number}"
-            dynamic = {"dynamic_fully_connected_nc_f32"} if number == "f32" else set[str]()
-            for kind in ("gemm", "gemm1"):
-                yield frozenset({operator}), [gemm[kind]]
-                yield frozenset({operator, *dynamic}), [gemm[kind]]
-        if op == _TRANSPOSE_CONV:
-            yield frozenset({f"deconvolution2d_nhwc_{number}"}), list(gemm.values())
+            yield from (
+                (frozenset({operator}), [need]) for need in (*gemm.values(), *narrow, *rows, *one_tap)
+            )
 
 
 def mixtures(wanted: Atoms) -> list[Atoms]:
