@@ -2,7 +2,8 @@
 
 A test in ``tests/unit`` belongs to the tier ``unit``, one in ``tests/integration`` to ``full``.  A marker
 ``build``, ``full`` or ``exhaustive`` on a file, a test or a parameter overrides that; of several markers the
-slowest tier counts.  ``--tier`` runs a tier and all faster ones.
+slowest tier counts.  ``--tier`` runs a tier and all faster ones.  A test with the marker ``hostile`` runs
+only in the tier of that name, which has no others.
 
 ``./inv test`` has three workers.  All tests of a file run in one, because they share the results of its
 fixtures.  So do all tests that use the Docker engine, because some of them stop it.  The tests of the lab are
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from litesmith.cli.commands.checkout import TIERS
+from litesmith.cli.commands.checkout import HOSTILE_TIER, TIERS
 from litesmith.runtime import op_registry
 from litesmith.runtime.op_registry import Registry
 
@@ -43,7 +44,9 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--tier", choices=TIERS, default="full", help="how much to run (default: full)")
+    parser.addoption(
+        "--tier", choices=(*TIERS, HOSTILE_TIER), default="full", help="how much to run (default: full)"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -56,11 +59,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(_tier(item))
         if "docker_engine" in getattr(item, "fixturenames", ()) and _group(item.nodeid) != ENGINE:
             raise pytest.UsageError(f"{item.nodeid} uses the Docker engine: add its file to ENGINE_FILES")
-    last = TIERS.index(config.getoption("tier"))
-    deselected = [item for item in items if TIERS.index(_tier(item)) > last]
+    tier = config.getoption("tier")
+    wanted = {tier} if tier == HOSTILE_TIER else {*TIERS[: TIERS.index(tier) + 1]}
+    deselected = [item for item in items if _tier(item) not in wanted]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if TIERS.index(_tier(item)) <= last]
+        items[:] = [item for item in items if _tier(item) in wanted]
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
 
@@ -78,6 +82,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _tier(item: pytest.Item) -> str:
+    if item.get_closest_marker(HOSTILE_TIER) is not None:
+        return HOSTILE_TIER
     marked = [mark.name for mark in item.iter_markers() if mark.name in TIERS]
     by_folder = "unit" if _UNIT in item.path.parents else "full"
     return max(marked, key=TIERS.index) if marked else by_folder

@@ -98,6 +98,16 @@ def old_graph(frozen: bool) -> bytes:
         return graph.as_graph_def().SerializeToString()
 
 
+def old_names() -> bytes:
+    """A graph whose inputs, and whose outputs, have names that differ in one character."""
+    with tf.Graph().as_default() as graph:
+        first = tf.compat.v1.placeholder(tf.float32, [1, 4], name="s/x")
+        second = tf.compat.v1.placeholder(tf.float32, [1, 4], name="s_x")
+        halves = tf.split(first + 2 * second, 2, axis=1, name="halves")
+        tf.multiply(halves[0], 16.0, name="halves_1")
+        return graph.as_graph_def().SerializeToString()
+
+
 def main(folder: Path) -> None:
     """Writes all models, and data for the classifier."""
     keras.utils.set_random_seed(1)
@@ -114,6 +124,7 @@ def main(folder: Path) -> None:
     frozen = convert_variables_to_constants_v2(forward)
     (folder / "small.pb").write_bytes(frozen.graph.as_graph_def().SerializeToString())
     (folder / "old.pb").write_bytes(old_graph(frozen=True))
+    (folder / "old_names.pb").write_bytes(old_names())
     (folder / "not_frozen.pb").write_bytes(old_graph(frozen=False))
     data = images(RNG.integers(0, 10, 60))
     np.savez(folder / "named.npz", image=data)

@@ -36,3 +36,6 @@ OPTIONAL_INPUTS: Mapping[str, tuple[int, ...]] = {
 
 OPTIONAL_OUTPUTS = frozenset({"IF", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE", "WHILE"})
 """The ops whose outputs may be left out: each stands for one of a subgraph."""
+
+OPTIONS_ARE_A_MAP = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
+"""Upstream's custom ops that read a map of numbers in FlexBuffers, without checking it."""

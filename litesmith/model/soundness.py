@@ -1,6 +1,7 @@
 """Whether what a model says of its tensors, nodes and subgraphs makes sense.
 
-The runtime and its kernels rely on it without looking.
+The runtime and its kernels rely on it without looking.  Built programs check the same
+(``templates/runtime/graph_check.cc``, ``options_check.cc``).
 """
 
 from __future__ import annotations
@@ -12,46 +13,13 @@ from collections.abc import Callable, Iterator
 from litesmith.model import schema
 from litesmith.model.analysis import ModelAnalysis, Node, Subgraph, Tensor
 from litesmith.model.flatbuffer import DamagedError
+from litesmith.model.option_meanings import CALLS, DIVISORS
 from litesmith.model.optional_tensors import OPTIONAL_INPUTS, OPTIONAL_OUTPUTS
 
 _MOST_ELEMENTS = 2**31 - 1
 _DEEPEST_CALL = 32
 _ZERO_POINTS = {"int4": (-8, 7), "int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
 _LARGEST_FLOAT = 3.4028234663852886e38
-
-_STRIDES = ("stride_w", "stride_h")
-_DILATED = (*_STRIDES, "dilation_w_factor", "dilation_h_factor")
-_DIVISORS = {
-    "CONV_2D": ("Conv2DOptions", _DILATED),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _DILATED),
-    "TRANSPOSE_CONV": ("TransposeConvOptions", _STRIDES),
-    **dict.fromkeys(
-        ("CONV_3D", "CONV_3D_TRANSPOSE"), ("Conv3DOptions", (*_DILATED, "stride_d", "dilation_d_factor"))
-    ),
-    **dict.fromkeys(
-        ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"),
-        ("Pool2DOptions", (*_STRIDES, "filter_width", "filter_height")),
-    ),
-}
-"""The options by which kernels divide, by op: the kind of the table, and its fields."""
-
-_CALLS = {
-    "IF": ("IfOptions", ("then_subgraph_index", "else_subgraph_index")),
-    "WHILE": ("WhileOptions", ("cond_subgraph_index", "body_subgraph_index")),
-    "CALL_ONCE": ("CallOnceOptions", ("init_subgraph_index",)),
-    "STABLEHLO_CASE": ("StablehloCaseOptions", ("branch_subgraph_indices",)),
-    "STABLEHLO_REDUCE_WINDOW": ("StablehloReduceWindowOptions", ("body_subgraph_index",)),
-    "STABLEHLO_SCATTER": ("StablehloScatterOptions", ("update_computation_subgraph_index",)),
-    "STABLEHLO_COMPOSITE": ("StableHLOCompositeOptions", ("decomposition_subgraph_index",)),
-    "STABLEHLO_WHILE": ("StablehloWhileOptions", ("cond_subgraph_index", "body_subgraph_index")),
-}
-"""The subgraphs that ops call, by op: the kind of the options, and their fields.
-
-Without its options, an op would call the first subgraph.
-"""
-
-_CALLED = dict(_CALLS.values())
-"""The same fields by the kind of the options."""
 
 
 def require_sound(model: ModelAnalysis, content: Callable[[int], bytes]) -> None:
@@ -162,12 +130,12 @@ def _node_problem(
             return f"writes to tensor {index}, which {what}"
         if index >= 0:
             written.add(index)
-    if op in _DIVISORS and not custom:
-        kind, fields = _DIVISORS[op]
-        if node.options.kind != kind or any(node.options.integer(field) <= 0 for field in fields):
+    for known in () if custom else (DIVISORS, CALLS):
+        kind, fields = known.get(op, ("", ()))
+        if kind and node.options.kind != kind:
+            return "has no options"
+        if known is DIVISORS and any(node.options.integer(field) <= 0 for field in fields):
             return "has no stride, dilation or window"
-    if op in _CALLS and not custom and node.options.kind != _CALLS[op][0]:
-        return "has no options"
     return ""
 
 
@@ -198,7 +166,7 @@ def _asks_for_another_size(subgraph: Subgraph, node: Node, content: Callable[[in
 def _called(node: Node) -> Iterator[int]:
     """The subgraphs that a node calls."""
     kind = node.options.kind
-    for field in _CALLED.get(kind, ()):
+    for field in next((fields for known, fields in CALLS.values() if known == kind), ()):
         if schema.fields(kind)[field].vector:
             yield from node.options.integers(field)
         else:

@@ -138,7 +138,7 @@ class Registry:
     def _upstream_name(self, code: OperatorCode) -> str | None:
         """The name of an op whose kernel is upstream's, None for others."""
         op = self.customs.get(code.name or "") if code.custom else self.builtins.get(code.code)
-        return op.name if op is not None and op.registration.startswith(_UPSTREAM) else None
+        return op.name if op is not None and op.registration.startswith(UPSTREAM) else None
 
     def _problems_of(self, use: OpUse) -> Iterable[Problem]:
         if use.used_versions is None:
@@ -200,7 +200,7 @@ class Registry:
         )
 
 
-_UPSTREAM = "tflite::"
+UPSTREAM = "tflite::"
 
 _VERSION_ADVICE = "convert with an older converter, which writes versions that this runtime supports"
 

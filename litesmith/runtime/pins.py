@@ -12,12 +12,15 @@ from litesmith.runtime.components import Archive, Component, Origin
 from litesmith.runtime.edits.correctness import (
     NO_ABS_TEMPLATE,
     ONE_4_BIT_LAYER,
+    ONE_HARD_SWISH,
     ONE_ROUNDING,
+    ONE_SCALING,
     ONE_SOFTMAX,
     UNPACK_ONLY_INT4,
     UNUSED_CODES,
     ZERO_DIVISOR,
 )
+from litesmith.runtime.edits.guards import GUARDS
 from litesmith.runtime.edits.interpreter import INTERPRETER_PRUNING
 from litesmith.runtime.edits.kernels import KERNEL_PRUNING
 from litesmith.runtime.edits.patch import Patch
@@ -126,10 +129,13 @@ COMPONENTS: tuple[Component, ...] = (
         patches=(
             *NO_ABS_TEMPLATE,
             *ONE_SOFTMAX,
+            *ONE_HARD_SWISH,
+            *ONE_SCALING,
             *ONE_4_BIT_LAYER,
             *ZERO_DIVISOR,
             *UNPACK_ONLY_INT4,
             *UNUSED_CODES,
+            *GUARDS,
             *SORT_ORDER,
             *INTERPRETER_PRUNING,
             *PLANNER_PRUNING,

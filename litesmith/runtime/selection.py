@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litesmith.model import option_meanings, optional_tensors
 from litesmith.model.analysis import DepthwiseRow, ModelAnalysis, dtype_numbers
-from litesmith.runtime.op_registry import Op, Options, Registry, require_supported
+from litesmith.runtime.op_registry import UPSTREAM, Op, Options, Registry, require_supported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,38 @@ class SelectedOp:
     def dtype_mask(self) -> int:
         """Bit n is set for ``TensorType`` n."""
         return sum(1 << dtype_numbers()[dtype] for dtype in self.dtypes)
+
+    @property
+    def of_upstream(self) -> bool:
+        """Whether the kernel is upstream's, not a user's."""
+        return self.registration.startswith(UPSTREAM)
+
+    @property
+    def optional_input_mask(self) -> int:
+        """Bit n is set for an input that may be left out; a user's kernel may allow it for every input."""
+        if not self.of_upstream:
+            return (1 << 64) - 1
+        return sum(1 << position for position in optional_tensors.OPTIONAL_INPUTS.get(self.name, ()))
+
+    @property
+    def optional_outputs(self) -> bool:
+        """Whether outputs may be left out."""
+        return not self.of_upstream or self.name in optional_tensors.OPTIONAL_OUTPUTS
+
+    @property
+    def options_checks(self) -> str:
+        """What is checked of the options (:func:`.option_meanings.checks`)."""
+        return "" if self.custom else option_meanings.checks(self.name)
+
+    @property
+    def calls_subgraphs(self) -> bool:
+        """Whether its nodes call other subgraphs."""
+        return self.name in option_meanings.CALLS
+
+    @property
+    def options_are_a_map(self) -> bool:
+        """Whether the kernel reads a map of numbers in FlexBuffers."""
+        return self.of_upstream and self.name in optional_tensors.OPTIONS_ARE_A_MAP
 
 
 @dataclass(frozen=True, kw_only=True)

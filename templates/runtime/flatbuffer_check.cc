@@ -49,6 +49,9 @@ const char* QuantizationFields(int type) { return type == 2 ? "444" : ""; }
 
 const char* SparseFields(int type) { return type == 1 ? "d" : type == 2 ? "b" : type == 3 ? "a" : ""; }
 
+// Names are looked at byte by byte, and any number of tensors may share one.
+constexpr uint64_t kMostNameBytes = 1 << 28;
+
 class Verifier {
  public:
   Verifier(const uint8_t* data, size_t size) : data_(data), size_(size) {}
@@ -131,7 +134,9 @@ class Verifier {
       case 'b':
       case 'd':
       case 'h': return Vector(&at, sign - 'a' + 1, &count);
-      case 's': return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0 && Plain(data_ + at);
+      case 's':
+        return Vector(&at, 1, &count) && count < size_ - at && data_[at + count] == 0 &&
+               (name_bytes_ += count) <= kMostNameBytes && Plain(data_ + at);
       case '?': return Follow(&at) && Table(at, OptionsFields(type));
       case '!': return Follow(&at) && Table(at, OptionsFields(kSecondUnion + type));
       case '^': return Follow(&at) && Table(at, QuantizationFields(type));
@@ -143,6 +148,7 @@ class Verifier {
   const uint8_t* const data_;
   const size_t size_;
   int tables_ = 0;
+  uint64_t name_bytes_ = 0;
 };
 
 }  // namespace

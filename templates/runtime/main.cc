@@ -2,10 +2,7 @@
 //
 // The headers are parts of this file: one translation unit without external functions makes the smallest program.
 
-#include <unistd.h>
-
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +22,7 @@
 // gcc emits functions in the order of their definitions: another order moves code in the program.
 #include "command_line.h"
 #include "exit_codes.h"
+#include "fault_handler.h"
 #include "model_check.h"
 #include "model_runner.h"
 #include "node_check.h"
@@ -57,7 +55,8 @@ int Run(int argc, char** argv) {
 
   const std::unique_ptr<tflite::FlatBufferModel> model = LoadModel(options);
   if (model == nullptr) return kBadInput;
-  switch (CheckModel(*model->GetModel())) {
+  const ModelFile file{static_cast<const uint8_t*>(model->allocation()->base()), model->allocation()->bytes()};
+  switch (CheckModel(*model->GetModel(), file)) {
     case Fit::kDamaged: return kBadInput;
     case Fit::kUnfit: return kUnfit;
     case Fit::kFits: break;
@@ -151,11 +150,6 @@ int Run(int argc, char** argv) {
 }  // namespace litesmith
 
 int main(int argc, char** argv) {
-  // Kernels abort on impossible values, such as a wrong scale in a damaged model.
-  signal(SIGABRT, [](int) {
-    constexpr char kMessage[] = "error: a kernel stopped on a value that makes no sense; the model may be damaged\n";
-    (void)!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
-    _exit(litesmith::kRunFailed);
-  });
+  litesmith::HandleFaults();
   return litesmith::Run(argc, argv);
 }

@@ -5,7 +5,9 @@
 
 #include <cstdio>
 #include <cstring>
+#include <memory>
 
+#include "graph_check.h"
 #include "selected_ops.h"
 #include "tensorflow/lite/schema/schema_utils.h"
 
@@ -21,39 +23,34 @@ const char* DtypeName(int dtype) {
   return dtype >= 0 && dtype < 18 ? kNames[dtype] : "unknown";
 }
 
-const SelectedOp* Find(int code, const char* custom) {
-  for (size_t i = 0; i < kSelectedOpCount; ++i) {
-    const SelectedOp& op = kSelectedOps[i];
-    if (op.code == code && (code != kCustom || strcmp(op.name, custom) == 0)) return &op;
-  }
-  return nullptr;
-}
-
 Fit Damaged(const char* what, int index) {
   fprintf(stderr, "error: the model is damaged: %s %d does not exist; copy or convert it again\n", what, index);
   return Fit::kDamaged;
 }
 
 // Converters leave codes in the table that no node uses; the interpreter need not resolve them.
-bool IsUsed(const tflite::Model& model, uint32_t code) {
-  if (model.subgraphs() == nullptr) return false;
+std::unique_ptr<bool[]> UsedCodes(const tflite::Model& model) {
+  const uint32_t count = model.operator_codes()->size();
+  std::unique_ptr<bool[]> used(new bool[count]());
+  if (model.subgraphs() == nullptr) return used;
   for (const tflite::SubGraph* subgraph : *model.subgraphs()) {
     if (subgraph->operators() == nullptr) continue;
     for (const tflite::Operator* node : *subgraph->operators()) {
-      if (node->opcode_index() == code) return true;
+      if (node->opcode_index() < count) used[node->opcode_index()] = true;
     }
   }
-  return false;
+  return used;
 }
 
 Fit CheckCodes(const tflite::Model& model) {
   if (model.operator_codes() == nullptr) return Fit::kFits;
+  const std::unique_ptr<bool[]> used = UsedCodes(model);
   uint32_t index = 0;
   for (const tflite::OperatorCode* entry : *model.operator_codes()) {
-    if (!IsUsed(model, index++)) continue;
+    if (!used[index++]) continue;
     const int code = tflite::GetBuiltinCode(entry);
     const char* custom = entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "";
-    const SelectedOp* op = Find(code, custom);
+    const SelectedOp* op = FindOp(*entry);
     if (op == nullptr) {
       if (code == kCustom) {
         fprintf(stderr, "error: this program was built without the custom op %s; build it for this model\n", custom);
@@ -159,8 +156,7 @@ Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) 
   for (const tflite::Operator* node : *subgraph.operators()) {
     const int index = static_cast<int>(node->opcode_index());
     if (index < 0 || index >= codes) return Damaged("operator code", index);
-    const tflite::OperatorCode* entry = model.operator_codes()->Get(index);
-    const SelectedOp& op = *Find(tflite::GetBuiltinCode(entry), entry->custom_code() != nullptr ? entry->custom_code()->c_str() : "");
+    const SelectedOp& op = *FindOp(*model.operator_codes()->Get(index));
     for (const auto* indices : {node->inputs(), node->outputs(), node->intermediates()}) {
       const Fit fit = CheckTensors(subgraph, indices, op);
       if (fit != Fit::kFits) return fit;
@@ -171,7 +167,17 @@ Fit CheckSubgraph(const tflite::Model& model, const tflite::SubGraph& subgraph) 
 
 }  // namespace
 
-Fit CheckModel(const tflite::Model& model) {
+const SelectedOp* FindOp(const tflite::OperatorCode& code) {
+  const int number = tflite::GetBuiltinCode(&code);
+  const char* const custom = code.custom_code() != nullptr ? code.custom_code()->c_str() : "";
+  for (size_t i = 0; i < kSelectedOpCount; ++i) {
+    const SelectedOp& op = kSelectedOps[i];
+    if (op.code == number && (number != kCustom || strcmp(op.name, custom) == 0)) return &op;
+  }
+  return nullptr;
+}
+
+Fit CheckModel(const tflite::Model& model, const ModelFile& file) {
 #if !defined(LITESMITH_PRUNED) || defined(LITESMITH_KEEP_VERIFIER)
   const Fit names = CheckNames(model);
   if (names != Fit::kFits) return names;
@@ -183,7 +189,7 @@ Fit CheckModel(const tflite::Model& model) {
     const Fit fit = CheckSubgraph(model, *subgraph);
     if (fit != Fit::kFits) return fit;
   }
-  return Fit::kFits;
+  return GraphIsSound(model, file) ? Fit::kFits : Fit::kDamaged;
 }
 
 }  // namespace litesmith

@@ -30,7 +30,7 @@ namespace {
 
 // A profile may turn the checks off, for models that cannot be replaced or damaged.
 #ifdef LITESMITH_NO_MODEL_CHECK
-Fit CheckModel(const tflite::Model&) { return Fit::kFits; }
+Fit CheckModel(const tflite::Model&, const ModelFile&) { return Fit::kFits; }
 #endif
 
 std::unique_ptr<tflite::FlatBufferModel> BuildModel(std::unique_ptr<tflite::Allocation> allocation) {

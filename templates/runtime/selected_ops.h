@@ -16,11 +16,15 @@
 namespace tflite {
 class BuiltinDataAllocator;
 class ErrorReporter;
+struct Model;
 struct Operator;
+struct OperatorCode;
 enum BuiltinOperator : int32_t;
 }  // namespace tflite
 
 namespace litesmith {
+
+struct ModelFile;
 
 // Reads the options of an op: one of upstream's functions.
 using OptionsReader = TfLiteStatus (*)(const tflite::Operator*, tflite::ErrorReporter*,
@@ -37,6 +41,10 @@ struct SelectedOp {
   uint32_t dtypes;       // bit n is set when TensorType n was selected
   int32_t options;       // BuiltinOptions that the op reads, or kSecondUnion + BuiltinOptions2; 0 for none
   const char* options_fields;  // description of their table, see flatbuffer_check.cc
+  const char* options_checks;  // what its numbers mean, see options_check.cc
+  uint64_t optional_inputs;    // bit n is set when input n may be left out; bit 63 is for all from there on
+  bool optional_outputs;
+  bool options_are_a_map;      // of numbers, in FlexBuffers: a custom op of upstream
 #ifdef LITESMITH_OWN_READERS
   OptionsReader read_options;  // null if the switch reads them
 #endif
@@ -44,6 +52,9 @@ struct SelectedOp {
 
 extern const SelectedOp kSelectedOps[];
 extern const size_t kSelectedOpCount;
+
+// The selected op of an entry of the operator-code table, or null.
+const SelectedOp* FindOp(const tflite::OperatorCode& code);
 
 #ifdef LITESMITH_OWN_READERS
 // Upstream's switch over all ops, for ops without a reader function; null if none of them is selected.
@@ -54,6 +65,21 @@ extern TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::Buil
 
 // The name of a builtin op, for messages; empty if the code has none.  Valid until the next call.
 const char* BuiltinOpName(int code);
+
+// Checks that only some ops and dtypes need; null if none of those was selected, and then they are not linked.
+extern bool (*const kCallsAreSound)(const tflite::Model& model, const ModelFile& file);
+extern bool (*const kMapIsSound)(const uint8_t* data, size_t bytes);
+extern bool (*const kStringsAreSound)(const uint8_t* data, size_t bytes, uint64_t elements);
+
+// Whether the subgraphs that nodes call exist and do not call themselves.
+bool CallsAreSound(const tflite::Model& model, const ModelFile& file);
+
+// Whether a map of numbers in FlexBuffers, as custom ops of upstream have it, is consistent.
+bool MapIsSound(const uint8_t* data, size_t bytes);
+
+// Whether a string tensor is consistent: int32 count, count + 1 offsets, the bytes
+// (tensorflow/lite/string_util.h).
+bool StringsAreSound(const uint8_t* data, size_t bytes, uint64_t elements);
 
 // Whether weights in the sparse format can be loaded.
 extern const bool kSparseTensors;

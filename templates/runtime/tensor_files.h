@@ -106,13 +106,17 @@ int SetInputs(const Options& options, const Entry& entry) {
 int WriteOutputs(const Options& options, const Entry& entry) {
   for (size_t i = 0; i < entry.graph->outputs().size(); ++i) {
     const TfLiteTensor* tensor = entry.Output(i);
+    if (tensor->bytes > 0 && tensor->data.raw == nullptr) {
+      fprintf(stderr, "error: output %zu has no data; the model may be damaged\n", i);
+      return kRunFailed;
+    }
     char name[32];
     snprintf(name, sizeof(name), "/out%zu.bin", i);
     const std::string path = std::string(options.output_dir) + name;
     FILE* file = fopen(path.c_str(), "wb");
     bool written = file != nullptr;
     if (written) {
-      written = fwrite(tensor->data.raw, 1, tensor->bytes, file) == tensor->bytes;
+      written = tensor->bytes == 0 || fwrite(tensor->data.raw, 1, tensor->bytes, file) == tensor->bytes;
       written = fclose(file) == 0 && written;
     }
     if (!written) {

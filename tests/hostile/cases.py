@@ -15,7 +15,7 @@ from tests.conftest import EXAMPLES
 from tests.hostile.mutator import packed
 from tests.hostile.seeds import control_flow
 
-_CONSTANT, _IMAGE = 6, 0
+_IMAGE = 0
 _DEQUANTIZE, _DETECTION, _SLICE = 19, 23, 18
 
 
@@ -67,12 +67,22 @@ def _written_twice(model: Any) -> None:
     nodes[1].outputs = nodes[0].outputs
 
 
+def _writes_to_its_filter(model: Any) -> None:
+    node = model.subgraphs[0].operators[0]
+    node.outputs = [node.inputs[1]]
+
+
 def _two_swapped(model: Any) -> None:
     nodes = model.subgraphs[0].operators
     nodes[0], nodes[1] = nodes[1], nodes[0]
 
 
 def _no_options(model: Any) -> None:
+    node = model.subgraphs[0].operators[0]
+    node.builtinOptions, node.builtinOptionsType = None, 0
+
+
+def _loop_without_options(model: Any) -> None:
     node = model.subgraphs[0].operators[0]
     node.builtinOptions, node.builtinOptionsType = None, 0
 
@@ -118,8 +128,8 @@ CASES = (
     _det("no operators", _set("subgraphs 0 operators", []), "has the output 60, to which no node writes"),
     _det(
         "writes to a constant",
-        _set("subgraphs 0 operators 0 outputs", [_CONSTANT]),
-        f"node 0 of subgraph 0, CONV_2D, writes to tensor {_CONSTANT}, which is constant",
+        _writes_to_its_filter,
+        "which is constant",
     ),
     _det(
         "writes to the input",
@@ -140,7 +150,7 @@ CASES = (
         "has no stride, dilation or window",
     ),
     _det("dilation 0", _set("subgraphs 0 operators 0 builtinOptions dilationWFactor", 0), "has no stride"),
-    _det("no options", _no_options, "node 0 of subgraph 0, CONV_2D, has no stride, dilation or window"),
+    _det("no options", _no_options, "node 0 of subgraph 0, CONV_2D, has no options"),
     _det(
         "damaged FlexBuffers",
         _set(f"subgraphs 0 operators {_DETECTION} customOptions", list(b"\xff" * 40)),
@@ -179,5 +189,6 @@ CASES = (
         _set("subgraphs 2 operators 2 builtinOptions elseSubgraphIndex", 99),
         "subgraph 2 calls subgraph 99, which does not exist",
     ),
+    _control("a loop without options", _loop_without_options, "node 0 of subgraph 0, WHILE, has no options"),
     _control("calls that are too deep", _nested, "is called through more than 32 others"),
 )

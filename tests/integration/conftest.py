@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from litesmith.base import files, paths
+from litesmith.base.errors import LitesmithError
 from litesmith.build.request import Request
 from litesmith.container import docker_client
 from litesmith.container.docker_client import EngineError
@@ -22,6 +23,7 @@ from litesmith.measure.verify.executor import find_executor
 from litesmith.target import profiles
 from litesmith.toolchain.registry import load as load_toolchain
 from litesmith.workflow import build_and_verify
+from litesmith.workflow.convert import environment
 from tests.conftest import EXAMPLES
 
 DET = EXAMPLES / "det.tflite"
@@ -135,6 +137,44 @@ def docker_engine() -> None:
 def root() -> None:
     """Root privileges, to switch users, start a Docker engine, and mount a small disk."""
     require_or_skip("" if os.getuid() == 0 else "this test needs root")
+
+
+@pytest.fixture(scope="session")
+def converter() -> Path:
+    """The Python that has TensorFlow; its environment is created if it does not exist."""
+    try:
+        return environment.interpreter()
+    except LitesmithError as error:
+        require_or_skip(str(error))
+        raise
+
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_models(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Runs a script of this folder's parent under TensorFlow; returns the folder that it wrote into."""
+
+    def run(script: str, *arguments: str) -> Path:
+        folder = tmp_path_factory.mktemp(Path(script).stem)
+        done = subprocess.run(
+            [str(converter), str(Path(__file__).parent.parent / script), str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=900,
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "KERAS_HOME": str(folder / "keras"),
+                "KERAS_BACKEND": "tensorflow",
+                "CUDA_VISIBLE_DEVICES": "-1",
+            },
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return folder
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,44 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litesmith.base.errors import LitesmithError, ToolError, UnsupportedModelError, UsageError
+from litesmith.base.errors import ToolError, UnsupportedModelError, UsageError
 from litesmith.measure.verify import reference
 from litesmith.measure.verify.reference import Question
 from litesmith.model import entry_points, model_file, samples
 from litesmith.runtime import op_registry
-from litesmith.workflow.convert import conversion, conversion_request, environment
+from litesmith.workflow.convert import conversion, conversion_request
 from litesmith.workflow.convert.conversion_report import Conversion
 from tests.conftest import Cli, one_error_line
-from tests.integration.conftest import Build, require_or_skip
+from tests.integration.conftest import Build, Make
 
-MAKER = Path(__file__).parent.parent / "convert_models.py"
 # The formats differ in the order of a few additions.
 ROUNDING = 1e-5
 
 
-@pytest.fixture(scope="session")
-def converter() -> Path:
-    """The Python that has TensorFlow; its environment is created if it does not exist."""
-    try:
-        return environment.interpreter()
-    except LitesmithError as error:
-        require_or_skip(str(error))
-        raise
-
-
-@pytest.fixture(scope="session")
-def models(converter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def models(make_models: Make) -> Path:
     """A folder of models in all input formats."""
-    folder = tmp_path_factory.mktemp("saved")
-    done = subprocess.run(
-        [str(converter), str(MAKER), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": str(folder / "keras")},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
+    return make_models("convert_models.py")
 
 
 @pytest.fixture
@@ -213,6 +192,18 @@ def test_inputs_and_outputs_of_a_frozen_graph(convert: Any) -> None:
     assert [(entry["name"], entry["shape"]) for entry in cut.inputs] == [("hidden", [1, 6])]
     assert [output.name for output in cut.comparison.outputs] == ["halves:1"]
     assert "FULLY_CONNECTED" not in {op.name for op in cut.ops}
+
+
+def test_names_that_differ_in_one_character(convert: Any) -> None:
+    """TensorFlow 1 calls the second output of the node ``halves`` ``halves:1``, and another ``halves_1``."""
+    found = convert("old_names.pb", representative=None, outputs=["halves:1", "halves_1"])
+    assert [entry["name"] for entry in found.inputs] == ["s/x", "s_x"]
+    twice, once = found.comparison.outputs
+    assert (twice.name, once.name) == ("halves:1", "halves_1")
+    assert max(twice.largest_of_range, once.largest_of_range) < ROUNDING
+    # The inputs are between -1 and 1, the second output has the factor 16.
+    assert twice.range[1] < 3
+    assert once.range[1] > 3
 
 
 def test_the_header_matches_that_of_tensorflows_own_tool(

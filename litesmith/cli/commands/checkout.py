@@ -36,6 +36,9 @@ def derive() -> None:
 TIERS = ("unit", "build", "full", "exhaustive")
 """From fast to slow; each also runs the tests of those before it (``tests/conftest.py``)."""
 
+HOSTILE_TIER = "hostile"
+"""Damaged models by the thousand, and nothing else: 15 minutes."""
+
 
 @command(
     name="test",
@@ -43,17 +46,19 @@ TIERS = ("unit", "build", "full", "exhaustive")
         "arguments": "more arguments for pytest",
         "tier": "unit: no process is started, half a minute; "
         "build: programs, most of them for armv7, minutes; "
-        "full: everything that CI runs (default); exhaustive: every op on four targets, hours",
+        "full: everything that CI runs (default); exhaustive: every op on four targets, hours; "
+        "hostile: only 25,000 damaged models, 15 minutes",
         "integration": "--no-integration is --tier unit",
     },
 )
 def run_tests(ctx: Context, arguments: str = "", tier: str = "full", integration: bool = True) -> None:
-    """Run the tests: --tier unit, build, full or exhaustive."""
+    """Run the tests: --tier unit, build, full, exhaustive or hostile."""
     from litesmith.base.errors import nearest
 
     tier = tier if integration else "unit"
-    if tier not in TIERS:
-        raise UsageError(f"--tier {tier} is unknown", nearest(tier, TIERS) or f"known: {', '.join(TIERS)}")
+    known = (*TIERS, HOSTILE_TIER)
+    if tier not in known:
+        raise UsageError(f"--tier {tier} is unknown", nearest(tier, known) or f"known: {', '.join(known)}")
     # One worker more than two cores have: tests of boards and of the Docker engine wait most of their time.
     # The groups of tests and their order are those of tests/conftest.py.
     words = [sys.executable, "-m", "pytest", "--tier", tier, "-n", "3"]

@@ -30,6 +30,16 @@ ONE_SOFTMAX = (
     ),
 )
 
+# For the same reason, float32 HARD_SWISH multiplies in one order: upstream's loop for the elements outside of
+# vectors multiplies by 6 before it divides by it, and gives infinity for the largest numbers.
+ONE_HARD_SWISH = (
+    Patch(
+        path="tensorflow/lite/kernels/internal/optimized/optimized_ops.h",
+        find=r"in \* (std::min\(6\.0f, std::max\(0\.0f, in \+ 3\.0f\)\)) \* \(1\.0f / 6\.0f\);",
+        replace=r"(in * (1.0f / 6.0f)) * \1;",
+    ),
+)
+
 # For the same reason, layers with 4-bit weights and float activations have one kernel: upstream takes another
 # one on 32-bit Arm, which quantises the activations in another way.
 ONE_4_BIT_LAYER = (
@@ -76,6 +86,39 @@ ONE_ROUNDING = (
     Patch(path="ruy/kernel_arm32.cc", find=r'"vmvn\.i32 q8, #0', replace='"vmov.i32 q8, #0'),
     Patch(path="ruy/kernel_arm64.cc", find=r'"sqdmulh ', replace='"sqrdmulh '),
     Patch(path="ruy/kernel_arm64.cc", find=r'"mvni v8\.4s, #0', replace='"movi v8.4s, #0'),
+)
+
+# Vector instructions round a tie of the shift up, and upstream's portable loop away from zero.  Quantize
+# scales the accumulators of eight channels at a time with vectors, where there are any, and the rest with the
+# loop: without vectors, the loop rounds like them for the channels that vectors would take.
+ONE_SCALING = (
+    Patch(
+        path="tensorflow/lite/kernels/internal/optimized/optimized_ops.h",
+        find=r"acc = MultiplyByQuantizedMultiplier\(acc, multiplier\[c\], shift\[c\]\);",
+        replace=(
+            "acc = LITESMITH_SCALED_LIKE_VECTORS(c < channel_size / 8 * 8, acc, multiplier[c], shift[c]);"
+        ),
+    ),
+    Patch(
+        path="tensorflow/lite/kernels/internal/common.h",
+        find=r"(?=template <typename T>\nint CountLeadingZeros\(T integer_input\) \{)",
+        replace=(
+            "#ifdef USE_NEON\n"
+            "#define LITESMITH_SCALED_LIKE_VECTORS(vector, x, multiplier, shift) \\\n"
+            "  MultiplyByQuantizedMultiplier(x, multiplier, shift)\n"
+            "#else\n"
+            "inline int32_t LitesmithScaledRoundingUp(int32_t x, int32_t multiplier, int shift) {\n"
+            "  const int right = shift > 0 ? 0 : -shift;\n"
+            "  const int32_t high = gemmlowp::SaturatingRoundingDoublingHighMul(\n"
+            "      x * (1 << (shift > 0 ? shift : 0)), multiplier);\n"
+            "  return static_cast<int32_t>((high + ((int64_t{1} << right) >> 1)) >> right);\n"
+            "}\n"
+            "#define LITESMITH_SCALED_LIKE_VECTORS(vector, x, multiplier, shift)      \\\n"
+            "  ((vector) ? ::tflite::LitesmithScaledRoundingUp(x, multiplier, shift)  \\\n"
+            "            : MultiplyByQuantizedMultiplier(x, multiplier, shift))\n"
+            "#endif\n\n"
+        ),
+    ),
 )
 
 # A builtin op that no node uses may stay unresolved, like a custom op; ParseNodes reports the others.

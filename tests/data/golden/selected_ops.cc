@@ -18,14 +18,14 @@ TfLiteStatus ParseStridedSlice(const Operator*, ErrorReporter*, BuiltinDataAlloc
 namespace litesmith {
 
 const SelectedOp kSelectedOps[] = {
-    {2, "CONCATENATION", 2, 2, 0x00200, 10, "41" LITESMITH_READER(tflite::ParseConcatenation)},
-    {3, "CONV_2D", 3, 3, 0x00204, 1, "1441441" LITESMITH_READER(tflite::ParseConv2D)},
-    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144" LITESMITH_READER(tflite::ParseDepthwiseConv2D)},
-    {6, "DEQUANTIZE", 2, 2, 0x00201, 0, "" LITESMITH_READER(nullptr)},
-    {14, "LOGISTIC", 2, 2, 0x00200, 0, "" LITESMITH_READER(nullptr)},
-    {22, "RESHAPE", 1, 1, 0x00204, 17, "d" LITESMITH_READER(tflite::ParseReshape)},
-    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001, 0, "" LITESMITH_READER(nullptr)},
-    {45, "STRIDED_SLICE", 2, 2, 0x00204, 32, "444441" LITESMITH_READER(tflite::ParseStridedSlice)},
+    {2, "CONCATENATION", 2, 2, 0x00200, 10, "41", "", 0x0ull, false, false LITESMITH_READER(tflite::ParseConcatenation)},
+    {3, "CONV_2D", 3, 3, 0x00204, 1, "1441441", " pp qq", 0x4ull, false, false LITESMITH_READER(tflite::ParseConv2D)},
+    {4, "DEPTHWISE_CONV_2D", 3, 3, 0x00204, 2, "1444144", " pp  qq", 0x4ull, false, false LITESMITH_READER(tflite::ParseDepthwiseConv2D)},
+    {6, "DEQUANTIZE", 2, 2, 0x00201, 0, "", "", 0x0ull, false, false LITESMITH_READER(nullptr)},
+    {14, "LOGISTIC", 2, 2, 0x00200, 0, "", "", 0x0ull, false, false LITESMITH_READER(nullptr)},
+    {22, "RESHAPE", 1, 1, 0x00204, 17, "d", "", 0x0ull, false, false LITESMITH_READER(tflite::ParseReshape)},
+    {32, "TFLite_Detection_PostProcess", 1, 1, 0x00001, 0, "", "", 0x0ull, false, true LITESMITH_READER(nullptr)},
+    {45, "STRIDED_SLICE", 2, 2, 0x00204, 32, "444441", "", 0x0ull, false, false LITESMITH_READER(tflite::ParseStridedSlice)},
 };
 const size_t kSelectedOpCount = 8;
 
@@ -34,6 +34,10 @@ TfLiteStatus (*const kReadBySwitch)(const tflite::Operator*, tflite::BuiltinOper
                                     tflite::ErrorReporter*, tflite::BuiltinDataAllocator*,
                                     void**) = nullptr;
 #endif
+
+bool (*const kCallsAreSound)(const tflite::Model&, const ModelFile&) = nullptr;
+bool (*const kMapIsSound)(const uint8_t*, size_t) = MapIsSound;
+bool (*const kStringsAreSound)(const uint8_t*, size_t, uint64_t) = nullptr;
 
 const bool kSparseTensors = false;
 

@@ -80,6 +80,7 @@ def _selected_ops(selection: Selection, embedded_size: int) -> str:
         "readers": sorted(readers - {SWITCH}),
         "switched": SWITCH in readers,
         "sparse": selection.sparse,
+        "strings": any("string" in op.dtypes for op in selection.ops),
         "embedded": embedded_size,
     }
     return templates.render(SELECTED_OPS, values)

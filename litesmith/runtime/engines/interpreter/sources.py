@@ -22,7 +22,7 @@ SELECTED_OPS = "selected_ops.cc"
 MODEL_FILE = "model.tflite"
 """Name of an embedded model in the project's folder."""
 
-_MODEL_CHECKS = ("model_check.cc", "flatbuffer_check.cc")
+_MODEL_CHECKS = ("model_check.cc", "graph_check.cc", "options_check.cc", "flatbuffer_check.cc")
 
 _OWN_SOURCES = (
     REGISTRATION,
